@@ -1,0 +1,79 @@
+/**
+ * Every bound in Sluice, with its unit and the reason for its size. Values an operator may change are defaults here and
+ * appear in the configuration schema; the rest are fixed by a format or a package.
+ */
+
+/** Request target (path and query), bytes. nginx's default for one large header buffer. */
+export const TARGET_BYTES_MAX = 8_192;
+/** Request header block, bytes: name, value and four separator bytes each. uWebSockets.js stops at twice this. */
+export const HEADER_BYTES_MAX = 16_384;
+/** What UWS_HTTP_MAX_HEADERS_SIZE is set to in a worker: above ours, so that ours answers in the OpenAI shape. */
+export const UWS_HEADER_BYTES_MAX = 32_768;
+/** A client-chosen x-request-id that is longer is replaced, bytes. Fits the record. */
+export const REQUEST_ID_BYTES_MAX = 63;
+/** A gateway key that is longer cannot be one of ours, bytes. */
+export const KEY_BYTES_MAX = 256;
+/** Model names, bytes: longest seen in the wild is about 90 (fine-tuned ids). */
+export const MODEL_BYTES_MAX = 256;
+/** Default of limits.body_bytes. */
+export const BODY_BYTES_DEFAULT = 33_554_432;
+/** Default of limits.body_bytes_in_flight: sum of request bodies one worker holds at a time. */
+export const BODY_BYTES_IN_FLIGHT_DEFAULT = 268_435_456;
+/** First buffer of a chunked request body, bytes; it doubles from here to the limit. */
+export const CHUNKED_BODY_BYTES_INITIAL = 16_384;
+/** Room kept behind a body so that a splice moves bytes instead of copying the body. */
+export const SPLICE_ROOM_BYTES = 512;
+/** Default of limits.json_depth. JSON.parse takes any depth and 3.4 s for 10 MB of "["; real requests stay under 40. */
+export const JSON_DEPTH_DEFAULT = 128;
+/** The scanner keeps one bit per open container. */
+export const JSON_DEPTH_MAX = 1_024;
+/** Requests one worker has in flight; the next one is answered 503. */
+export const EXCHANGES_IN_FLIGHT_MAX = 16_384;
+/** Default of limits.connections_per_provider: upstream connections per worker and provider origin. */
+export const CONNECTIONS_PER_PROVIDER_DEFAULT = 4_096;
+/** Default of limits.queue_per_provider: requests waiting for an upstream connection, per worker and provider origin. */
+export const QUEUE_PER_PROVIDER_DEFAULT = 1_024;
+/** Bytes in one uWebSockets.js cork callback. Its buffer is 16 KB and more is lost (measured). */
+export const CORK_BYTES_MAX = 15_360;
+/** Undelivered bytes of one response held in this process before its upstream is paused. */
+export const RESPONSE_BACKLOG_BYTES_MAX = 1_048_576;
+/** A server-sent event that is being held back to see whether it is the usage event, bytes. Usage events take about 500. */
+export const HELD_EVENT_BYTES_MAX = 65_536;
+/** An upstream error body is only looked at, for leaking credentials, up to this size. */
+export const UPSTREAM_HEADER_BYTES_MAX = 65_536;
+/** Native response-scanner slots per worker: one per request in flight. */
+export const SCANNER_SLOTS_MAX = EXCHANGES_IN_FLIGHT_MAX;
+/** Records in one worker's ring: 16,384 of 512 bytes are 8 MB, over a second at 10,000 requests per second. */
+export const RING_RECORDS = 16_384;
+/** Rings (hence workers of all generations alive at a time) in one data directory. */
+export const RINGS_MAX = 256;
+/** Gateway workers. */
+export const WORKERS_MAX = 128;
+/** Records one pool task takes from one ring in one transaction. */
+export const DRAIN_BATCH_RECORDS_MAX = 4_096;
+/** piscina's queue: a drain or log batch that does not fit waits in the ring. */
+export const POOL_QUEUE_MAX = 64;
+/** Packed batch handed from the drain task to the access log, bytes. */
+export const BATCH_BYTES_MAX = 16_777_216;
+/** Label sets (model, provider) with counters of their own on /metrics; further ones are counted under "other". */
+export const METRIC_SERIES_MAX = 512;
+/** Configuration file, bytes. */
+export const CONFIG_BYTES_MAX = 4_194_304;
+/** Keys, models and providers in one configuration. */
+export const KEYS_MAX = 100_000;
+export const MODELS_MAX = 10_000;
+export const PROVIDERS_MAX = 1_000;
+
+/** Timeouts and intervals, milliseconds; those that the configuration can change are defaults. */
+export const CONNECT_TIMEOUT_MS_DEFAULT = 10_000;
+export const FIRST_BYTE_TIMEOUT_MS_DEFAULT = 600_000;
+export const IDLE_TIMEOUT_MS_DEFAULT = 120_000;
+export const TOTAL_TIMEOUT_MS_DEFAULT = 3_600_000;
+export const QUEUE_TIMEOUT_MS_DEFAULT = 5_000;
+export const STALL_TIMEOUT_MS_DEFAULT = 30_000;
+export const DRAIN_TIMEOUT_MS_DEFAULT = 30_000;
+export const UPSTREAM_KEEP_ALIVE_MS_DEFAULT = 20_000;
+/** How often a worker looks at the deadlines of everything in flight: deadlines are late by at most this. */
+export const SWEEP_INTERVAL_MS = 100;
+/** How often the supervisor has the rings drained. */
+export const DRAIN_INTERVAL_MS = 200;

@@ -1,0 +1,105 @@
+/**
+ * The snapshot: what one configuration means, compiled for look-ups. Immutable after compile.ts made it; a request keeps
+ * the one that it began with. Lives in every gateway worker.
+ */
+
+/** Price of a model in pico-dollars per token (1 USD per million tokens is 1,000,000), so that all of it is integers. */
+export interface Price {
+  readonly inputPico: number;
+  readonly cachedInputPico: number;
+  readonly outputPico: number;
+}
+
+export interface KeyRecord {
+  readonly name: string;
+  /** Label block for records, KEY_LABEL_BYTES. */
+  readonly label: Uint8Array;
+  readonly enabled: boolean;
+  /** Wall-clock milliseconds; Infinity: never. */
+  readonly expiresAtMs: number;
+  /** Aliases that the key may use; null: all. */
+  readonly models: ReadonlySet<string> | null;
+}
+
+/** One upstream API with its credential. */
+export interface Provider {
+  readonly name: string;
+  readonly label: Uint8Array;
+  /** scheme://host:port */
+  readonly origin: string;
+  /** PEM of additional certificate authorities; null: the system's only. */
+  readonly tlsCa: string | null;
+  /** Flat list name, value, name, value: credential and fixed headers, lower-case names, validated. */
+  readonly headers: readonly string[];
+  /** Lower-case names in `headers`: a client's header of that name is not forwarded. */
+  readonly headerNames: ReadonlySet<string>;
+}
+
+/** Where a request goes: a provider, and the model name and path there. */
+export interface Target {
+  readonly provider: Provider;
+  /** Path in front of the client's path without its /v1; no slash at its end; "{model}" already replaced. */
+  readonly basePath: string;
+  /** Fixed query ("api-version=..."), without "?"; empty: none. */
+  readonly query: string;
+  /** Model name upstream; null: the client's. */
+  readonly upstreamModel: string | null;
+  /** `upstreamModel` as a JSON string with its quotes; null when the client's name is kept. */
+  readonly upstreamModelJson: Uint8Array | null;
+  /** Label block, MODEL_LABEL_BYTES; empty label when the client's name is kept. */
+  readonly upstreamModelLabel: Uint8Array;
+  /** Price by upstream model name or alias; null: none is configured, or the name is the client's (then look in `prices`). */
+  readonly price: Price | null;
+  /** Whether the provider takes stream_options.include_usage. */
+  readonly usageOption: boolean;
+}
+
+export interface Route {
+  /** Model name that clients use; "*" for the route that takes any. */
+  readonly alias: string;
+  readonly label: Uint8Array;
+  readonly target: Target;
+}
+
+export interface Timeouts {
+  readonly connectMs: number;
+  readonly firstByteMs: number;
+  readonly idleMs: number;
+  readonly totalMs: number;
+  readonly queueMs: number;
+  readonly stallMs: number;
+  readonly drainMs: number;
+  readonly upstreamKeepAliveMs: number;
+}
+
+export interface Bounds {
+  readonly bodyBytes: number;
+  readonly bodyBytesInFlight: number;
+  readonly jsonDepth: number;
+  readonly connectionsPerProvider: number;
+  readonly queuePerProvider: number;
+}
+
+export interface Snapshot {
+  readonly epoch: number;
+  /** By SHA-256 of the key, lower-case hex. */
+  readonly keys: ReadonlyMap<string, KeyRecord>;
+  readonly routes: ReadonlyMap<string, Route>;
+  /** The route of models: "*"; null: none. */
+  readonly anyModel: Route | null;
+  /** Target for requests that name no model; null: they are refused. */
+  readonly passthrough: Target | null;
+  /** By upstream model name, for targets that keep the client's name. */
+  readonly prices: ReadonlyMap<string, Price>;
+  readonly timeouts: Timeouts;
+  readonly bounds: Bounds;
+  /** Whether a request that met a stale connection is sent once more. */
+  readonly replayStale: boolean;
+  /** Seconds since 1970 when this configuration was loaded: `created` in /v1/models. */
+  readonly loadedAtS: number;
+}
+
+/** Sizes of label blocks, bytes including the length byte: the record's layout. */
+export const KEY_LABEL_BYTES = 48;
+export const MODEL_LABEL_BYTES = 80;
+export const PROVIDER_LABEL_BYTES = 48;
