@@ -1,0 +1,16 @@
+/** Messages between the supervisor and a gateway worker, over the fork's IPC channel (serialization "advanced"). */
+import type { Config } from "./schema.ts";
+
+/** To a worker. The first is `configure`; further ones replace its snapshot without touching requests in flight. */
+export type ToWorker =
+  | { readonly type: "configure"; readonly epoch: number; readonly config: Config }
+  /** Stop accepting, answer with `Connection: close`, finish what runs until the deadline, then exit with 0. */
+  | { readonly type: "drain"; readonly deadlineMs: number };
+
+/** From a worker. */
+export type FromWorker =
+  /** The first configuration is in force and the port is served. `slot`: which ring and counters it holds. */
+  | { readonly type: "listening"; readonly epoch: number; readonly slot: number }
+  | { readonly type: "configured"; readonly epoch: number }
+  /** It cannot go on and exits after this. `code`: of a CodedError. */
+  | { readonly type: "failed"; readonly code: string; readonly message: string };

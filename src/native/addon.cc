@@ -1,0 +1,7 @@
+// Entry point of the addon. Loaded by every Sluice process and by pool threads: no state outside of what parts own.
+#include "addon.h"
+
+NAPI_MODULE_INIT() {
+  sluice::register_map(env, exports);
+  return exports;
+}
