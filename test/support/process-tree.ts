@@ -1,0 +1,31 @@
+/** Reads Linux's process table: children, memory and open files of the program under test. */
+import { readdirSync, readFileSync } from "node:fs";
+
+function read(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return "";
+  }
+}
+
+/** Living child processes whose command line contains `text`. */
+export function childrenOf(pid: number, text: string): number[] {
+  const children = read(`/proc/${pid}/task/${pid}/children`).split(" ").filter(Boolean).map(Number);
+  return children.filter((child) => read(`/proc/${child}/cmdline`).replaceAll("\0", " ").includes(text));
+}
+
+export function isAlive(pid: number): boolean {
+  return !/^State:\s+Z/m.test(read(`/proc/${pid}/status`)) && read(`/proc/${pid}/status`) !== "";
+}
+
+/** Resident memory, bytes. */
+export function residentBytes(pid: number): number {
+  const match = /^VmRSS:\s+(\d+) kB/m.exec(read(`/proc/${pid}/status`));
+  return Number(match?.[1] ?? 0) * 1_024;
+}
+
+/** Open file descriptors: sockets, files and pipes. */
+export function openFiles(pid: number): number {
+  return readdirSync(`/proc/${pid}/fd`).length;
+}

@@ -1,0 +1,175 @@
+/**
+ * The real program under test: `sluice serve` in a temporary directory on free ports, with a generated configuration.
+ * Stops what it started, and only that.
+ */
+import { strictEqual } from "node:assert/strict";
+import { once } from "node:events";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { type AddressInfo, createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type ConfigForm, CREDENTIAL, KEY, standardConfig } from "./config.ts";
+import { childrenOf } from "./process-tree.ts";
+import { Program, ROOT } from "./program.ts";
+import { type Labels, parseMetrics, sumOf } from "./prometheus.ts";
+import { until } from "./until.ts";
+import type { Upstream } from "./upstream.ts";
+import { type RecordRow, readRecords } from "./usage-db.ts";
+
+interface Place {
+  readonly directory: string;
+  readonly port: number;
+  readonly adminPort: number;
+}
+
+export class Sluice {
+  readonly key = KEY;
+  readonly port: number;
+  readonly baseUrl: string;
+  readonly adminUrl: string;
+  readonly dataDir: string;
+  readonly accessLog: string;
+  readonly configFile: string;
+  private readonly directory: string;
+  private readonly adminPort: number;
+  private program: Program | null = null;
+
+  private constructor(place: Place) {
+    this.directory = place.directory;
+    this.port = place.port;
+    this.adminPort = place.adminPort;
+    this.baseUrl = `http://127.0.0.1:${place.port}/v1`;
+    this.adminUrl = `http://127.0.0.1:${place.adminPort}`;
+    this.dataDir = join(place.directory, "data");
+    this.accessLog = join(place.directory, "access.ndjson");
+    this.configFile = join(place.directory, "sluice.yaml");
+  }
+
+  /** Starts with the standard configuration and `changes` to it, and waits until it is ready. */
+  static async start(upstream: Upstream, changes: Partial<ConfigForm> = {}): Promise<Sluice> {
+    const directory = await mkdtemp(join(tmpdir(), "sluice-test-"));
+    const sluice = new Sluice({ directory, port: await freePort(), adminPort: await freePort() });
+    await sluice.configure({ ...standardConfig(upstream), ...changes });
+    await sluice.launch();
+    return sluice;
+  }
+
+  /** Writes the configuration file; takes effect at the next reload or start. */
+  async configure(form: ConfigForm): Promise<void> {
+    const listen = `127.0.0.1:${this.port}`;
+    const admin = { listen: `127.0.0.1:${this.adminPort}` };
+    const files = { data_dir: this.dataDir, access_log: { path: this.accessLog } };
+    await this.configureText(`${JSON.stringify({ listen, admin, ...files, ...form }, null, 1)}\n`);
+  }
+
+  async configureText(text: string): Promise<void> {
+    await writeFile(this.configFile, text);
+  }
+
+  /** Starts the program (again) and waits until it is ready. */
+  async launch(): Promise<void> {
+    const env = { MOCK_KEY: CREDENTIAL };
+    const program = new Program([join(ROOT, "src/main.ts"), "serve", "-c", this.configFile], env, this.directory);
+    this.program = program;
+    await until("Sluice is ready", async () => {
+      if (program.outcome !== null) throw new Error(`Sluice ended with ${program.outcome}: ${program.stderr()}`);
+      return this.isReady();
+    });
+  }
+
+  async isReady(): Promise<boolean> {
+    return (await this.healthStatus("ready")) === 200;
+  }
+
+  /** Status of a health endpoint; 0: nobody answers. */
+  async healthStatus(which: "live" | "ready"): Promise<number> {
+    const response = await fetch(`${this.adminUrl}/health/${which}`).catch(() => null);
+    await response?.arrayBuffer();
+    return response?.status ?? 0;
+  }
+
+  get pid(): number {
+    return this.running().pid;
+  }
+
+  /** What it logged since its last launch. */
+  get log(): string {
+    return this.running().stderr() + this.running().stdout();
+  }
+
+  workerPids(): number[] {
+    return childrenOf(this.pid, "gateway/worker");
+  }
+
+  signal(name: NodeJS.Signals): void {
+    this.running().signal(name);
+  }
+
+  /** Waits for its end; the exit code or the signal. */
+  async end(): Promise<number | string> {
+    return this.running().end();
+  }
+
+  /** Ends it as systemd does and removes its files. */
+  async stop(): Promise<void> {
+    this.signal("SIGTERM");
+    strictEqual(await this.end(), 0, this.log);
+    await this.remove();
+  }
+
+  /** kill -9 of everything it started; its files stay. */
+  async kill(): Promise<void> {
+    const victims = [this.pid, ...childrenOf(this.pid, "")];
+    for (const pid of victims) process.kill(pid, "SIGKILL");
+    await this.end();
+  }
+
+  async remove(): Promise<void> {
+    await rm(this.directory, { recursive: true, force: true });
+  }
+
+  /** All records, once there are at least `count`, oldest first. */
+  async records(count: number): Promise<RecordRow[]> {
+    return until(`${count} records are stored`, () => {
+      const rows = readRecords(this.dataDir);
+      return rows.length >= count ? rows : undefined;
+    });
+  }
+
+  /** The one record of a request. */
+  async recordOf(requestId: string): Promise<RecordRow> {
+    return until(`the record of ${requestId} is stored`, () =>
+      readRecords(this.dataDir).find((row) => row.request_id === requestId),
+    );
+  }
+
+  /** Sum of a metric's samples with these labels; 0 when there are none. */
+  async metric(name: string, labels: Labels = {}): Promise<number> {
+    return sumOf(parseMetrics(await this.metricsPage()), name, labels) ?? 0;
+  }
+
+  async metricsPage(): Promise<string> {
+    const response = await fetch(`${this.adminUrl}/metrics`);
+    strictEqual(response.status, 200);
+    return response.text();
+  }
+
+  async accessLogText(): Promise<string> {
+    return readFile(this.accessLog, "utf8").catch(() => "");
+  }
+
+  private running(): Program {
+    if (this.program === null) throw new Error("Sluice was not launched");
+    return this.program;
+  }
+}
+
+/** A port that was free a moment ago. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, "close");
+  return port;
+}
