@@ -1,0 +1,195 @@
+/**
+ * How the text of one configuration value becomes a value: durations, sizes, prices, addresses, names. The YAML reader
+ * hands over every scalar as text, so that nothing is guessed and no binary float is involved. Pure; supervisor and
+ * command line. No refusal may repeat the text it refuses: it could be a secret that was pasted into the wrong place.
+ */
+import { isIPv6 } from "node:net";
+import { z } from "zod";
+
+/** Why a text was not taken, in words that say what is expected instead. */
+export class Refusal {
+  readonly message: string;
+
+  constructor(message: string) {
+    this.message = message;
+  }
+}
+
+export interface Address {
+  readonly host: string;
+  readonly port: number;
+}
+
+export type Read<T> = (text: string) => T | Refusal;
+
+export function readBoolean(text: string): boolean | Refusal {
+  if (text === "true" || text === "false") return text === "true";
+  return new Refusal("expected true or false");
+}
+
+export function readInteger(min: number, max: number): Read<number> {
+  return (text) => {
+    const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
+    return value >= min && value <= max ? value : new Refusal(`expected a whole number from ${min} to ${max}`);
+  };
+}
+
+/** Units of one kind of quantity: [name, size], largest first. */
+type Units = readonly (readonly [name: string, size: number])[];
+
+const DURATION_UNITS: Units = [
+  ["h", 3_600_000],
+  ["m", 60_000],
+  ["s", 1_000],
+  ["ms", 1],
+];
+
+const SIZE_UNITS: Units = [
+  ["GiB", 1_073_741_824],
+  ["GB", 1_000_000_000],
+  ["MiB", 1_048_576],
+  ["MB", 1_000_000],
+  ["KiB", 1_024],
+  ["KB", 1_000],
+  ["B", 1],
+];
+
+/** "90s" for 90,000: in the largest unit that divides it. */
+function quantityText(value: number, units: Units): string {
+  const unit = units.find(([, size]) => value % size === 0 && value >= size);
+  return unit === undefined ? String(value) : `${value / unit[1]}${unit[0]}`;
+}
+
+function readQuantity(text: string, units: Units): number {
+  const parts = /^(\d{1,15})([A-Za-z]+)$/.exec(text);
+  const unit = units.find(([name]) => name === parts?.[2]);
+  return parts === null || unit === undefined ? Number.NaN : Number(parts[1]) * unit[1];
+}
+
+/** Milliseconds from "500ms", "10s", "5m" or "1h". A bare number is refused, because people disagree about its unit. */
+export function readDuration(minMs: number, maxMs: number): Read<number> {
+  return (text) => {
+    const value = readQuantity(text, DURATION_UNITS);
+    if (Number.isNaN(value)) return new Refusal("expected a duration with its unit, such as 500ms, 10s, 5m or 1h");
+    if (value >= minMs && value <= maxMs) return value;
+    const range = `${quantityText(minMs, DURATION_UNITS)} to ${quantityText(maxMs, DURATION_UNITS)}`;
+    return new Refusal(`the duration must be from ${range}`);
+  };
+}
+
+/** Bytes from "512KiB", "32MiB", "1GB" or a bare number of bytes. */
+export function readSize(minBytes: number, maxBytes: number): Read<number> {
+  return (text) => {
+    const value = readQuantity(/^\d+$/.test(text) ? `${text}B` : text, SIZE_UNITS);
+    if (Number.isNaN(value)) return new Refusal("expected a size, such as 512KiB, 32MiB, 1GB or a number of bytes");
+    if (value >= minBytes && value <= maxBytes) return value;
+    return new Refusal(
+      `the size must be from ${quantityText(minBytes, SIZE_UNITS)} to ${quantityText(maxBytes, SIZE_UNITS)}`,
+    );
+  };
+}
+
+/** USD per million tokens with at most 6 decimals, as pico-dollars per token: exact, digits only. */
+export function readPrice(text: string): number | Refusal {
+  const parts = /^(\d+)(?:\.(\d+))?$/.exec(text);
+  if (parts === null) return new Refusal("expected USD per million tokens as a decimal, such as 0.15");
+  const decimals = parts[2] ?? "";
+  if (decimals.length > 6) return new Refusal("a price has at most 6 decimals");
+  const pico = BigInt(`${parts[1]}${decimals.padEnd(6, "0")}`);
+  if (pico > 10_000_000_000n) return new Refusal("a price is at most 10000 USD per million tokens");
+  return Number(pico);
+}
+
+const INSTANT = z.union([z.iso.datetime({ offset: true }), z.iso.date()]);
+
+/** Wall-clock milliseconds from an ISO 8601 instant with its zone, or from a date, which begins at midnight UTC. */
+export function readInstant(text: string): number | Refusal {
+  if (INSTANT.safeParse(text).success) return Date.parse(text);
+  return new Refusal("expected a date or an instant with its zone, such as 2027-01-01 or 2027-01-01T00:00:00Z");
+}
+
+const HOST_NAME = /^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$/;
+
+/** "127.0.0.1:8081", "localhost:8081" or "[::1]:8081". */
+export function readAddress(text: string): Address | Refusal {
+  const parts = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(text);
+  const [host, port] = [parts?.[1] ?? parts?.[2] ?? "", Number(parts?.[3])];
+  const hostValid = parts?.[1] === undefined ? HOST_NAME.test(host) : isIPv6(host);
+  if (!hostValid) return new Refusal("expected host:port, such as 127.0.0.1:8081, 0.0.0.0:8081 or [::]:8081");
+  if (!(port >= 1 && port <= 65_535)) return new Refusal("the port must be from 1 to 65535");
+  return { host, port };
+}
+
+const PRINTABLE = /^[\p{L}\p{M}\p{N}\p{P}\p{S} ]+$/u;
+
+/** A name of a key, provider or model: printable, no space at its ends, and never cut where it is recorded. */
+export function readName(bytesMax: number): Read<string> {
+  return (text) => {
+    if (!PRINTABLE.test(text) || text.trim() !== text || !text.isWellFormed()) {
+      return new Refusal("a name must be printable, not empty, and without spaces at its ends");
+    }
+    // "__proto__" would be lost in a plain object; "." and ".." change the path that {model} stands in.
+    if (text === "__proto__" || text === "." || text === "..") return new Refusal("this name is reserved");
+    if (Buffer.byteLength(text) > bytesMax) return new Refusal(`a name has at most ${bytesMax} bytes`);
+    return text;
+  };
+}
+
+/** The 64 hexadecimal digits of "sha256:...", lower-case. */
+export function readHash(text: string): string | Refusal {
+  const digits = /^sha256:([0-9a-fA-F]{64})$/.exec(text)?.[1];
+  if (digits !== undefined) return digits.toLowerCase();
+  return new Refusal(
+    "expected 'sha256:' and 64 hexadecimal digits, never the key itself; 'sluice key create' makes both",
+  );
+}
+
+/** An http or https URL; "{model}" may stand in its path or query. */
+export function readBaseUrl(text: string): string | Refusal {
+  const url = URL.parse(text.replaceAll("{model}", "model"));
+  if (url === null || !/^https?:\/\//i.test(text) || /[^\x21-\x7e]/.test(text)) {
+    return new Refusal("expected an http or https URL, such as https://api.openai.com/v1");
+  }
+  if (url.username !== "" || url.password !== "") {
+    return new Refusal("a URL with a user or password is not taken; use 'credential'");
+  }
+  if (text.includes("#")) return new Refusal("a base URL has no fragment (#)");
+  const path = text.indexOf("/", text.indexOf("//") + 2);
+  const model = text.indexOf("{model}");
+  if (model !== -1 && (path === -1 || model < path)) return new Refusal("{model} can only stand in the path");
+  return text;
+}
+
+/** The name of an environment variable. Capitals only, so that a pasted credential is not taken for a name. */
+export function readVariable(text: string): string | Refusal {
+  if (/^[A-Z_][A-Z0-9_]{0,127}$/.test(text)) return text;
+  return new Refusal("expected the name of an environment variable (capitals, digits and _), not its value");
+}
+
+/** A path that says by its first characters that it is one, for the same reason. */
+export function readCredentialPath(text: string): string | Refusal {
+  if (/^\.{0,2}\/[^\0]+$/.test(text)) return text;
+  return new Refusal("expected the path of a file, beginning with /, ./ or ../");
+}
+
+/** A file name in $CREDENTIALS_DIRECTORY, as `LoadCredential=NAME:...` gives it. */
+export function readCredentialName(text: string): string | Refusal {
+  if (/^[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}$/.test(text)) return text;
+  return new Refusal("expected the name of a systemd credential (letters, digits, _ . and -)");
+}
+
+export function readPath(text: string): string | Refusal {
+  return text === "" || text.includes("\0") ? new Refusal("expected a path") : text;
+}
+
+/** RFC 9110 token. */
+export function readHeaderName(text: string): string | Refusal {
+  if (/^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}$/.test(text)) return text;
+  return new Refusal("this is not a valid header name");
+}
+
+/** RFC 9110 field value without obs-text, which servers read differently. */
+export function readHeaderValue(text: string): string | Refusal {
+  if (/^[\x21-\x7e]([\x20-\x7e]{0,8190}[\x21-\x7e])?$/.test(text)) return text;
+  return new Refusal("a header value is 1 to 8192 printable ASCII characters, without spaces at its ends");
+}
