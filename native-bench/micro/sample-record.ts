@@ -1,0 +1,35 @@
+/** A typical record, for the micro benchmarks: a streamed chat completion. */
+import { encodeLabel } from "../../src/base/bytes.ts";
+import { FLAG_STREAM, type RequestRecord, USAGE_MEASURED } from "../../src/telemetry/record.ts";
+
+export function sampleRecord(): RequestRecord {
+  return {
+    startedAtMs: Date.now(),
+    flags: FLAG_STREAM,
+    costNanodollars: 4_125_000,
+    inputTokens: 1_250,
+    outputTokens: 312,
+    cachedTokens: 1_024,
+    reasoningTokens: 0,
+    requestBytes: 4_411,
+    responseBytes: 61_204,
+    totalUs: 2_412_000,
+    firstByteUs: 312_000,
+    ttftUs: 340_000,
+    gatewayUs: 92,
+    status: 200,
+    upstreamStatus: 200,
+    error: 0,
+    endpoint: 1,
+    method: 3,
+    attempts: 1,
+    usageSource: USAGE_MEASURED,
+    address: Uint8Array.of(10, 1, 2, 3),
+    requestId: "req_0123456789abcdef0123456789abcdefzz",
+    key: encodeLabel("team-search-production", 48),
+    model: encodeLabel("gpt-5-mini", 80),
+    upstreamModel: encodeLabel("gpt-5-mini-2025-08-07", 80),
+    provider: encodeLabel("openai", 48),
+    path: "/v1/chat/completions",
+  };
+}

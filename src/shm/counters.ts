@@ -1,0 +1,175 @@
+/**
+ * Counters of all workers, in one mapped file (memory map in layout.ts). Each block is written by one gateway worker,
+ * the holder of the slot's lock, from its only thread; the supervisor's main thread reads all blocks.
+ *
+ * Plain Float64 loads and stores are enough: with one writer per element an add cannot be lost, and an aligned 8-byte
+ * store is one instruction on x86-64 and arm64, so a reader sees the value before or after, never half of each. It may
+ * see one counter of a request and not yet the next; a scrape is not a transaction. Doubles are exact up to 2^53:
+ * 9 million dollars in nano-dollars, or 9 petabytes, per slot and supervisor run.
+ *
+ * The file is made anew at each start of the supervisor (Prometheus takes that as a counter reset). A worker of an earlier
+ * supervisor keeps its mapping of the old inode and disturbs nobody.
+ */
+import { renameSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { assert } from "../base/assert.ts";
+import { CodedError, ERROR_NUMBERS } from "../base/errors.ts";
+import { RINGS_MAX } from "../base/limits.ts";
+import { native } from "../native/native.ts";
+import { ENDPOINTS, FLAG_UNPRICED, type RequestRecord, USAGE_SOURCES } from "../telemetry/record.ts";
+import {
+  BUCKET_EXPONENT_FIRST,
+  BUCKETS,
+  COUNTER,
+  COUNTER_BLOCK_BYTES,
+  COUNTER_LENGTH,
+  COUNTERS_AT,
+  COUNTERS_BYTES,
+  COUNTERS_MAGIC,
+  COUNTERS_VERSION,
+  GAUGES_BEGIN,
+  GAUGES_END,
+  HISTOGRAM_0,
+  HISTOGRAM_LENGTH,
+  HISTOGRAM_SUM,
+  HISTOGRAMS,
+  type HistogramName,
+  PAGE_BYTES,
+  STATUS_CLASSES,
+} from "./layout.ts";
+
+const HISTOGRAM_AT = Object.fromEntries(
+  HISTOGRAMS.map((name, i) => [name, HISTOGRAM_0 + i * HISTOGRAM_LENGTH]),
+) as Record<HistogramName, number>;
+
+/** Index into STATUS_CLASSES. */
+export function statusClassOf(status: number): number {
+  const index = Math.floor(status / 100);
+  return index < STATUS_CLASSES.length ? index : 0;
+}
+
+/** Smallest i with `us` <= 2^(i + BUCKET_EXPONENT_FIRST), or the last bucket. */
+export function bucketOf(us: number): number {
+  const exponent = us <= 1 ? 0 : 32 - Math.clz32(us - 1);
+  return Math.min(Math.max(exponent - BUCKET_EXPONENT_FIRST, 0), BUCKETS - 1);
+}
+
+/** A gateway worker's own block. */
+export class CountersWriter {
+  readonly #block: Float64Array;
+
+  constructor(block: Float64Array) {
+    this.#block = block;
+    block.fill(0, GAUGES_BEGIN, GAUGES_END);
+  }
+
+  /** Adds `n` to a counter or gauge of COUNTER. */
+  add(index: number, n: number): void {
+    this.#block[index] = (this.#block[index] ?? 0) + n;
+  }
+
+  /** Sets a gauge or the heartbeat. */
+  set(index: number, value: number): void {
+    this.#block[index] = value;
+  }
+
+  /** Everything that a finished request adds: counts, tokens, cost, bytes, durations. Once per request. */
+  recordRequest(record: RequestRecord): void {
+    this.#count(record);
+    this.add(COUNTER.inputTokens, record.inputTokens);
+    this.add(COUNTER.outputTokens, record.outputTokens);
+    this.add(COUNTER.cachedTokens, record.cachedTokens);
+    this.add(COUNTER.reasoningTokens, record.reasoningTokens);
+    this.add(COUNTER.costNanodollars, record.costNanodollars);
+    this.add(COUNTER.requestBytes, record.requestBytes);
+    this.add(COUNTER.responseBytes, record.responseBytes);
+    this.#observe(HISTOGRAM_AT.total, record.totalUs);
+    this.#observe(HISTOGRAM_AT.gateway, record.gatewayUs);
+    // 0 says that there was no response head, or no body byte: nothing to observe.
+    if (record.firstByteUs > 0) this.#observe(HISTOGRAM_AT.firstByte, record.firstByteUs);
+    if (record.ttftUs > 0) this.#observe(HISTOGRAM_AT.ttft, record.ttftUs);
+  }
+
+  #count(record: RequestRecord): void {
+    this.add(COUNTER.statusClass0 + statusClassOf(record.status), 1);
+    this.add(COUNTER.endpoint0 + (record.endpoint < ENDPOINTS.length ? record.endpoint : 0), 1);
+    this.add(COUNTER.usageSource0 + (record.usageSource < USAGE_SOURCES.length ? record.usageSource : 0), 1);
+    if (record.error > 0 && record.error < ERROR_NUMBERS) this.add(COUNTER.error0 + record.error, 1);
+    if ((record.flags & FLAG_UNPRICED) !== 0) this.add(COUNTER.unpricedRequests, 1);
+  }
+
+  #observe(histogram: number, us: number): void {
+    this.add(histogram + bucketOf(us), 1);
+    this.add(histogram + HISTOGRAM_SUM, us);
+  }
+}
+
+/** The supervisor's view of all blocks. */
+export class CountersReader {
+  readonly #blocks: readonly Float64Array[];
+
+  constructor(mapping: ArrayBuffer) {
+    this.#blocks = Array.from({ length: RINGS_MAX }, (_, slot) => blockOf(mapping, slot));
+  }
+
+  /** Every index of COUNTER and of the histograms, added over all slots. The heartbeat's sum means nothing. */
+  sum(): Float64Array {
+    const total = new Float64Array(COUNTER_LENGTH);
+    for (const block of this.#blocks) {
+      for (let i = 0; i < COUNTER_LENGTH; i += 1) total[i] = (total[i] ?? 0) + (block[i] ?? 0);
+    }
+    return total;
+  }
+
+  /** One element of one worker's block, such as its heartbeat. */
+  value(slot: number, index: number): number {
+    return this.#blocks[slot]?.[index] ?? 0;
+  }
+
+  /** A worker died and took its in-flight work along. Call before another one is spawned into the slot. */
+  resetGauges(slot: number): void {
+    this.#blocks[slot]?.fill(0, GAUGES_BEGIN, GAUGES_END);
+  }
+}
+
+/** Observed durations of one histogram out of `CountersReader.sum()`. */
+export function histogramOf(sum: Float64Array, name: HistogramName): { buckets: Float64Array; sumUs: number } {
+  const at = HISTOGRAM_AT[name];
+  return { buckets: sum.subarray(at, at + BUCKETS), sumUs: sum[at + HISTOGRAM_SUM] ?? 0 };
+}
+
+function countersPath(dataDir: string): string {
+  return join(dataDir, "counters.map");
+}
+
+function blockOf(mapping: ArrayBuffer, slot: number): Float64Array {
+  return new Float64Array(mapping, PAGE_BYTES + slot * COUNTER_BLOCK_BYTES, COUNTER_LENGTH);
+}
+
+/** Makes the file, with a new inode, and puts it in the place of an earlier one. Supervisor, at start. */
+export function createCounters(dataDir: string): CountersReader {
+  const path = countersPath(dataDir);
+  rmSync(`${path}.new`, { force: true });
+  const mapping = native.mapFile(`${path}.new`, COUNTERS_BYTES);
+  const header = new DataView(mapping);
+  header.setUint32(COUNTERS_AT.magic, COUNTERS_MAGIC, true);
+  header.setUint32(COUNTERS_AT.version, COUNTERS_VERSION, true);
+  header.setUint32(COUNTERS_AT.blockBytes, COUNTER_BLOCK_BYTES, true);
+  header.setUint32(COUNTERS_AT.blocks, RINGS_MAX, true);
+  renameSync(`${path}.new`, path);
+  return new CountersReader(mapping);
+}
+
+/** The block of `slot` (of openRing), for the worker that holds it. Throws CodedError `counters_invalid`. */
+export function openCounters(dataDir: string, slot: number): CountersWriter {
+  assert(slot >= 0 && slot < RINGS_MAX, "openCounters: slot out of range");
+  const path = countersPath(dataDir);
+  const mapping = native.mapFile(path, COUNTERS_BYTES);
+  const header = new DataView(mapping);
+  const sound =
+    header.getUint32(COUNTERS_AT.magic, true) === COUNTERS_MAGIC &&
+    header.getUint32(COUNTERS_AT.version, true) === COUNTERS_VERSION &&
+    header.getUint32(COUNTERS_AT.blockBytes, true) === COUNTER_BLOCK_BYTES;
+  if (!sound) throw new CodedError("counters_invalid", `${path} was not made by this version's supervisor`);
+  return new CountersWriter(blockOf(mapping, slot));
+}

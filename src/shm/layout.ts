@@ -1,0 +1,117 @@
+/**
+ * Every offset of the mapped files that the telemetry shares. Read by gateway workers, the supervisor and its pool
+ * tasks; all of them run the same release, and a file of another layout is recognised by its header and put aside.
+ *
+ * <dataDir>/rings/ring-NNN.map: one per gateway worker slot, little-endian
+ *
+ *        0  magic u32     4 version u32   8 header bytes u32   12 record bytes u32   16 records u32   20 zero u32
+ *       24  ring id, 8 random bytes                            32 boot id of the kernel, 16 bytes
+ *       64  write position i64      written by the worker only     (a cache line of its own)
+ *      128  release position i64    written by pool tasks only     (a cache line of its own)
+ *     4096  slot 0: 512 bytes (telemetry/record.ts)
+ *     4608  slot 1 ...              RING_RECORDS slots
+ *
+ *   A position counts records since the ring was made; record p lives in slot p mod RING_RECORDS and holds p as `seq`.
+ *   Always release <= write <= release + RING_RECORDS.
+ *
+ *   Order, writer: load release (only when the ring looks full) -> plain stores into the slot, check value last
+ *   -> Atomics.store(write). Order, reader: Atomics.load(write) -> plain loads -> commit elsewhere
+ *   -> Atomics.store(release). The two atomics are sequentially consistent, so a reader that sees the position sees the
+ *   record, and a writer that sees the release knows that nobody reads the slot any more. Positions are BigInt64: a Float64
+ *   has no atomics, an Int32 wraps after 2^31 records; 2^63 does not.
+ *
+ * <dataDir>/counters.map: one block per slot, Float64 throughout
+ *
+ *        0  magic u32     4 version u32   8 block bytes u32    12 blocks u32
+ *     4096  block of slot 0: COUNTER indexes and then the histograms
+ *     8192  block of slot 1 ...     RINGS_MAX blocks of one page, so that no two workers write to one cache line
+ */
+import { ERROR_NUMBERS } from "../base/errors.ts";
+import { RING_RECORDS, RINGS_MAX } from "../base/limits.ts";
+import { ENDPOINTS, RECORD_BYTES, USAGE_SOURCES } from "../telemetry/record.ts";
+
+export const PAGE_BYTES = 4_096;
+
+/** "SLRG" */
+export const RING_MAGIC = 0x47524c53;
+export const RING_VERSION = 1;
+export const RING_BYTES = PAGE_BYTES + RING_RECORDS * RECORD_BYTES;
+
+/** Byte offsets in a ring's header page. */
+export const RING_AT = {
+  magic: 0,
+  version: 4,
+  headerBytes: 8,
+  recordBytes: 12,
+  records: 16,
+  id: 24,
+  bootId: 32,
+  write: 64,
+  release: 128,
+} as const;
+
+export const RING_ID_BYTES = 8;
+export const BOOT_ID_BYTES = 16;
+
+/** "SLCT" */
+export const COUNTERS_MAGIC = 0x54434c53;
+export const COUNTERS_VERSION = 1;
+export const COUNTER_BLOCK_BYTES = PAGE_BYTES;
+export const COUNTERS_BYTES = PAGE_BYTES + RINGS_MAX * COUNTER_BLOCK_BYTES;
+
+/** Byte offsets in the header page of counters.map. */
+export const COUNTERS_AT = { magic: 0, version: 4, blockBytes: 8, blocks: 12 } as const;
+
+/** Classes of `status`: 0 for connections closed without an answer, then 1xx to 5xx. */
+export const STATUS_CLASSES = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"] as const;
+
+const STATUS_CLASS_0 = 0;
+const ERROR_0 = STATUS_CLASS_0 + STATUS_CLASSES.length;
+const ENDPOINT_0 = ERROR_0 + ERROR_NUMBERS;
+const USAGE_0 = ENDPOINT_0 + ENDPOINTS.length;
+const SINGLE_0 = USAGE_0 + USAGE_SOURCES.length;
+const GAUGE_0 = SINGLE_0 + 14;
+
+/** Index of each counter in a block, in Float64 elements. `...0` is the first of a family, the rest follow it. */
+export const COUNTER = {
+  statusClass0: STATUS_CLASS_0,
+  error0: ERROR_0,
+  endpoint0: ENDPOINT_0,
+  usageSource0: USAGE_0,
+  inputTokens: SINGLE_0,
+  outputTokens: SINGLE_0 + 1,
+  cachedTokens: SINGLE_0 + 2,
+  reasoningTokens: SINGLE_0 + 3,
+  costNanodollars: SINGLE_0 + 4,
+  requestBytes: SINGLE_0 + 5,
+  responseBytes: SINGLE_0 + 6,
+  unpricedRequests: SINGLE_0 + 7,
+  recordsDropped: SINGLE_0 + 8,
+  upstreamConnects: SINGLE_0 + 9,
+  upstreamReuses: SINGLE_0 + 10,
+  staleReplays: SINGLE_0 + 11,
+  queueWaits: SINGLE_0 + 12,
+  heldEvents: SINGLE_0 + 13,
+  gaugeInFlight: GAUGE_0,
+  gaugeUpstreamConnections: GAUGE_0 + 1,
+  gaugeBodyBytesInFlight: GAUGE_0 + 2,
+  gaugeScannerSlots: GAUGE_0 + 3,
+  heartbeatMs: GAUGE_0 + 4,
+} as const;
+
+/** The gauges and the heartbeat describe one process: they are set to 0 when the slot changes hands. */
+export const GAUGES_BEGIN = GAUGE_0;
+export const GAUGES_END = GAUGE_0 + 5;
+
+/** Durations that have a histogram, in the order of their blocks. */
+export const HISTOGRAMS = ["total", "firstByte", "ttft", "gateway"] as const;
+export type HistogramName = (typeof HISTOGRAMS)[number];
+
+/** Bucket i holds durations of at most 2^(i + FIRST) microseconds: 16 us to 36 minutes; the last one holds the rest. */
+export const BUCKET_EXPONENT_FIRST = 4;
+export const BUCKETS = 29;
+/** Per histogram: its buckets, and the sum in microseconds. The count is the sum of the buckets. */
+export const HISTOGRAM_LENGTH = BUCKETS + 1;
+export const HISTOGRAM_SUM = BUCKETS;
+export const HISTOGRAM_0 = GAUGES_END;
+export const COUNTER_LENGTH = HISTOGRAM_0 + HISTOGRAMS.length * HISTOGRAM_LENGTH;

@@ -1,0 +1,170 @@
+/**
+ * The file behind a ring: names, header, and who may write to it. The worker that holds the lock file of a slot is the
+ * slot's only writer; the kernel drops the lock when it dies, however it dies. A file gets its final name only when its
+ * header is complete, and a file that is not a ring of ours is renamed, never overwritten. Runs at start only.
+ */
+import { randomBytes } from "node:crypto";
+import {
+  closeSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from "node:fs";
+import { join } from "node:path";
+import { CodedError } from "../base/errors.ts";
+import { RING_RECORDS, RINGS_MAX } from "../base/limits.ts";
+import { native } from "../native/native.ts";
+import { RECORD_BYTES } from "../telemetry/record.ts";
+import { BOOT_ID_BYTES, PAGE_BYTES, RING_AT, RING_BYTES, RING_ID_BYTES, RING_MAGIC, RING_VERSION } from "./layout.ts";
+
+export interface RingFile {
+  readonly path: string;
+  readonly mapping: ArrayBuffer;
+  /** 16 hex digits: the ring's identity in the store. A ring made anew has another one. */
+  readonly id: string;
+}
+
+export interface OwnedRingFile extends RingFile {
+  readonly slot: number;
+  /** Why an earlier file of this slot was renamed, for the log; null: it was not. */
+  readonly notice: string | null;
+}
+
+const RING_NAME = /^ring-\d{3}(\.left-[0-9a-f]{16})?\.map$/;
+
+export function ringsDirectory(dataDir: string): string {
+  return join(dataDir, "rings");
+}
+
+/** Paths of all rings with records that somebody may have to drain; none when there is no directory yet. */
+export function listRings(dataDir: string): string[] {
+  const directory = ringsDirectory(dataDir);
+  try {
+    const names = readdirSync(directory).filter((name) => RING_NAME.test(name));
+    return names.sort().map((name) => join(directory, name));
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return [];
+    throw error;
+  }
+}
+
+/** Whether this ring was left by an earlier boot of the machine: it has no writer, and is deleted once it is drained. */
+export function isLeftRing(path: string): boolean {
+  return path.includes(".left-");
+}
+
+/** The first slot that nobody else holds. Throws CodedError `rings_exhausted`. */
+export function claimRingFile(dataDir: string): OwnedRingFile {
+  const directory = ringsDirectory(dataDir);
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  for (let slot = 0; slot < RINGS_MAX; slot += 1) {
+    const stem = join(directory, `ring-${String(slot).padStart(3, "0")}`);
+    if (native.lockFile(`${stem}.lock`)) return openOwned(stem, slot);
+  }
+  throw new CodedError("rings_exhausted", `all ${RINGS_MAX} rings in ${directory} are held by running processes`);
+}
+
+/** Maps an existing ring. Throws CodedError `ring_invalid` when the file is not one. */
+export function mapRingFile(path: string): RingFile {
+  const fault = ringFault(path);
+  if (fault !== null) throw new CodedError("ring_invalid", `${path}: ${fault}`);
+  const mapping = native.mapFile(path, RING_BYTES);
+  return { path, mapping, id: ringIdOf(Buffer.from(mapping, 0, PAGE_BYTES)) };
+}
+
+function openOwned(stem: string, slot: number): OwnedRingFile {
+  const path = `${stem}.map`;
+  const notice = putAside(stem, path);
+  const file = notice === null && exists(path) ? mapRingFile(path) : createRing(stem, path);
+  return { ...file, slot, notice };
+}
+
+/** Renames what is at `path` if this boot cannot go on with it, and says why. */
+function putAside(stem: string, path: string): string | null {
+  if (!exists(path)) return null;
+  const fault = ringFault(path);
+  if (fault !== null) return renameAs(path, `${stem}.foreign-${Date.now()}`, fault);
+  const header = readHeader(path);
+  if (header.subarray(RING_AT.bootId, RING_AT.bootId + BOOT_ID_BYTES).equals(bootId())) return null;
+  // After a power cut the pages of the ring and of the store come back from different moments: the ring may be behind
+  // the store. New records under old positions would be taken for known ones, so they get a ring of their own.
+  return renameAs(path, `${stem}.left-${ringIdOf(header)}.map`, "it is from an earlier boot and is drained separately");
+}
+
+function renameAs(path: string, aside: string, reason: string): string {
+  renameSync(path, aside);
+  return `${path} was renamed to ${aside}: ${reason}`;
+}
+
+/** Made under another name and renamed: a process killed in here leaves no half ring. */
+function createRing(stem: string, path: string): RingFile {
+  const draft = `${stem}.new`;
+  rmSync(draft, { force: true });
+  const mapping = native.mapFile(draft, RING_BYTES);
+  const header = Buffer.from(mapping, 0, PAGE_BYTES);
+  header.writeUInt32LE(RING_MAGIC, RING_AT.magic);
+  header.writeUInt32LE(RING_VERSION, RING_AT.version);
+  header.writeUInt32LE(PAGE_BYTES, RING_AT.headerBytes);
+  header.writeUInt32LE(RECORD_BYTES, RING_AT.recordBytes);
+  header.writeUInt32LE(RING_RECORDS, RING_AT.records);
+  randomBytes(RING_ID_BYTES).copy(header, RING_AT.id);
+  bootId().copy(header, RING_AT.bootId);
+  renameSync(draft, path);
+  return { path, mapping, id: ringIdOf(header) };
+}
+
+/** What is wrong with the file as a ring; null: nothing. */
+function ringFault(path: string): string | null {
+  const bytes = statSync(path).size;
+  if (bytes !== RING_BYTES) return `it has ${bytes} bytes and a ring has ${RING_BYTES}`;
+  const header = readHeader(path);
+  if (header.readUInt32LE(RING_AT.magic) !== RING_MAGIC) return "it does not begin like a ring";
+  if (header.readUInt32LE(RING_AT.version) !== RING_VERSION) return "it is a ring of another version";
+  const sizes = [RING_AT.headerBytes, RING_AT.recordBytes, RING_AT.records].map((at) => header.readUInt32LE(at));
+  if (sizes.join() !== [PAGE_BYTES, RECORD_BYTES, RING_RECORDS].join()) return "its sizes are not ours";
+  return positionFault(header.readBigInt64LE(RING_AT.write), header.readBigInt64LE(RING_AT.release));
+}
+
+/** Read release first and write second elsewhere; here both come from one read and a live writer is ahead of neither. */
+function positionFault(write: bigint, release: bigint): string | null {
+  const held = write - release;
+  const sound = release >= 0n && held >= 0n && held <= BigInt(RING_RECORDS) && write <= BigInt(Number.MAX_SAFE_INTEGER);
+  return sound ? null : `its positions make no sense (written ${write}, released ${release})`;
+}
+
+function readHeader(path: string): Buffer {
+  const header = Buffer.alloc(PAGE_BYTES);
+  const file = openSync(path, "r");
+  try {
+    readSync(file, header, 0, PAGE_BYTES, 0);
+  } finally {
+    closeSync(file);
+  }
+  return header;
+}
+
+function ringIdOf(header: Buffer): string {
+  return header.toString("hex", RING_AT.id, RING_AT.id + RING_ID_BYTES);
+}
+
+/** Zeros where a sandbox hides /proc/sys (ProcSubset=pid): then a boot is not told from the next. */
+function bootId(): Buffer {
+  try {
+    return Buffer.from(readFileSync("/proc/sys/kernel/random/boot_id", "latin1").replaceAll("-", "").trim(), "hex");
+  } catch {
+    return Buffer.alloc(BOOT_ID_BYTES);
+  }
+}
+
+function exists(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false }) !== undefined;
+}
+
+function errnoOf(error: unknown): string | undefined {
+  return error instanceof Error && "code" in error ? String(error.code) : undefined;
+}
