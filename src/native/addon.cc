@@ -3,5 +3,7 @@
 
 NAPI_MODULE_INIT() {
   sluice::register_map(env, exports);
+  sluice::register_scan(env, exports);
+  sluice::register_response(env, exports);
   return exports;
 }

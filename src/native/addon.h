@@ -43,5 +43,7 @@ inline bool bytes_of(napi_env env, napi_value value, Bytes* out) {
 }
 
 void register_map(napi_env env, napi_value exports);
+void register_scan(napi_env env, napi_value exports);
+void register_response(napi_env env, napi_value exports);
 
 }  // namespace sluice

@@ -13,6 +13,19 @@ export interface NativeAddon {
   mapFile(path: string, bytes: number): ArrayBuffer;
   /** Takes an exclusive flock on the file, creating it; held until the process ends. False: another process holds it. */
   lockFile(path: string): boolean;
+
+  /** Scans a JSON request body; result codes and the layout of `out` (13 or more) are in providers/request-scan.ts. */
+  scanRequest(body: Uint8Array, depthMax: number, out: Int32Array): number;
+
+  /** Takes a response scanner; `events`: server-sent events, else one JSON document. -1: all are taken. */
+  responseOpen(events: boolean): number;
+  /** Feeds the next bytes; returns flags, fills event borders (`out`, 3 or more): providers/response-scan.ts. */
+  responseFeed(slot: number, chunk: Uint8Array, out: Int32Array): number;
+  /** Fills `out` (6 or more) with the figures found so far: providers/response-scan.ts. */
+  responseUsage(slot: number, out: Float64Array): void;
+  responseClose(slot: number): void;
+  /** Scanners taken in this thread: 0 when nothing is in flight. */
+  responsesOpen(): number;
 }
 
 export const native: NativeAddon = createRequire(import.meta.url)("./build/sluice.node");
