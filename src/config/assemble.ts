@@ -1,0 +1,99 @@
+/**
+ * A validated form to the Config it means: names in camelCase, units last, absolute paths, credentials in place.
+ * Supervisor and command line. Assumes that the schema took the form; says nothing itself, `outside` gathers problems.
+ */
+import { resolve } from "node:path";
+import { nowMs, wallMs } from "../base/clock.ts";
+import type { Outside } from "./outside.ts";
+import { needsModel } from "./references.ts";
+import type { Config, Form, KeyConfig, ProviderConfig, ProviderForm } from "./schema.ts";
+import type { Price } from "./snapshot.ts";
+
+export function configOf(form: Form, outside: Outside): Config {
+  const accessLog = form.access_log?.path;
+  return {
+    loadedAtMs: Math.round(wallMs(nowMs())),
+    listen: form.listen,
+    admin: form.admin.listen,
+    workers: form.workers,
+    dataDir: resolve(outside.directory, form.data_dir),
+    logLevel: form.log.level,
+    accessLogPath: accessLog === undefined ? null : resolve(outside.directory, accessLog),
+    bounds: boundsOf(form.limits),
+    timeouts: timeoutsOf(form.timeouts),
+    replayStale: form.replay_stale,
+    providers: mapValues(form.providers, (provider, name) => providerOf(name, provider, outside)),
+    models: mapValues(form.models, ({ provider, model }, alias) => ({
+      provider,
+      model: model ?? (alias === "*" ? null : alias),
+    })),
+    passthrough: form.passthrough ?? onlyProvider(form),
+    prices: mapValues(form.prices, priceOf),
+    keys: form.keys.map(keyOf),
+  };
+}
+
+function mapValues<V, R>(record: Readonly<Record<string, V>>, map: (value: V, name: string) => R): Record<string, R> {
+  return Object.fromEntries(Object.entries(record).map(([name, value]) => [name, map(value, name)]));
+}
+
+function boundsOf(limits: Form["limits"]): Config["bounds"] {
+  return {
+    bodyBytes: limits.body_bytes,
+    bodyBytesInFlight: limits.body_bytes_in_flight,
+    jsonDepth: limits.json_depth,
+    connectionsPerProvider: limits.connections_per_provider,
+    queuePerProvider: limits.queue_per_provider,
+  };
+}
+
+function timeoutsOf(timeouts: Form["timeouts"]): Config["timeouts"] {
+  return {
+    connectMs: timeouts.connect,
+    firstByteMs: timeouts.first_byte,
+    idleMs: timeouts.idle,
+    totalMs: timeouts.total,
+    queueMs: timeouts.queue,
+    stallMs: timeouts.stall,
+    drainMs: timeouts.drain,
+    upstreamKeepAliveMs: timeouts.upstream_keep_alive,
+  };
+}
+
+/** The demo provider answers with usage like OpenAI, and takes no credential. */
+const DEMO: ProviderConfig = {
+  type: "demo",
+  baseUrl: null,
+  credential: null,
+  headers: [],
+  query: "",
+  tlsCa: null,
+  usageOption: true,
+};
+
+function providerOf(name: string, provider: ProviderForm, outside: Outside): ProviderConfig {
+  if (provider.type === "demo") return DEMO;
+  return {
+    type: "openai",
+    baseUrl: provider.base_url,
+    credential: outside.credential(name, provider),
+    headers: Object.entries(provider.headers).flatMap(([header, value]) => [header.toLowerCase(), value]),
+    query: new URLSearchParams(provider.query).toString(),
+    tlsCa: outside.certificates(name, provider.tls.ca_file),
+    usageOption: provider.usage_option,
+  };
+}
+
+/** The one provider there is, unless its URL needs a model name, which passthrough requests do not have. */
+function onlyProvider(form: Form): string | null {
+  const [name, ...others] = Object.keys(form.providers);
+  return name === undefined || others.length > 0 || needsModel(form, name) ? null : name;
+}
+
+function priceOf({ input, cached_input, output }: Form["prices"][string]): Price {
+  return { inputPico: input, cachedInputPico: cached_input ?? input, outputPico: output };
+}
+
+function keyOf({ name, hash, enabled, expires, models }: Form["keys"][number]): KeyConfig {
+  return { name, hash, enabled, expiresAtMs: expires ?? null, models: models ?? null };
+}

@@ -1,0 +1,101 @@
+/**
+ * A Config to the Snapshot that requests look things up in: every header list, path, label and JSON name is made here,
+ * once. Every gateway worker, at start and reload. Needs no I/O, and a Config that load.ts accepted cannot fail.
+ */
+import { assert } from "../base/assert.ts";
+import { encodeLabel } from "../base/bytes.ts";
+import type { Config, KeyConfig, ProviderConfig } from "./schema.ts";
+import {
+  KEY_LABEL_BYTES,
+  type KeyRecord,
+  MODEL_LABEL_BYTES,
+  PROVIDER_LABEL_BYTES,
+  type Price,
+  type Provider,
+  type Route,
+  type Snapshot,
+  type Target,
+} from "./snapshot.ts";
+
+/** Every provider must have its base URL: that of a demo provider was filled in by the supervisor. */
+export function compileSnapshot(config: Config, epoch: number): Snapshot {
+  const prices: ReadonlyMap<string, Price> = new Map(Object.entries(config.prices));
+  const providers = new Map(
+    Object.entries(config.providers).map(([name, provider]) => [name, compileProvider(name, provider)]),
+  );
+  const target = (name: string, model: string | null, alias: string) => {
+    const [source, provider] = [config.providers[name], providers.get(name)];
+    assert(source !== undefined && provider !== undefined, "a configuration that was checked names existing providers");
+    return compileTarget(source, provider, model, alias, prices);
+  };
+  const routes = Object.entries(config.models).map(([alias, model]) =>
+    compileRoute(alias, target(model.provider, model.model, alias)),
+  );
+  return Object.freeze({
+    epoch,
+    keys: new Map(config.keys.map((key) => [key.hash, compileKey(key)])),
+    routes: new Map(routes.filter(({ alias }) => alias !== "*").map((route) => [route.alias, route])),
+    anyModel: routes.find(({ alias }) => alias === "*") ?? null,
+    passthrough: config.passthrough === null ? null : target(config.passthrough, null, ""),
+    prices,
+    timeouts: Object.freeze({ ...config.timeouts }),
+    bounds: Object.freeze({ ...config.bounds }),
+    replayStale: config.replayStale,
+    loadedAtS: Math.floor(config.loadedAtMs / 1000),
+  });
+}
+
+function compileKey(key: KeyConfig): KeyRecord {
+  return Object.freeze({
+    name: key.name,
+    label: encodeLabel(key.name, KEY_LABEL_BYTES),
+    enabled: key.enabled,
+    expiresAtMs: key.expiresAtMs ?? Number.POSITIVE_INFINITY,
+    models: key.models === null ? null : new Set(key.models),
+  });
+}
+
+function compileProvider(name: string, config: ProviderConfig): Provider {
+  const { credential } = config;
+  const headers = [...(credential === null ? [] : [credential.header, credential.value]), ...config.headers];
+  return Object.freeze({
+    name,
+    label: encodeLabel(name, PROVIDER_LABEL_BYTES),
+    origin: baseUrl(config, "").origin,
+    tlsCa: config.tlsCa,
+    headers: Object.freeze(headers),
+    headerNames: new Set(headers.filter((_, index) => index % 2 === 0)),
+  });
+}
+
+/** The base URL with `model` where it says "{model}". */
+function baseUrl(config: ProviderConfig, model: string): URL {
+  assert(config.baseUrl !== null, "the supervisor fills in the URL of a demo provider");
+  return new URL(config.baseUrl.replaceAll("{model}", () => encodeURIComponent(model)));
+}
+
+function compileRoute(alias: string, target: Target): Route {
+  return Object.freeze({ alias, label: encodeLabel(alias, MODEL_LABEL_BYTES), target });
+}
+
+/** A model that has the same name upstream as its alias keeps the client's bytes, so there is nothing to splice. */
+function compileTarget(
+  config: ProviderConfig,
+  provider: Provider,
+  model: string | null,
+  alias: string,
+  prices: ReadonlyMap<string, Price>,
+): Target {
+  const url = baseUrl(config, model ?? "");
+  const upstreamModel = model === alias ? null : model;
+  return Object.freeze({
+    provider,
+    basePath: url.pathname.replace(/\/+$/, ""),
+    query: [url.search.slice(1), config.query].filter((part) => part !== "").join("&"),
+    upstreamModel,
+    upstreamModelJson: upstreamModel === null ? null : new TextEncoder().encode(JSON.stringify(upstreamModel)),
+    upstreamModelLabel: encodeLabel(upstreamModel ?? "", MODEL_LABEL_BYTES),
+    price: model === null ? null : (prices.get(model) ?? prices.get(alias) ?? null),
+    usageOption: config.usageOption,
+  });
+}

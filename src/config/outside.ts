@@ -1,0 +1,66 @@
+/**
+ * What a configuration refers to outside of its file: credentials and certificate files, fetched once, with all that is
+ * wrong about them. Supervisor and command line. Holds secrets for as long as a Config is being made.
+ */
+import { X509Certificate } from "node:crypto";
+import { dirname, resolve } from "node:path";
+import { CodedError } from "../base/errors.ts";
+import { resolveCredential } from "./credential.ts";
+import { readTextFile } from "./file.ts";
+import { type Finding, findingAt } from "./finding.ts";
+import type { ProviderConfig, ProviderForm } from "./schema.ts";
+
+/** PEM bundle of certificate authorities, bytes; the system's whole store is 220 KB. */
+const CA_FILE_BYTES_MAX = 1_048_576;
+
+export class Outside {
+  readonly findings: Finding[] = [];
+  /** Credentials that the environment of this process lacks. */
+  readonly missing: Finding[] = [];
+  /** Where relative paths begin: the folder of the configuration file. */
+  readonly directory: string;
+  readonly #env: NodeJS.ProcessEnv;
+
+  constructor(path: string, env: NodeJS.ProcessEnv) {
+    this.directory = resolve(dirname(path));
+    this.#env = env;
+  }
+
+  credential(name: string, provider: ProviderForm & { type: "openai" }): ProviderConfig["credential"] {
+    if (provider.credential === undefined) return null;
+    const resolution = resolveCredential(provider.credential, this.directory, this.#env);
+    if (resolution.value !== null) return credentialHeader(provider.auth, resolution.value);
+    const list = resolution.fromService ? this.missing : this.findings;
+    list.push(findingAt(["providers", name, "credential"], resolution.message));
+    return null;
+  }
+
+  /** PEM text of certificate authorities. */
+  certificates(name: string, file: string | undefined): string | null {
+    if (file === undefined) return null;
+    const finding = (message: string) => findingAt(["providers", name, "tls", "ca_file"], message);
+    try {
+      const pem = readTextFile(resolve(this.directory, file), CA_FILE_BYTES_MAX);
+      if (!isPem(pem)) this.findings.push(finding("the file holds no PEM certificates that can be read"));
+      return pem;
+    } catch (error) {
+      if (!(error instanceof CodedError)) throw error;
+      this.findings.push(finding(`the file ${error.message}`));
+      return null;
+    }
+  }
+}
+
+function isPem(text: string): boolean {
+  const blocks = text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
+  try {
+    for (const block of blocks) new X509Certificate(block);
+    return blocks.length > 0;
+  } catch {
+    return false;
+  }
+}
+
+function credentialHeader(auth: "bearer" | "api-key" | "x-api-key", value: string): ProviderConfig["credential"] {
+  return auth === "bearer" ? { header: "authorization", value: `Bearer ${value}` } : { header: auth, value };
+}

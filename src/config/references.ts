@@ -1,0 +1,139 @@
+/**
+ * What the schema cannot see because it needs two places of the file: names that must exist, be unique or differ.
+ * Pure; supervisor and command line.
+ */
+import { KEYS_MAX, MODELS_MAX, PROVIDERS_MAX } from "../base/limits.ts";
+import { type Finding, findingAt, nearest } from "./finding.ts";
+import type { Form, ProviderForm } from "./schema.ts";
+import { quoted } from "./secret.ts";
+
+/** The alias of the route that takes any model. */
+const ANY_MODEL = "*";
+
+/** Hop-by-hop and framing headers, which the transport sets itself (RFC 9110 section 7.6.1). */
+const TRANSPORT_HEADERS: ReadonlySet<string> = new Set([
+  ...["connection", "content-length", "expect", "host", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"],
+  ...["proxy-authenticate", "proxy-authorization", "proxy-connection"],
+]);
+
+/** Headers that carry credentials; their place is `credential`, so that no secret stands in the file. */
+const CREDENTIAL_HEADERS: ReadonlySet<string> = new Set(["authorization", "api-key", "x-api-key", "cookie"]);
+
+export function checkReferences(form: Form): readonly Finding[] {
+  return [
+    ...counts(form),
+    ...ports(form),
+    ...bodies(form),
+    ...Object.entries(form.providers).flatMap(([name, provider]) => providerHeaders(name, provider)),
+    ...models(form),
+    ...passthrough(form),
+    ...keyDuplicates(form),
+    ...keyModels(form),
+  ];
+}
+
+/** Whether the base URL of this provider can only be formed with a model name. */
+export function needsModel(form: Form, name: string): boolean {
+  const provider = providerOf(form, name);
+  return provider?.type === "openai" && provider.base_url.includes("{model}");
+}
+
+function providerOf(form: Form, name: string): ProviderForm | undefined {
+  return Object.hasOwn(form.providers, name) ? form.providers[name] : undefined;
+}
+
+function counts(form: Form): readonly Finding[] {
+  const sections: readonly [name: string, count: number, max: number][] = [
+    ["providers", Object.keys(form.providers).length, PROVIDERS_MAX],
+    ["models", Object.keys(form.models).length, MODELS_MAX],
+    ["prices", Object.keys(form.prices).length, MODELS_MAX],
+    ["keys", form.keys.length, KEYS_MAX],
+  ];
+  const excess = sections.filter(([, count, max]) => count > max);
+  const findings = excess.map(([name, count, max]) =>
+    findingAt([name], `at most ${max} ${name} are taken, not ${count}`),
+  );
+  if (Object.keys(form.providers).length > 0) return findings;
+  return [...findings, findingAt(["providers"], "at least one provider is needed, such as 'demo: { type: demo }'")];
+}
+
+/** Also refused on different addresses: one of them is usually 0.0.0.0 sooner or later. */
+function ports(form: Form): readonly Finding[] {
+  if (form.listen.port !== form.admin.listen.port) return [];
+  const message = `'listen' and 'admin.listen' both use port ${form.listen.port}; give one of them another`;
+  // One of the two may be a default and have no place in the file.
+  return [findingAt(form.admin.listen.port === 8080 ? ["listen"] : ["admin", "listen"], message)];
+}
+
+function bodies(form: Form): readonly Finding[] {
+  if (form.limits.body_bytes <= form.limits.body_bytes_in_flight) return [];
+  return [findingAt(["limits", "body_bytes"], "one body must not be larger than 'body_bytes_in_flight'")];
+}
+
+function providerHeaders(name: string, provider: ProviderForm): readonly Finding[] {
+  if (provider.type === "demo") return [];
+  const seen = new Set<string>();
+  return Object.keys(provider.headers).flatMap((header) => {
+    const problem = headerProblem(header.toLowerCase(), seen);
+    return problem === null
+      ? []
+      : [{ ...findingAt(["providers", name, "headers", header], problem), at: "key" as const }];
+  });
+}
+
+function headerProblem(header: string, seen: Set<string>): string | null {
+  if (TRANSPORT_HEADERS.has(header)) return "this header belongs to the connection and cannot be set";
+  if (CREDENTIAL_HEADERS.has(header)) return "credentials are not written here; use 'credential' and 'auth'";
+  if (seen.has(header)) return "this header is given twice";
+  seen.add(header);
+  return null;
+}
+
+function models(form: Form): readonly Finding[] {
+  return Object.entries(form.models).flatMap(([alias, { provider, model }]) => {
+    const path = ["models", alias, "provider"];
+    if (!providerOf(form, provider)) return [unknownProvider(form, path, provider)];
+    if (alias !== ANY_MODEL || model !== undefined || !needsModel(form, provider)) return [];
+    return [findingAt(path, "this provider's base_url contains {model}, so the route '*' needs a 'model'")];
+  });
+}
+
+function unknownProvider(form: Form, path: readonly PropertyKey[], name: string): Finding {
+  const message = `there is no provider ${quoted(name, "of this name")}`;
+  return findingAt(path, message, nearest(name, Object.keys(form.providers)));
+}
+
+function passthrough(form: Form): readonly Finding[] {
+  const { passthrough: name } = form;
+  if (name === undefined) return [];
+  if (!providerOf(form, name)) return [unknownProvider(form, ["passthrough"], name)];
+  if (!needsModel(form, name)) return [];
+  return [findingAt(["passthrough"], "this provider's base_url contains {model}, and passthrough requests name none")];
+}
+
+function keyDuplicates(form: Form): readonly Finding[] {
+  const names = new Set<string>();
+  const hashes = new Set<string>();
+  const findings: Finding[] = [];
+  for (const [index, { name, hash }] of form.keys.entries()) {
+    if (names.has(name)) findings.push(findingAt(["keys", index, "name"], "another key has this name"));
+    if (hashes.has(hash)) findings.push(findingAt(["keys", index, "hash"], "another key has this hash"));
+    names.add(name);
+    hashes.add(hash);
+  }
+  return findings;
+}
+
+function keyModels(form: Form): readonly Finding[] {
+  const aliases = Object.keys(form.models).filter((alias) => alias !== ANY_MODEL);
+  const known = new Set(aliases);
+  const anyTaken = Object.hasOwn(form.models, ANY_MODEL);
+  return form.keys.flatMap(({ models: allowed }, index) =>
+    (allowed ?? []).flatMap((model, position) => {
+      const path = ["keys", index, "models", position];
+      if (model === ANY_MODEL) return [findingAt(path, "'*' is not a model; leave 'models' out to allow all")];
+      if (known.has(model) || anyTaken) return [];
+      return [findingAt(path, `there is no model ${quoted(model, "of this name")}`, nearest(model, aliases))];
+    }),
+  );
+}
