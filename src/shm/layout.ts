@@ -64,6 +64,7 @@ export const COUNTERS_AT = { magic: 0, version: 4, blockBytes: 8, blocks: 12 } a
 
 /** Classes of `status`: 0 for connections closed without an answer, then 1xx to 5xx. */
 export const STATUS_CLASSES = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"] as const;
+export type StatusClass = (typeof STATUS_CLASSES)[number];
 
 const STATUS_CLASS_0 = 0;
 const ERROR_0 = STATUS_CLASS_0 + STATUS_CLASSES.length;

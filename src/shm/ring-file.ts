@@ -71,10 +71,20 @@ export function claimRingFile(dataDir: string): OwnedRingFile {
 
 /** Maps an existing ring. Throws CodedError `ring_invalid` when the file is not one. */
 export function mapRingFile(path: string): RingFile {
-  const fault = ringFault(path);
-  if (fault !== null) throw new CodedError("ring_invalid", `${path}: ${fault}`);
+  checkRing(path);
   const mapping = native.mapFile(path, RING_BYTES);
   return { path, mapping, id: ringIdOf(Buffer.from(mapping, 0, PAGE_BYTES)) };
+}
+
+/** Maps the header page of an existing ring. Throws CodedError `ring_invalid` when the file is not one. */
+export function mapRingHeader(path: string): ArrayBuffer {
+  checkRing(path);
+  return native.mapFile(path, PAGE_BYTES);
+}
+
+function checkRing(path: string): void {
+  const fault = ringFault(path);
+  if (fault !== null) throw new CodedError("ring_invalid", `${path}: ${fault}`);
 }
 
 function openOwned(stem: string, slot: number): OwnedRingFile {

@@ -8,7 +8,7 @@ import { RING_RECORDS } from "../base/limits.ts";
 import { RECORD_BYTES, type RequestRecord } from "../telemetry/record.ts";
 import { PAGE_BYTES, RING_AT } from "./layout.ts";
 import { type DecodedRecord, decodeRecord, encodeRecord, type RecordViews, recordViews } from "./record-codec.ts";
-import { claimRingFile, mapRingFile, type RingFile } from "./ring-file.ts";
+import { claimRingFile, mapRingFile, mapRingHeader, type RingFile } from "./ring-file.ts";
 
 const WRITE = RING_AT.write / 8;
 const RELEASE = RING_AT.release / 8;
@@ -108,5 +108,20 @@ export class RingReader {
   release(position: number): void {
     if (position <= this.releasePosition() || position > this.writePosition()) return;
     Atomics.store(this.#positions, RELEASE, BigInt(position));
+  }
+}
+
+/** Maps the header page only: how full a ring is, for the supervisor's main thread, without a look at any record. */
+export class RingGauge {
+  readonly #positions: BigInt64Array;
+
+  /** Throws CodedError `ring_invalid` when the file is not a ring. */
+  constructor(path: string) {
+    this.#positions = new BigInt64Array(mapRingHeader(path));
+  }
+
+  /** Records that are published and not released. */
+  held(): number {
+    return Number(Atomics.load(this.#positions, WRITE) - Atomics.load(this.#positions, RELEASE));
   }
 }

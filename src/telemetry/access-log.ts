@@ -1,0 +1,37 @@
+/**
+ * Pool task: everything that is done to the access log. Runs in a pool of exactly one thread, so that the file, and the
+ * lines it could not take yet, have one owner. The supervisor's Drainer is the only caller.
+ */
+import { unpackBatch } from "./batch.ts";
+import { AccessLog } from "./sinks/access-log.ts";
+import { type Outcome, reasonLabel, reasonOf } from "./sinks/sink.ts";
+
+export interface AccessLogTask {
+  readonly path: string;
+  /** `flush`: try again what could not be written. */
+  readonly action: "write" | "flush" | "reopen";
+  /** packBatch() for `write`, and how many records it holds. */
+  readonly batch: Uint8Array | null;
+  readonly records: number;
+}
+
+let log: AccessLog | null = null;
+
+export default function accessLogTask(task: AccessLogTask): Outcome {
+  try {
+    const open = openAt(task.path);
+    if (task.batch !== null) return open.write(unpackBatch(task.batch));
+    return task.action === "reopen" ? open.reopen() : open.flush();
+  } catch (error) {
+    return { kind: "dropped", reason: reasonLabel(reasonOf(error)), records: task.records };
+  }
+}
+
+/** Another path is another log: what the old one could not take is tried once more and given up. */
+function openAt(path: string): AccessLog {
+  if (log?.path === path) return log;
+  log?.flush();
+  log?.close();
+  log = new AccessLog(path);
+  return log;
+}

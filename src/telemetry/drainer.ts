@@ -1,0 +1,193 @@
+/**
+ * Has the rings drained: looks at them a few times a second and sends pool tasks. Supervisor main thread; decodes nothing,
+ * and passes packed batches from the drain task to the access log unread. At most one task per ring is in flight, so a
+ * ring has one reader; a ring whose log lines are not handed over yet is not drained further, so a slow log fills the ring
+ * and not this process. A task that fails leaves its records in the ring and is tried again by the next tick.
+ */
+import { nowMs } from "../base/clock.ts";
+import { CodedError } from "../base/errors.ts";
+import { DRAIN_INTERVAL_MS, POOL_QUEUE_MAX, RING_RECORDS } from "../base/limits.ts";
+import type { AccessLogTask } from "./access-log.ts";
+import type { DrainResult, DrainTask } from "./drain.ts";
+import { RingWatch } from "./ring-watch.ts";
+import { Series } from "./series.ts";
+import { type Outcome, reasonLabel, reasonOf } from "./sinks/sink.ts";
+import { TaskPool } from "./task-pool.ts";
+
+/** Each ring in flight puts one task into either pool; two places are for a flush and a reopen of the log. */
+const RINGS_IN_FLIGHT_MAX = POOL_QUEUE_MAX - 2;
+/** SQLite has one writer; the second thread decodes meanwhile. */
+const DRAIN_THREADS_MAX = 2;
+/** An error that lasts is reported once per this, and counted every time. */
+const REPORT_INTERVAL_MS = 30_000;
+/** Messages remembered for that. */
+const REPORTS_MAX = 64;
+
+export interface DrainerOptions {
+  readonly dataDir: string;
+  /** null: no access log. */
+  readonly accessLogPath: string | null;
+  /** For the log. The drainer goes on. */
+  readonly onError: (error: unknown) => void;
+}
+
+/** What happened since the supervisor started, for /metrics. */
+export interface DrainTally {
+  records: number;
+  torn: number;
+  failures: number;
+  logLines: number;
+  /** Lines lost, by reason. */
+  readonly logDropped: Map<string, number>;
+}
+
+export class Drainer {
+  readonly series = new Series();
+  readonly tally: DrainTally = { records: 0, torn: 0, failures: 0, logLines: 0, logDropped: new Map() };
+  readonly #dataDir: string;
+  readonly #onError: (error: unknown) => void;
+  readonly #watch: RingWatch;
+  readonly #drains: TaskPool<DrainTask, DrainResult>;
+  readonly #logs: TaskPool<AccessLogTask, Outcome>;
+  readonly #busy = new Map<string, Promise<void>>();
+  readonly #reportedAtMs = new Map<string, number>();
+  #accessLogPath: string | null;
+  #timer: NodeJS.Timeout | null = null;
+  #turn = 0;
+  /** The log holds lines that it could not write. */
+  #logHolds = false;
+
+  constructor(options: DrainerOptions) {
+    this.#dataDir = options.dataDir;
+    this.#accessLogPath = options.accessLogPath;
+    this.#onError = options.onError;
+    const onError = (error: unknown) => this.#fail(error);
+    this.#watch = new RingWatch(options.dataDir, onError);
+    const drainFile = new URL("./drain.ts", import.meta.url);
+    this.#drains = new TaskPool({ file: drainFile, threadsMax: DRAIN_THREADS_MAX, onError });
+    this.#logs = new TaskPool({ file: new URL("./access-log.ts", import.meta.url), threadsMax: 1, onError });
+  }
+
+  /** Drains every DRAIN_INTERVAL_MS until close(). */
+  start(): void {
+    this.#timer ??= setInterval(() => this.#tick(), DRAIN_INTERVAL_MS);
+  }
+
+  /**
+   * Drains until all rings are empty, or until a task fails: then the rest stays in the rings for the next start. For
+   * shutdown, when no worker writes any more.
+   */
+  async drainAll(): Promise<void> {
+    for (;;) {
+      await Promise.all(this.#busy.values());
+      const failures = this.tally.failures;
+      if (!this.#startDrains()) return;
+      await Promise.all(this.#busy.values());
+      if (this.tally.failures > failures) return;
+    }
+  }
+
+  /** After the log file was renamed. Resolves when lines go to a new file, or when that failed and was reported. */
+  async reopenLog(): Promise<void> {
+    await this.#log("reopen", null, 0);
+  }
+
+  /** The configuration changed. null ends the log, and its thread with it. */
+  setAccessLogPath(path: string | null): void {
+    this.#accessLogPath = path;
+    if (path === null) this.#logs.close().catch((error) => this.#fail(error));
+  }
+
+  /** Waits for the tasks in flight and ends the threads. What is still in the rings stays there. */
+  async close(): Promise<void> {
+    if (this.#timer !== null) clearInterval(this.#timer);
+    this.#timer = null;
+    await Promise.all(this.#busy.values());
+    if (this.#logHolds) await this.#log("flush", null, 0);
+    await Promise.all([this.#drains.close(), this.#logs.close()]);
+  }
+
+  #tick(): void {
+    try {
+      this.#startDrains();
+    } catch (error) {
+      this.#fail(error);
+    }
+    if (this.#logHolds && this.#busy.size === 0) void this.#log("flush", null, 0);
+  }
+
+  /** Whether any ring has work. Begins elsewhere each time, so that rings beyond the bound get their turn. */
+  #startDrains(): boolean {
+    const paths = this.#watch.nonEmpty();
+    this.#turn += 1;
+    for (let i = 0; i < paths.length; i += 1) {
+      const path = paths[(this.#turn + i) % paths.length];
+      if (path === undefined || this.#busy.has(path)) continue;
+      if (this.#busy.size >= RINGS_IN_FLIGHT_MAX) break;
+      this.#busy.set(path, this.#drainRing(path));
+    }
+    return paths.length > 0;
+  }
+
+  /** Never rejects. */
+  async #drainRing(ringPath: string): Promise<void> {
+    try {
+      while (await this.#drainBatch(ringPath));
+    } catch (error) {
+      this.#fail(error);
+    } finally {
+      this.#busy.delete(ringPath);
+    }
+  }
+
+  /** Whether the ring is so full that the next batch cannot wait for the next tick. */
+  async #drainBatch(ringPath: string): Promise<boolean> {
+    const log = this.#accessLogPath !== null;
+    const result = await this.#drains.run({ dataDir: this.#dataDir, ringPath, log });
+    this.tally.records += result.records;
+    this.tally.torn += result.torn;
+    this.series.add(result.rollup);
+    if (result.heldReason !== null)
+      throw new CodedError("usage_store", `usage stays in the rings: ${result.heldReason}`);
+    if (result.batch !== null) await this.#log("write", result.batch, result.records);
+    return result.remaining > RING_RECORDS / 2;
+  }
+
+  /** Never rejects: the access log is for eyes, and usage is drained without it. */
+  async #log(action: AccessLogTask["action"], batch: Uint8Array<ArrayBuffer> | null, records: number): Promise<void> {
+    const path = this.#accessLogPath;
+    if (path === null) return;
+    const transfer = batch === null ? [] : [batch.buffer];
+    try {
+      this.#settleLog(await this.#logs.run({ path, action, batch, records }, transfer), records);
+    } catch (error) {
+      this.#settleLog({ kind: "dropped", reason: reasonLabel(reasonOf(error)), records }, records);
+      this.#fail(error);
+    }
+  }
+
+  #settleLog(outcome: Outcome, records: number): void {
+    this.#logHolds = outcome.kind === "held";
+    if (outcome.kind === "dropped") {
+      const { logDropped } = this.tally;
+      logDropped.set(outcome.reason, (logDropped.get(outcome.reason) ?? 0) + outcome.records);
+    } else {
+      this.tally.logLines += records;
+    }
+    if (outcome.kind !== "written") this.#report(new CodedError("access_log", `access log: ${outcome.reason}`));
+  }
+
+  #fail(error: unknown): void {
+    this.tally.failures += 1;
+    this.#report(error);
+  }
+
+  #report(error: unknown): void {
+    const reason = reasonOf(error);
+    const now = nowMs();
+    if (now - (this.#reportedAtMs.get(reason) ?? -Infinity) < REPORT_INTERVAL_MS) return;
+    if (this.#reportedAtMs.size >= REPORTS_MAX) this.#reportedAtMs.clear();
+    this.#reportedAtMs.set(reason, now);
+    this.#onError(error);
+  }
+}

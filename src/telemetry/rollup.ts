@@ -1,0 +1,84 @@
+/**
+ * Sums over a batch of records: per hour, key, model, provider and status class, as the store keeps them. Pure; pool
+ * tasks. `series.ts` makes the sums for /metrics from the same rows.
+ */
+import { statusClassOf } from "../shm/counters.ts";
+import { STATUS_CLASSES, type StatusClass } from "../shm/layout.ts";
+import type { DecodedRecord } from "../shm/record-codec.ts";
+import { FLAG_UNPRICED, USAGE_ESTIMATED } from "./record.ts";
+
+const HOUR_S = 3_600;
+
+/** One row of rollup_hourly. Sums are whole numbers; a batch of 4,096 records stays far below 2^53. */
+export interface RollupRow {
+  /** Unix seconds of the beginning of the hour. */
+  readonly hour: number;
+  readonly key: string;
+  readonly model: string;
+  readonly provider: string;
+  readonly statusClass: StatusClass;
+  requests: number;
+  estimated: number;
+  unpriced: number;
+  inputTokens: number;
+  cachedTokens: number;
+  outputTokens: number;
+  reasoningTokens: number;
+  costNanodollars: number;
+  requestBytes: number;
+  responseBytes: number;
+}
+
+export class Rollup {
+  readonly #rows = new Map<string, RollupRow>();
+
+  /** Adds `record` under `model`, which is its own model name or "other". */
+  add(record: DecodedRecord, model: string): void {
+    const row = this.#rowFor(record, model);
+    row.requests += 1;
+    if (record.usageSource === USAGE_ESTIMATED) row.estimated += 1;
+    if ((record.flags & FLAG_UNPRICED) !== 0) row.unpriced += 1;
+    row.inputTokens += record.inputTokens;
+    row.cachedTokens += record.cachedTokens;
+    row.outputTokens += record.outputTokens;
+    row.reasoningTokens += record.reasoningTokens;
+    row.costNanodollars += record.costNanodollars;
+    row.requestBytes += record.requestBytes;
+    row.responseBytes += record.responseBytes;
+  }
+
+  rows(): RollupRow[] {
+    return [...this.#rows.values()];
+  }
+
+  #rowFor(record: DecodedRecord, model: string): RollupRow {
+    const hour = Math.floor(record.startedAtMs / 1_000 / HOUR_S) * HOUR_S;
+    const statusClass = STATUS_CLASSES[statusClassOf(record.status)] ?? STATUS_CLASSES[0];
+    const identity = [hour, record.key, model, record.provider, statusClass].join("\0");
+    const found = this.#rows.get(identity);
+    if (found !== undefined) return found;
+    const row = emptyRow(hour, record.key, model, record.provider, statusClass);
+    this.#rows.set(identity, row);
+    return row;
+  }
+}
+
+function emptyRow(hour: number, key: string, model: string, provider: string, statusClass: StatusClass): RollupRow {
+  return {
+    hour,
+    key,
+    model,
+    provider,
+    statusClass,
+    requests: 0,
+    estimated: 0,
+    unpriced: 0,
+    inputTokens: 0,
+    cachedTokens: 0,
+    outputTokens: 0,
+    reasoningTokens: 0,
+    costNanodollars: 0,
+    requestBytes: 0,
+    responseBytes: 0,
+  };
+}

@@ -1,0 +1,75 @@
+/**
+ * A piscina pool of one task file that comes back after a failure. Supervisor main thread. Piscina itself stops replacing
+ * threads for good once one failed to start; here such a pool is torn down and a new one made for the next task, at most
+ * once per PAUSE. A task that fails, or whose thread dies, rejects its own promise and nothing else.
+ */
+import { Piscina } from "piscina";
+import { nowMs } from "../base/clock.ts";
+import { CodedError } from "../base/errors.ts";
+import { POOL_QUEUE_MAX } from "../base/limits.ts";
+
+/** Between two attempts to start a pool that fails at boot: long enough not to burn a CPU on it. */
+const PAUSE_MS = 2_000;
+/** A second thread that had nothing to do for this long gives its memory back. */
+const IDLE_TIMEOUT_MS = 10_000;
+/** A drain batch with its SQLite cache and its packed copy takes about 20 MB. */
+const HEAP_MB_MAX = 192;
+
+export interface TaskPoolOptions {
+  /** URL of a .ts file whose default export is the task. */
+  readonly file: URL;
+  readonly threadsMax: number;
+  /** Told when a thread fails outside any task, which means at boot. */
+  readonly onError: (error: unknown) => void;
+}
+
+export class TaskPool<Task, Result> {
+  readonly #options: TaskPoolOptions;
+  #piscina: Piscina<Task, Result> | null = null;
+  #pausedUntilMs = 0;
+
+  constructor(options: TaskPoolOptions) {
+    this.#options = options;
+  }
+
+  /** Rejects with the task's error, or CodedError `pool_down` while the pool is paused after a failed start. */
+  async run(task: Task, transfer: readonly ArrayBuffer[] = []): Promise<Result> {
+    if (nowMs() < this.#pausedUntilMs)
+      throw new CodedError("pool_down", "the task pool failed to start; it is retried");
+    this.#piscina ??= this.#start();
+    return this.#piscina.run(task, { transferList: [...transfer] });
+  }
+
+  /** Waits for the tasks that run, then ends the threads. A later run() starts them again. */
+  async close(): Promise<void> {
+    const piscina = this.#piscina;
+    this.#piscina = null;
+    await piscina?.close();
+  }
+
+  #start(): Piscina<Task, Result> {
+    const piscina = new Piscina<Task, Result>({
+      filename: this.#options.file.href,
+      minThreads: 1,
+      maxThreads: this.#options.threadsMax,
+      maxQueue: POOL_QUEUE_MAX,
+      idleTimeout: IDLE_TIMEOUT_MS,
+      // "sync" parks an idle thread in Atomics.wait, deaf to everything else.
+      atomics: "disabled",
+      recordTiming: false,
+      // Not inherited, so that an inspector or heap flag of the supervisor does not reach the pool.
+      execArgv: ["--disable-warning=ExperimentalWarning"],
+      resourceLimits: { maxOldGenerationSizeMb: HEAP_MB_MAX, maxYoungGenerationSizeMb: 16 },
+    });
+    piscina.on("error", (error: unknown) => this.#fail(piscina, error));
+    return piscina;
+  }
+
+  #fail(piscina: Piscina<Task, Result>, error: unknown): void {
+    this.#options.onError(error);
+    if (this.#piscina !== piscina) return;
+    this.#piscina = null;
+    this.#pausedUntilMs = nowMs() + PAUSE_MS;
+    piscina.destroy().catch(this.#options.onError);
+  }
+}
