@@ -14,7 +14,7 @@ import { Program, ROOT } from "./program.ts";
 import { type Labels, parseMetrics, sumOf } from "./prometheus.ts";
 import { until } from "./until.ts";
 import type { Upstream } from "./upstream.ts";
-import { type RecordRow, readRecords } from "./usage-db.ts";
+import { type RecordRow, readRecords, recordsOf } from "./usage-db.ts";
 
 interface Place {
   readonly directory: string;
@@ -138,9 +138,11 @@ export class Sluice {
 
   /** The one record of a request. */
   async recordOf(requestId: string): Promise<RecordRow> {
-    return until(`the record of ${requestId} is stored`, () =>
-      readRecords(this.dataDir).find((row) => row.request_id === requestId),
-    );
+    return until(`the record of ${requestId} is stored`, () => {
+      const rows = recordsOf(this.dataDir, requestId);
+      strictEqual(rows.length <= 1, true, `${rows.length} records of ${requestId}`);
+      return rows[0];
+    });
   }
 
   /** Sum of a metric's samples with these labels; 0 when there are none. */

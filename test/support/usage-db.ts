@@ -10,28 +10,43 @@ export interface RecordRow {
   readonly model: string;
   readonly upstream_model: string;
   readonly provider: string;
+  readonly method: string;
+  readonly path: string;
   readonly endpoint: string;
   readonly status: number;
   readonly upstream_status: number;
-  readonly error: string;
+  readonly error: string | null;
+  readonly attempts: number;
+  readonly stream: number;
+  readonly client_aborted: number;
+  readonly replayed: number;
+  readonly unpriced: number;
   readonly usage_source: string;
   readonly input_tokens: number;
-  readonly output_tokens: number;
   readonly cached_tokens: number;
+  readonly output_tokens: number;
   readonly reasoning_tokens: number;
   readonly cost_nanodollars: number;
   readonly request_bytes: number;
   readonly response_bytes: number;
-  readonly attempts: number;
 }
 
-/** All rows, oldest first; none while the database does not exist. */
+/** All rows, oldest first. */
 export function readRecords(dataDir: string): RecordRow[] {
+  return query(dataDir, "SELECT * FROM requests ORDER BY started_at_ms, ring_id, seq");
+}
+
+/** The rows of one request: more than one would be a defect. */
+export function recordsOf(dataDir: string, requestId: string): RecordRow[] {
+  return query(dataDir, "SELECT * FROM requests WHERE request_id = ?", requestId);
+}
+
+function query(dataDir: string, sql: string, ...parameters: string[]): RecordRow[] {
   const file = join(dataDir, "usage.db");
   if (!existsSync(file)) return [];
   const database = new DatabaseSync(file, { readOnly: true, timeout: 2_000 });
   try {
-    const rows: unknown[] = database.prepare("SELECT * FROM requests ORDER BY rowid").all();
+    const rows: unknown[] = database.prepare(sql).all(...parameters);
     return rows as RecordRow[];
   } finally {
     database.close();

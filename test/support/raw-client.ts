@@ -1,0 +1,87 @@
+/** A client made of one raw socket: sends any bytes, and sees every byte and the way the connection ends. */
+import { once } from "node:events";
+import { connect, type Socket } from "node:net";
+import { parseResponse, type RawResponse } from "./raw-response.ts";
+import { until, within } from "./until.ts";
+
+export class RawClient {
+  readonly socket: Socket;
+  /** Resolves when the connection is gone, by whichever side. */
+  readonly closed: Promise<void>;
+  /** Whether the other side sent its FIN. */
+  ended = false;
+  private isClosed = false;
+  private received: Buffer[] = [];
+
+  constructor(port: number) {
+    this.socket = connect({ port, host: "127.0.0.1", noDelay: true, allowHalfOpen: true });
+    this.socket.on("data", (bytes: Buffer) => this.received.push(bytes));
+    this.socket.on("error", () => this.socket.destroy());
+    this.socket.on("end", () => this.finish());
+    this.closed = new Promise((resolve) => this.socket.once("close", () => resolve()));
+    this.socket.once("close", () => {
+      this.isClosed = true;
+    });
+  }
+
+  private finish(): void {
+    this.ended = true;
+    this.socket.end();
+  }
+
+  static async connect(port: number): Promise<RawClient> {
+    const client = new RawClient(port);
+    await within("a connection", once(client.socket, "connect"));
+    return client;
+  }
+
+  /** Sends bytes; resolves when the kernel took them. */
+  async send(bytes: Buffer | string): Promise<void> {
+    if (this.socket.destroyed) return;
+    await new Promise<void>((resolve) => this.socket.write(bytes, () => resolve()));
+  }
+
+  /** The next response; null: the connection closed without one. */
+  async response(bodyless = false): Promise<RawResponse | null> {
+    return until("a response or the end of the connection", () => this.take(bodyless)).then((taken) => taken.response);
+  }
+
+  /** Sends a request and gives its response; fails when there is none. */
+  async ask(bytes: Buffer | string, bodyless = false): Promise<RawResponse> {
+    await this.send(bytes);
+    const response = await this.response(bodyless);
+    if (response === null) throw new Error("the connection closed without an answer");
+    return response;
+  }
+
+  /** Waits until the bytes that arrived contain `text`. */
+  async sees(text: string): Promise<void> {
+    await until(`the client sees ${JSON.stringify(text)}`, () => this.bytes().includes(text));
+  }
+
+  /** What arrived and was not taken as a response. */
+  bytes(): Buffer {
+    const all = Buffer.concat(this.received);
+    this.received = [all];
+    return all;
+  }
+
+  /** Waits for the end of the connection. */
+  async close(): Promise<void> {
+    await within("the end of the connection", this.closed);
+  }
+
+  /** Leaves without a word. */
+  leave(): void {
+    this.socket.destroy();
+  }
+
+  private take(bodyless: boolean): { response: RawResponse | null } | undefined {
+    const closed = this.isClosed || this.ended;
+    const bytes = this.bytes();
+    const parsed = parseResponse(bytes, bodyless, closed);
+    if (parsed === null) return closed ? { response: null } : undefined;
+    this.received = [bytes.subarray(parsed[1])];
+    return { response: parsed[0] };
+  }
+}
