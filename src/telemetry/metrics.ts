@@ -1,0 +1,294 @@
+/**
+ * /metrics: Prometheus text from the shared counters of all workers, the sums of the drained records, and what the
+ * supervisor says about itself. Supervisor main thread; everything is read at the scrape. Label sets are bounded: status
+ * classes, error codes, endpoints and token kinds by tables, models and providers by METRIC_SERIES_MAX.
+ */
+import { Counter, Gauge, Registry } from "prom-client";
+import { ERROR_NUMBERS, errorByNumber } from "../base/errors.ts";
+import { type CountersReader, histogramOf } from "../shm/counters.ts";
+import { COUNTER, type HistogramName, STATUS_CLASSES } from "../shm/layout.ts";
+import type { Drainer, DrainTally } from "./drainer.ts";
+import { ENDPOINTS, USAGE_SOURCES } from "./record.ts";
+import type { Series, SeriesRow } from "./series.ts";
+import { SharedHistogram } from "./shared-histogram.ts";
+
+const NANODOLLARS_PER_DOLLAR = 1e9;
+
+/** Labels and value of one sample. */
+type Sample = readonly [labels: Record<string, string>, value: number];
+
+/** A metric: its samples are made when it is scraped. */
+interface Family {
+  readonly name: string;
+  readonly help: string;
+  readonly labelNames?: readonly string[];
+  readonly samples: () => readonly Sample[];
+}
+
+/** Counters without labels that come straight out of shared memory. */
+const SHARED_COUNTERS: readonly [name: string, index: number, help: string][] = [
+  ["sluice_request_bytes_total", COUNTER.requestBytes, "Request body bytes received from clients."],
+  ["sluice_response_bytes_total", COUNTER.responseBytes, "Response body bytes handed to clients."],
+  ["sluice_unpriced_requests_total", COUNTER.unpricedRequests, "Finished requests whose model has no price."],
+  [
+    "sluice_records_dropped_total",
+    COUNTER.recordsDropped,
+    "Usage records that got no detail row, because the worker's ring was full; their tokens and cost are counted.",
+  ],
+  ["sluice_upstream_connects_total", COUNTER.upstreamConnects, "Connections opened to providers."],
+  ["sluice_upstream_reused_requests_total", COUNTER.upstreamReuses, "Requests sent on a reused connection."],
+  [
+    "sluice_upstream_stale_replays_total",
+    COUNTER.staleReplays,
+    "Requests sent once more because their reused connection turned out to be closed.",
+  ],
+  ["sluice_upstream_queue_waits_total", COUNTER.queueWaits, "Requests that waited for a connection to a provider."],
+  ["sluice_held_events_total", COUNTER.heldEvents, "Stream events held back to see whether they carry the usage."],
+];
+
+const SHARED_GAUGES: readonly [name: string, index: number, help: string][] = [
+  ["sluice_requests_in_flight", COUNTER.gaugeInFlight, "Requests in flight."],
+  ["sluice_request_body_bytes_in_flight", COUNTER.gaugeBodyBytesInFlight, "Request body bytes held in memory."],
+  ["sluice_scanner_slots", COUNTER.gaugeScannerSlots, "Native response scanners in use."],
+  ["sluice_upstream_connections", COUNTER.gaugeUpstreamConnections, "Open connections to providers."],
+];
+
+const SHARED_HISTOGRAMS: readonly [name: string, histogram: HistogramName, help: string][] = [
+  ["sluice_request_duration_seconds", "total", "From the arrival of a request to its end."],
+  ["sluice_upstream_first_byte_seconds", "firstByte", "From handing a request to the transport to the answer's head."],
+  ["sluice_ttft_seconds", "ttft", "From the arrival of a request to the first body bytes handed to the client."],
+  ["sluice_gateway_duration_seconds", "gateway", "The gateway's own work before a request went upstream."],
+];
+
+const SHARED_TOKENS: readonly [kind: string, index: number][] = [
+  ["input", COUNTER.inputTokens],
+  ["cached", COUNTER.cachedTokens],
+  ["output", COUNTER.outputTokens],
+  ["reasoning", COUNTER.reasoningTokens],
+];
+
+export interface MetricsOptions {
+  readonly counters: CountersReader;
+  readonly drainer: Pick<Drainer, "series" | "tally">;
+  /** Of Sluice. */
+  readonly version: string;
+}
+
+export class Metrics {
+  readonly #registry = new Registry();
+  readonly #counters: CountersReader;
+  /** All metrics of one scrape come from one sum. */
+  #sum: Float64Array;
+  #workersUp = 0;
+  #epoch = 0;
+  #reloadOkAtS = 0;
+
+  constructor(options: MetricsOptions) {
+    this.#counters = options.counters;
+    this.#sum = options.counters.sum();
+    const families = [...this.#requestFamilies(), ...this.#usageFamilies()];
+    families.push(...modelFamilies(options.drainer.series), ...drainFamilies(options.drainer.tally));
+    for (const family of families) this.#register(family);
+    for (const family of this.#gaugeFamilies(options.version)) this.#registerGauge(family);
+    for (const [name, histogram, help] of SHARED_HISTOGRAMS) {
+      this.#registry.registerMetric(new SharedHistogram(name, help, () => histogramOf(this.#sum, histogram)));
+    }
+  }
+
+  get contentType(): string {
+    return this.#registry.contentType;
+  }
+
+  async render(): Promise<string> {
+    this.#sum = this.#counters.sum();
+    return this.#registry.metrics();
+  }
+
+  setWorkersUp(workers: number): void {
+    this.#workersUp = workers;
+  }
+
+  /** A configuration took effect: its epoch, and the Unix seconds when it did. */
+  setConfig(epoch: number, reloadOkAtS: number): void {
+    this.#epoch = epoch;
+    this.#reloadOkAtS = reloadOkAtS;
+  }
+
+  #requestFamilies(): Family[] {
+    return [
+      {
+        name: "sluice_requests_total",
+        help: "Finished requests by class of the status sent; none: closed without an answer.",
+        labelNames: ["status_class"],
+        samples: () => STATUS_CLASSES.map((name, i) => [{ status_class: name }, this.#at(COUNTER.statusClass0 + i)]),
+      },
+      {
+        name: "sluice_request_errors_total",
+        help: "Finished requests that ended with an error of the gateway's table, by its code.",
+        labelNames: ["code"],
+        samples: () => this.#errors(),
+      },
+      {
+        name: "sluice_endpoint_requests_total",
+        help: "Finished requests by endpoint of the OpenAI API.",
+        labelNames: ["endpoint"],
+        samples: () => ENDPOINTS.map((name, i) => [{ endpoint: name }, this.#at(COUNTER.endpoint0 + i)]),
+      },
+      ...SHARED_COUNTERS.map(([name, index, help]) => ({ name, help, samples: () => this.#one(index) })),
+    ];
+  }
+
+  #usageFamilies(): Family[] {
+    return [
+      {
+        name: "sluice_usage_requests_total",
+        help: "Finished requests by where their token counts come from.",
+        labelNames: ["source"],
+        samples: () => USAGE_SOURCES.map((name, i) => [{ source: name }, this.#at(COUNTER.usageSource0 + i)]),
+      },
+      {
+        name: "sluice_tokens_total",
+        help: "LLM tokens by kind; cached ones are a part of input, reasoning ones of output.",
+        labelNames: ["kind"],
+        samples: () => SHARED_TOKENS.map(([kind, index]) => [{ kind }, this.#at(index)]),
+      },
+      {
+        name: "sluice_cost_dollars_total",
+        help: "Cost by the price table of the configuration, US dollars.",
+        samples: () => [[{}, this.#at(COUNTER.costNanodollars) / NANODOLLARS_PER_DOLLAR]],
+      },
+    ];
+  }
+
+  #gaugeFamilies(version: string): Family[] {
+    return [
+      ...SHARED_GAUGES.map(([name, index, help]) => ({ name, help, samples: () => this.#one(index) })),
+      {
+        name: "sluice_info",
+        help: "Always 1; the version is its label.",
+        labelNames: ["version"],
+        samples: () => [[{ version }, 1]],
+      },
+      { name: "sluice_workers_up", help: "Gateway workers that serve.", samples: () => [[{}, this.#workersUp]] },
+      {
+        name: "sluice_config_epoch",
+        help: "Number of the configuration in force; it grows with every reload.",
+        samples: () => [[{}, this.#epoch]],
+      },
+      {
+        name: "sluice_config_reload_ok_timestamp_seconds",
+        help: "When a configuration last took effect, Unix time.",
+        samples: () => [[{}, this.#reloadOkAtS]],
+      },
+    ];
+  }
+
+  /** prom-client counters only grow, so a scrape sets one to 0 and adds what the source says. */
+  #register({ name, help, labelNames = [], samples }: Family): void {
+    new Counter({
+      name,
+      help,
+      labelNames: [...labelNames],
+      registers: [this.#registry],
+      collect() {
+        this.reset();
+        for (const [labels, value] of samples()) this.inc(labels, value);
+      },
+    });
+  }
+
+  #registerGauge({ name, help, labelNames = [], samples }: Family): void {
+    new Gauge({
+      name,
+      help,
+      labelNames: [...labelNames],
+      registers: [this.#registry],
+      collect() {
+        for (const [labels, value] of samples()) this.set(labels, value);
+      },
+    });
+  }
+
+  #at(index: number): number {
+    return this.#sum[index] ?? 0;
+  }
+
+  #one(index: number): Sample[] {
+    return [[{}, this.#at(index)]];
+  }
+
+  #errors(): Sample[] {
+    const numbers = Array.from({ length: ERROR_NUMBERS }, (_, number) => number);
+    return numbers.flatMap((number) => {
+      const code = errorByNumber(number)?.code;
+      return code === undefined ? [] : [[{ code }, this.#at(COUNTER.error0 + number)] as const];
+    });
+  }
+}
+
+function modelFamilies(series: Series): Family[] {
+  return [
+    {
+      name: "sluice_model_requests_total",
+      help: "Stored requests by model, provider and status class.",
+      labelNames: ["model", "provider", "status_class"],
+      samples: () => [...series.rows()].flatMap(requestSamples),
+    },
+    {
+      name: "sluice_model_tokens_total",
+      help: "Stored LLM tokens by model, provider and kind.",
+      labelNames: ["model", "provider", "kind"],
+      samples: () => [...series.rows()].flatMap(tokenSamples),
+    },
+    {
+      name: "sluice_model_cost_dollars_total",
+      help: "Stored cost by model and provider, US dollars.",
+      labelNames: ["model", "provider"],
+      samples: () => [...series.rows()].map(costSample),
+    },
+  ];
+}
+
+function drainFamilies(tally: DrainTally): Family[] {
+  return [
+    counted("sluice_records_stored_total", "Usage records committed to the store.", () => tally.records),
+    counted("sluice_records_torn_total", "Usage records skipped because their bytes were damaged.", () => tally.torn),
+    counted(
+      "sluice_drain_failures_total",
+      "Drain tasks that failed; their records stay in the ring.",
+      () => tally.failures,
+    ),
+    counted("sluice_access_log_lines_total", "Lines handed to the access log.", () => tally.logLines),
+    {
+      name: "sluice_access_log_dropped_lines_total",
+      help: "Access log lines lost, by reason.",
+      labelNames: ["reason"],
+      samples: () => [...tally.logDropped].map(([reason, lines]) => [{ reason }, lines]),
+    },
+  ];
+}
+
+function counted(name: string, help: string, value: () => number): Family {
+  return { name, help, samples: () => [[{}, value()]] };
+}
+
+function requestSamples({ model, provider, requests }: SeriesRow): Sample[] {
+  return STATUS_CLASSES.flatMap((name, i) => {
+    const count = requests[i] ?? 0;
+    return count === 0 ? [] : [[{ model, provider, status_class: name }, count] as const];
+  });
+}
+
+function tokenSamples(row: SeriesRow): Sample[] {
+  const { model, provider } = row;
+  return [
+    [{ model, provider, kind: "input" }, row.inputTokens],
+    [{ model, provider, kind: "cached" }, row.cachedTokens],
+    [{ model, provider, kind: "output" }, row.outputTokens],
+    [{ model, provider, kind: "reasoning" }, row.reasoningTokens],
+  ];
+}
+
+function costSample(row: SeriesRow): Sample {
+  return [{ model: row.model, provider: row.provider }, row.costNanodollars / NANODOLLARS_PER_DOLLAR];
+}
