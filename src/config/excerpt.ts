@@ -39,7 +39,8 @@ export function excerpts(text: string, positions: readonly { line: number }[]): 
 
 function excerpt(text: string, start: number, next: number, spans: readonly Span[]): string | null {
   const line = text.slice(start, next).replace(/\r?\n$/, "");
-  if (line.length > LINE_LENGTH_MAX || mayBeSecret(line) || /[^\t\x20-\x7e]/.test(line)) return null;
+  if (line.trim() === "" || line.length > LINE_LENGTH_MAX || mayBeSecret(line) || /[^\t\x20-\x7e]/.test(line))
+    return null;
   const rest = [...line];
   for (const [from, to] of spans) {
     for (let at = Math.max(from, start); at < Math.min(to, start + line.length); at += 1) rest[at - start] = " ";

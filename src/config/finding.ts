@@ -25,7 +25,8 @@ export function findingAt(path: readonly PropertyKey[], message: string, suggest
 export function nearest(text: string, known: readonly string[]): string | undefined {
   if (known.length === 0 || text.length > 256) return undefined;
   const best = closest(text.toLowerCase(), known);
-  return distance(text.toLowerCase(), best.toLowerCase()) <= Math.max(2, best.length / 3) ? best : undefined;
+  const slipsMax = Math.min(Math.max(2, best.length / 3), best.length - 1);
+  return distance(text.toLowerCase(), best.toLowerCase()) <= slipsMax ? best : undefined;
 }
 
 /** The form that `value` is, or everything that keeps it from being one. */

@@ -1,0 +1,102 @@
+/**
+ * `sluice check FILE`: says what is wrong with a configuration, or what it means. Exit code 1 if it cannot be used. It
+ * shows where credentials come from and never what they are.
+ */
+import { Command } from "commander";
+import { readConfig } from "../config/load.ts";
+import { formatProblems } from "../config/problem.ts";
+import type { Config, CredentialForm, Form, KeyConfig, ProviderForm } from "../config/schema.ts";
+import { print, warn } from "./terminal.ts";
+
+/** Entries of one section that are listed; further ones are counted. */
+const LISTED_MAX = 50;
+
+export function checkCommand(): Command {
+  return new Command("check")
+    .description("check a configuration file: what is wrong with it, or what it means")
+    .argument("<file>", "configuration file")
+    .action((file: string) => {
+      process.exitCode = check(file, process.env);
+    });
+}
+
+function check(file: string, env: NodeJS.ProcessEnv): number {
+  const { text, form, config, problems, missing } = readConfig(file, env);
+  if (form === null || config === null) {
+    warn(formatProblems(file, text, problems));
+    warn(`${file} cannot be used: ${problems.length === 1 ? "1 problem" : `${problems.length} problems`}.`);
+    return 1;
+  }
+  if (missing.length > 0) {
+    // The service has an environment of its own, so this is not a fault of the file.
+    warn(formatProblems(file, text, missing));
+    warn("The environment of this command lacks the credentials above; make sure that the service's has them.\n");
+  }
+  print(`${file} is valid.\n\n${summary(form, config).join("\n")}`);
+  return 0;
+}
+
+function summary(form: Form, config: Config): readonly string[] {
+  return [
+    `listen       ${address(config.listen)}`,
+    `admin        ${address(config.admin)}`,
+    `workers      ${config.workers ?? "one per CPU"}`,
+    `data         ${config.dataDir}`,
+    ...(config.accessLogPath === null ? [] : [`access log   ${config.accessLogPath}`]),
+    ...section("providers", Object.entries(form.providers).map(providerCells)),
+    ...section(
+      "models",
+      Object.entries(config.models).map(([alias, route]) => [
+        alias,
+        `-> ${route.provider}`,
+        route.model ?? "(the client's name)",
+      ]),
+    ),
+    `passthrough  ${config.passthrough ?? "none: requests that name no model are refused"}`,
+    ...section(
+      "keys",
+      config.keys.map((key) => keyCells(key, config.loadedAtMs)),
+    ),
+  ];
+}
+
+function address({ host, port }: Config["listen"]): string {
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+/** A heading and its rows, in columns. */
+function section(heading: string, rows: readonly (readonly string[])[]): readonly string[] {
+  if (rows.length === 0) return [`${heading.padEnd(12)} none`];
+  const listed = rows.slice(0, LISTED_MAX);
+  const widths = (listed[0] ?? []).map((_, column) => Math.max(...listed.map((row) => (row[column] ?? "").length)));
+  const lines = listed.map((row) =>
+    `  ${row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join("  ")}`.trimEnd(),
+  );
+  return [heading, ...lines, ...(rows.length > listed.length ? [`  and ${rows.length - listed.length} more`] : [])];
+}
+
+function providerCells([name, provider]: [string, ProviderForm]): readonly string[] {
+  if (provider.type === "demo") return [name, "built in", ""];
+  // What stands in a query may be a credential.
+  const url = provider.base_url.replace(/\?.*$/, "?...");
+  return [name, url, credentialText(provider.credential)];
+}
+
+function credentialText(source: CredentialForm | undefined): string {
+  if (source === undefined) return "no credential";
+  if (source.env !== undefined) return `credential from the environment variable ${source.env}`;
+  if (source.file !== undefined) return `credential from the file ${source.file}`;
+  return `credential from systemd: ${source.systemd}`;
+}
+
+function keyCells(key: KeyConfig, nowMs: number): readonly string[] {
+  const models = key.models === null ? "all models" : key.models.join(", ");
+  return [key.name, keyState(key, nowMs), models];
+}
+
+function keyState({ enabled, expiresAtMs }: KeyConfig, nowMs: number): string {
+  if (!enabled) return "disabled";
+  if (expiresAtMs === null) return "enabled";
+  const expiry = new Date(expiresAtMs).toISOString();
+  return expiresAtMs <= nowMs ? `expired ${expiry}` : `enabled until ${expiry}`;
+}
