@@ -9,7 +9,7 @@ import { RING_RECORDS } from "../../src/base/limits.ts";
 import { createCounters, openCounters } from "../../src/shm/counters.ts";
 import { openRing, RingReader } from "../../src/shm/ring.ts";
 import { ringsDirectory } from "../../src/shm/ring-file.ts";
-import { sampleRecord } from "./sample-record.ts";
+import { sampleRecord } from "../../test/support/sample-record.ts";
 
 const LAPS = process.argv.includes("--smoke") ? 4 : 64;
 const record = sampleRecord();

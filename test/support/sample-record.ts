@@ -1,8 +1,9 @@
-/** A typical record, for the micro benchmarks: a streamed chat completion. */
+/** Records for tests and micro benchmarks. */
 import { encodeLabel } from "../../src/base/bytes.ts";
 import { FLAG_STREAM, type RequestRecord, USAGE_MEASURED } from "../../src/telemetry/record.ts";
 
-export function sampleRecord(): RequestRecord {
+/** A streamed chat completion, with `changes`. */
+export function sampleRecord(changes: Partial<RequestRecord> = {}): RequestRecord {
   return {
     startedAtMs: Date.now(),
     flags: FLAG_STREAM,
@@ -31,5 +32,6 @@ export function sampleRecord(): RequestRecord {
     upstreamModel: encodeLabel("gpt-5-mini-2025-08-07", 80),
     provider: encodeLabel("openai", 48),
     path: "/v1/chat/completions",
+    ...changes,
   };
 }
