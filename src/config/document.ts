@@ -37,7 +37,7 @@ export function parseSource(text: string): { source: Source; problems: readonly 
     prettyErrors: false,
     lineCounter: lines,
     keepSourceTokens: true,
-    // Its own check compares each key with all others: 10,000 models would take seconds. See `duplicateKeys`.
+    // Its own check compares each key with all others: 10,000 models would take seconds. See `keyProblems`.
     uniqueKeys: false,
     stringKeys: true,
   });
@@ -115,13 +115,13 @@ function syntaxProblem(source: Source, error: YAMLError): Problem {
   return problemAt(source, error.pos[0], { message: SYNTAX[error.code] ?? "this is not valid YAML" });
 }
 
-/** What is valid YAML, yet not a configuration: duplicate keys, and references that lead nowhere or are too many. */
+/** What is valid YAML, yet not a configuration: duplicate and strange keys, and references that lead nowhere or are too many. */
 function treeProblems(source: Source): readonly Problem[] {
   const problems: Problem[] = [];
   const aliases: Alias[] = [];
   visit(source.document, {
     Map: (_, map, ancestors) => {
-      problems.push(...duplicateKeys(source, map, hiddenBelow(ancestors)));
+      problems.push(...keyProblems(source, map, hiddenBelow(ancestors)));
     },
     Alias: (_, alias) => {
       aliases.push(alias);
@@ -138,7 +138,7 @@ function hiddenBelow(ancestors: readonly unknown[]): boolean {
   });
 }
 
-function duplicateKeys(source: Source, map: YAMLMap, hidden: boolean): readonly Problem[] {
+function keyProblems(source: Source, map: YAMLMap, hidden: boolean): readonly Problem[] {
   const problems: Problem[] = [];
   const seen = new Set<unknown>();
   for (const { key } of map.items) {
@@ -146,6 +146,8 @@ function duplicateKeys(source: Source, map: YAMLMap, hidden: boolean): readonly 
     const shown = hidden ? "this key" : quoted(String(name), "this key");
     if (typeof name !== "string")
       problems.push(problemAt(source, offsetOf(key ?? map), { message: "a key has to be a text" }));
+    else if (name === "__proto__")
+      problems.push(problemAt(source, offsetOf(key), { message: "this name is reserved" }));
     else if (seen.has(name)) problems.push(problemAt(source, offsetOf(key), { message: `${shown} is given twice` }));
     seen.add(name);
   }

@@ -18,6 +18,16 @@ const PUBLIC_FIELDS: ReadonlySet<string> = new Set([
 /** Mappings whose keys are names that the operator chose. */
 const NAMED_SECTIONS: ReadonlySet<string> = new Set(["providers", "models", "prices"]);
 
+const OTHER_SECTIONS: ReadonlySet<string> = new Set([
+  "admin",
+  "log",
+  "access_log",
+  "limits",
+  "timeouts",
+  "keys",
+  "tls",
+]);
+
 const LINE_LENGTH_MAX = 160;
 
 /** What may stand between keys and values. */
@@ -57,10 +67,14 @@ function collect(node: unknown, field: string, spans: Span[]): void {
   if (!isMap(node)) return;
   for (const { key, value } of node.items) {
     if (!isScalar(key)) continue;
-    addSpan(key, spans);
     const name = String(key.value);
+    if (isKnown(name) || (NAMED_SECTIONS.has(field) && isMap(value))) addSpan(key, spans);
     if (!isSecretField(name)) collect(value, NAMED_SECTIONS.has(field) ? "" : name, spans);
   }
+}
+
+function isKnown(key: string): boolean {
+  return PUBLIC_FIELDS.has(key) || NAMED_SECTIONS.has(key) || OTHER_SECTIONS.has(key) || isSecretField(key);
 }
 
 function addSpan(node: Scalar, spans: Span[]): void {

@@ -128,8 +128,8 @@ export function readName(bytesMax: number): Read<string> {
     if (!PRINTABLE.test(text) || text.trim() !== text || !text.isWellFormed()) {
       return new Refusal("a name must be printable, not empty, and without spaces at its ends");
     }
-    // "__proto__" would be lost in a plain object; "." and ".." change the path that {model} stands in.
-    if (text === "__proto__" || text === "." || text === "..") return new Refusal("this name is reserved");
+    // They would change the path that {model} stands in.
+    if (text === "." || text === "..") return new Refusal("this name is reserved");
     if (Buffer.byteLength(text) > bytesMax) return new Refusal(`a name has at most ${bytesMax} bytes`);
     return text;
   };

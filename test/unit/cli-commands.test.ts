@@ -1,0 +1,210 @@
+/** The `sluice` command as people and scripts see it: output, exit codes, and files it edits. */
+import { deepEqual, doesNotMatch, equal, match, ok } from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import {
+  chmodSync,
+  lstatSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { describe, test } from "node:test";
+import { hashKey } from "../../src/config/key.ts";
+import { insertKeyEntry } from "../../src/config/key-entry.ts";
+import { loadConfig } from "../../src/config/load.ts";
+
+const MAIN = join(import.meta.dirname, "../../src/main.ts");
+const H1 = `sha256:${"1".repeat(64)}`;
+const DEMO = "providers: { demo: { type: demo } }\nmodels: { chat: { provider: demo } }\n";
+const ENTRY = { name: "new", hash: "2".repeat(64), expires: null, models: null };
+const LINE = `{ name: new, hash: "sha256:${"2".repeat(64)}" }`;
+
+function sluice(args: readonly string[], env: NodeJS.ProcessEnv = {}) {
+  const options = { encoding: "utf8", env: { PATH: process.env["PATH"], ...env } } as const;
+  const { status, stdout, stderr } = spawnSync(
+    process.execPath,
+    ["--disable-warning=ExperimentalWarning", MAIN, ...args],
+    options,
+  );
+  return { status, stdout, stderr };
+}
+
+function file(text: string): string {
+  const path = join(mkdtempSync(join(tmpdir(), "sluice-")), "sluice.yaml");
+  writeFileSync(path, text);
+  return path;
+}
+
+describe("the command line", () => {
+  test("--version is that of the package", () => {
+    const { version } = JSON.parse(readFileSync(join(import.meta.dirname, "../../package.json"), "utf8"));
+    deepEqual(sluice(["--version"]), { status: 0, stdout: `${version}\n`, stderr: "" });
+  });
+
+  test("--help lists the subcommands", () => {
+    const { status, stdout } = sluice(["--help"]);
+    equal(status, 0);
+    for (const name of ["serve", "check", "key"]) match(stdout, new RegExp(`^  ${name}`, "m"));
+  });
+
+  test("wrong usage is exit code 2 and says what to do", () => {
+    for (const args of [
+      [],
+      ["bogus"],
+      ["check"],
+      ["check", "a", "b"],
+      ["key", "create"],
+      ["key", "create", "--name", ""],
+      ["key", "create", "--name", "a", "--expires", "soon"],
+      ["--bogus"],
+    ]) {
+      const { status, stderr, stdout } = sluice(args);
+      equal(status, 2, args.join(" "));
+      equal(stdout, "");
+      match(stderr, /--help/);
+    }
+  });
+});
+
+describe("check", () => {
+  test("shows what a valid file means, and sources of credentials only", () => {
+    const path = file(`listen: "[::]:81"
+providers:
+  demo: { type: demo }
+  openai: { base_url: "https://h/v1?key=hunter2", credential: { env: A_KEY }, headers: { x-a: hunter2 } }
+models: { chat: { provider: openai, model: gpt }, "*": { provider: demo } }
+keys:
+  - { name: a, hash: "${H1}", enabled: false }
+  - { name: b, hash: "sha256:${"3".repeat(64)}", expires: 2001-01-01, models: [chat] }
+`);
+    const { status, stdout, stderr } = sluice(["check", path], { A_KEY: "hunter2" });
+    deepEqual([status, stderr], [0, ""]);
+    for (const line of [
+      /^listen +\[::\]:81$/m,
+      /openai +https:\/\/h\/v1\?\.\.\. +credential from the environment variable A_KEY$/m,
+      /chat +-> openai +gpt$/m,
+      /a +disabled +all models$/m,
+      /b +expired 2001-01-01T00:00:00.000Z +chat$/m,
+    ])
+      match(stdout, line);
+    doesNotMatch(stdout, /hunter2|sha256/);
+  });
+
+  test("problems are exit code 1, on standard error, without a stack trace", () => {
+    const path = file(`${DEMO}lissten: 1\n`);
+    const { status, stdout, stderr } = sluice(["check", path]);
+    deepEqual([status, stdout], [1, ""]);
+    equal(stderr, `${path}:3:1: unknown key 'lissten'; did you mean 'listen'?\n${path} cannot be used: 1 problem.\n`);
+  });
+
+  test("a credential that only the service can see is a warning", () => {
+    const { status, stderr } = sluice([
+      "check",
+      file('providers: { a: { base_url: "http://h", credential: { env: A_KEY } } }\n'),
+    ]);
+    equal(status, 0);
+    match(stderr, /A_KEY is not set/);
+  });
+
+  test("a file that does not exist", () => {
+    deepEqual(sluice(["check", "/nowhere/f"]), {
+      status: 1,
+      stdout: "",
+      stderr: "The configuration file /nowhere/f does not exist.\n",
+    });
+  });
+});
+
+describe("key create", () => {
+  test("prints the key once and the entry to add", () => {
+    const { status, stdout } = sluice([
+      "key",
+      "create",
+      "--name",
+      "team a",
+      "--models",
+      "chat, other",
+      "--expires",
+      "2027-01-01T00:00:00Z",
+    ]);
+    equal(status, 0);
+    const key = stdout.split("\n")[0] ?? "";
+    match(key, /^sk-sluice-[\w-]{43}$/);
+    equal(stdout.split(key).length, 2);
+    const entry = `  - { name: "team a", hash: "sha256:${hashKey(key)}", expires: "2027-01-01T00:00:00Z", models: [chat, other] }`;
+    ok(stdout.endsWith(`\nkeys:\n${entry}\n`));
+  });
+
+  test("adds to a file: nothing else changes, mode and link stay, no draft is left", () => {
+    const text = `# mine\n${DEMO}keys:\n    # the first\n    - { name: a, hash: "${H1}" }   # a's\n# after\nworkers: 2\n`;
+    const path = file(text);
+    chmodSync(path, 0o640);
+    const link = join(dirname(path), "link.yaml");
+    symlinkSync(path, link);
+    const { status, stdout, stderr } = sluice(["key", "create", "--name", "new", "-c", link]);
+    deepEqual([status, stderr], [0, ""]);
+    const key = stdout.split("\n")[0] ?? "";
+    const added = `    - { name: new, hash: "sha256:${hashKey(key)}" }\n`;
+    equal(readFileSync(path, "utf8"), text.replace("# a's\n", `# a's\n${added}`));
+    deepEqual([statSync(path).mode & 0o777, lstatSync(link).isSymbolicLink()], [0o640, true]);
+    deepEqual(readdirSync(dirname(path)).sort(), ["link.yaml", "sluice.yaml"]);
+    ok(loadConfig(path, {}).keys.some(({ hash }) => hash === hashKey(key)));
+    match(stdout, /reload/);
+  });
+
+  const refusals: Readonly<Record<string, readonly [text: string, args: readonly string[], message: RegExp]>> = {
+    "a name that is taken": [`${DEMO}keys: [{ name: new, hash: "${H1}" }]\n`, [], /another key has this name\n/],
+    "a model that does not exist": [DEMO, ["--models", "chta"], /there is no model 'chta'; did you mean 'chat'\?/],
+    "a file with problems": [
+      `${DEMO}lissten: 1\n`,
+      [],
+      /unknown key 'lissten'.*\n.* has problems that must be solved first/,
+    ],
+    "keys by reference": [`${DEMO}keys: [&a { name: a, hash: "${H1}" } # c\n  ]\n`, [], /cannot be edited safely/],
+  };
+  for (const [name, [text, args, message]] of Object.entries(refusals)) {
+    test(`leaves the file alone: ${name}`, () => {
+      const path = file(text);
+      const { status, stdout, stderr } = sluice(["key", "create", "--name", "new", ...args, "-c", path]);
+      deepEqual([status, stdout], [1, ""]);
+      match(stderr, message);
+      equal(readFileSync(path, "utf8"), text);
+      deepEqual(readdirSync(dirname(path)), ["sluice.yaml"]);
+    });
+  }
+
+  test("does not overwrite what someone else is editing", () => {
+    const path = file(DEMO);
+    writeFileSync(`${path}.new`, "theirs");
+    const { status, stderr } = sluice(["key", "create", "--name", "new", "-c", path]);
+    equal(status, 1);
+    match(stderr, /sluice\.yaml\.new exists/);
+    equal(readFileSync(`${path}.new`, "utf8"), "theirs");
+  });
+});
+
+describe("where an entry is put", () => {
+  const cases: Readonly<Record<string, readonly [before: string, after: string | null]>> = {
+    "no list": ["a: b", `a: b\n\nkeys:\n  - ${LINE}\n`],
+    "an empty list": ["keys: []\na: b\n", `keys: [${LINE}]\na: b\n`],
+    "nothing but comments": ["keys: # none\n  # - a\na: b\n", `keys: # none\n  - ${LINE}\n  # - a\na: b\n`],
+    "a list without indentation": [
+      "keys:\n- name: x\n  hash: y\n\na: b\n",
+      `keys:\n- name: x\n  hash: y\n- ${LINE}\n\na: b\n`,
+    ],
+    "a list at the end without a newline": ["keys:\n  - { name: x }", `keys:\n  - { name: x }\n  - ${LINE}\n`],
+    "a flow list": ["keys: [{ name: x }]\n", `keys: [{ name: x }, ${LINE}]\n`],
+    "a flow list with a comma at its end": ["keys: [\n  { name: x },\n]\n", `keys: [\n  { name: x },${LINE}]\n`],
+    "a flow list with comments": ["keys: [\n  { name: x } # y\n]\n", null],
+    "a reference": ["a: &k []\nkeys: *k\n", null],
+    "a flow document": ["{ a: b }\n", null],
+    "a syntax error": ["a: b: c\n", null],
+  };
+  for (const [name, [before, after]] of Object.entries(cases))
+    test(name, () => equal(insertKeyEntry(before, ENTRY), after));
+});
