@@ -80,7 +80,7 @@ export const ERRORS = {
   bodyTooLarge: row(20, "request_too_large", 413, BAD, false, "The request body is too large (limit % bytes)."),
   bodyEmpty: row(21, "empty_body", 400, BAD, false, "The request body is empty; a JSON object is expected."),
   bodyTimeout: row(22, "body_timeout", 408, BAD, true, "The request body did not arrive in time."),
-  invalidJson: row(23, "invalid_json", 400, BAD, false, "We could not parse the JSON body of your request (byte %)."),
+  invalidJson: row(23, "invalid_json", 400, BAD, false, "We could not parse the JSON body of your request%."),
   invalidUtf8: row(24, "invalid_utf8", 400, BAD, false, "The request body is not valid UTF-8."),
   jsonTooDeep: row(25, "json_too_deep", 400, BAD, false, "The JSON body is nested too deeply (limit % levels)."),
   jsonNotObject: row(26, "json_not_object", 400, BAD, false, "The JSON body must be an object."),

@@ -1,0 +1,124 @@
+/**
+ * A gateway worker: one process, one thread, forked by the supervisor. Composition root of the request path. It waits for
+ * its configuration, serves the proxy port, and ends when it is told to drain or when the supervisor is gone. Signals are
+ * the supervisor's business: a terminal sends them to the whole group.
+ */
+import { nowMs } from "../base/clock.ts";
+import { CodedError } from "../base/errors.ts";
+import { SWEEP_INTERVAL_MS } from "../base/limits.ts";
+import { compileSnapshot } from "../config/compile.ts";
+import type { FromWorker, ToWorker } from "../config/messages.ts";
+import type { Config } from "../config/schema.ts";
+import type { Provider, Snapshot } from "../config/snapshot.ts";
+import { Edge } from "../http/edge.ts";
+import { Pipeline } from "../pipeline/pipeline.ts";
+import { openCounters } from "../shm/counters.ts";
+import { openRing } from "../shm/ring.ts";
+import { Origins } from "../upstream/origins.ts";
+
+/** After the last answer was handed over, for the kernel to take it. */
+const LINGER_MS = 2 * SWEEP_INTERVAL_MS;
+
+/** Everything of a worker that serves. */
+interface Serving {
+  readonly pipeline: Pipeline;
+  readonly origins: Origins;
+  readonly edge: Edge;
+  readonly sweep: NodeJS.Timeout;
+}
+
+let serving: Serving | null = null;
+let drainDeadlineMs = Infinity;
+let idleSinceMs = 0;
+
+function tell(message: FromWorker): void {
+  if (process.connected) process.send?.(message);
+}
+
+function providersOf(snapshot: Snapshot): Iterable<Provider> {
+  const targets = [...snapshot.routes.values(), snapshot.anyModel].map((route) => route?.target);
+  const providers = [...targets, snapshot.passthrough].map((target) => target?.provider);
+  return new Set(providers.filter((provider) => provider !== undefined));
+}
+
+async function serve(config: Config, epoch: number): Promise<void> {
+  const snapshot = compileSnapshot(config, epoch);
+  const { slot, writer: ring } = openRing(config.dataDir);
+  const counters = openCounters(config.dataDir, slot);
+  const origins = new Origins(counters);
+  origins.configure(snapshot, providersOf(snapshot));
+  const transportOf = (provider: Provider) => origins.transportOf(provider);
+  const pipeline = new Pipeline({ snapshot, ring, counters, transportOf });
+  const edge = new Edge(pipeline);
+  await edge.listen(config.listen.host, config.listen.port);
+  const sweep = setInterval(onSweep, SWEEP_INTERVAL_MS);
+  serving = { pipeline, origins, edge, sweep };
+  tell({ type: "listening", epoch, slot });
+}
+
+function reconfigure({ pipeline, origins }: Serving, config: Config, epoch: number): void {
+  const snapshot = compileSnapshot(config, epoch);
+  origins.configure(snapshot, providersOf(snapshot));
+  pipeline.snapshot = snapshot;
+  tell({ type: "configured", epoch });
+}
+
+function onSweep(): void {
+  if (serving === null) return;
+  serving.pipeline.sweep();
+  serving.origins.closeIdle(nowMs());
+  if (serving.pipeline.draining) continueDrain(serving);
+}
+
+function drain(deadlineMs: number): void {
+  drainDeadlineMs = Math.min(drainDeadlineMs, nowMs() + deadlineMs);
+  if (serving === null) {
+    process.disconnect?.();
+    return;
+  }
+  serving.pipeline.draining = true;
+  serving.edge.stopListening();
+}
+
+/** Ends when nothing is in flight for a moment; at the deadline what still runs is ended with an error. */
+function continueDrain(worker: Serving): void {
+  const now = nowMs();
+  if (now >= drainDeadlineMs) worker.pipeline.expireAll();
+  if (worker.pipeline.inFlight > 0) {
+    idleSinceMs = 0;
+    return;
+  }
+  if (idleSinceMs === 0) idleSinceMs = now;
+  if (now - idleSinceMs >= LINGER_MS || now >= drainDeadlineMs) stop(worker);
+}
+
+/** Closes all handles, so that the loop ends by itself: a process that exits with an open uWS handle aborts. */
+function stop(worker: Serving): void {
+  serving = null;
+  clearInterval(worker.sweep);
+  worker.edge.close();
+  worker.origins.retireAll();
+  if (process.connected) process.disconnect();
+}
+
+function fail(error: unknown): void {
+  const code = error instanceof CodedError ? error.code : "worker_failed";
+  tell({ type: "failed", code, message: error instanceof Error ? error.message : String(error) });
+  process.exitCode = 1;
+  if (process.connected) process.disconnect();
+}
+
+function onMessage(message: ToWorker): void {
+  if (message.type === "drain") drain(message.deadlineMs);
+  else if (serving === null) serve(message.config, message.epoch).catch(fail);
+  else reconfigure(serving, message.config, message.epoch);
+}
+
+/** The supervisor is gone: what runs is finished, within the timeout of the configuration in force. */
+function onDisconnect(): void {
+  if (serving !== null) drain(serving.pipeline.snapshot.timeouts.drainMs);
+}
+
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR2"] as const) process.on(signal, () => {});
+process.on("message", onMessage);
+process.on("disconnect", onDisconnect);

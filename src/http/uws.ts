@@ -1,0 +1,44 @@
+/**
+ * uWebSockets.js as the edge uses it. Its own types are written for every use; these name only the calls that this folder
+ * makes. Loaded in gateway workers only: a process or thread that exits with an open handle of it aborts.
+ */
+import { App as NativeApp, type us_listen_socket, us_listen_socket_close } from "uWebSockets.js";
+
+/** Valid until an answer ended or the abort was told; any later use throws. */
+export interface UwsResponse {
+  writeStatus(status: string): unknown;
+  writeHeader(name: string, value: string): unknown;
+  write(chunk: Uint8Array): boolean;
+  end(body?: Uint8Array | string, closeConnection?: boolean): unknown;
+  endWithoutBody(contentLength?: number, closeConnection?: boolean): unknown;
+  tryEnd(chunk: Uint8Array, totalBytes: number): [boolean, boolean];
+  close(): unknown;
+  getWriteOffset(): number;
+  onWritable(handler: (offset: number) => boolean): unknown;
+  onAborted(handler: () => void): unknown;
+  onData(handler: (chunk: ArrayBuffer, isLast: boolean) => void): unknown;
+  getRemoteAddress(): ArrayBuffer;
+  cork(write: () => void): unknown;
+}
+
+/** Valid during the handler only. */
+export interface UwsRequest {
+  getUrl(): string;
+  getQuery(): string;
+  getCaseSensitiveMethod(): string;
+  forEach(visit: (name: string, value: string) => void): void;
+}
+
+export type ListenSocket = us_listen_socket;
+
+export interface UwsApp {
+  any(pattern: string, handler: (response: UwsResponse, request: UwsRequest) => void): unknown;
+  listen(host: string, port: number, done: (socket: ListenSocket | false) => void): unknown;
+  close(): unknown;
+}
+
+export function newApp(): UwsApp {
+  return NativeApp();
+}
+
+export const closeListenSocket: (socket: ListenSocket) => void = us_listen_socket_close;

@@ -1,0 +1,33 @@
+/**
+ * All deadlines of everything in flight, looked at every SWEEP_INTERVAL_MS by one timer per worker: no request has a
+ * timer of its own. Pure: says which row an exchange has run into, or null.
+ */
+import { ERRORS, type ErrorRow } from "../base/errors.ts";
+import { type Exchange, PHASE_BODY, PHASE_FLUSHING, PHASE_QUEUED, PHASE_SENT, PHASE_STREAMING } from "./exchange.ts";
+
+export function overdue(exchange: Exchange, nowMs: number): ErrorRow | null {
+  const { timeouts } = exchange.snapshot;
+  const error = overduePhase(exchange, nowMs - exchange.progressMs);
+  if (error !== null) return error;
+  return nowMs - exchange.startedMs > timeouts.totalMs ? ERRORS.upstreamTotalTimeout : null;
+}
+
+function overduePhase(exchange: Exchange, waitedMs: number): ErrorRow | null {
+  const { timeouts } = exchange.snapshot;
+  switch (exchange.phase) {
+    case PHASE_BODY:
+      return waitedMs > timeouts.stallMs ? ERRORS.bodyTimeout : null;
+    case PHASE_QUEUED:
+      // Connecting has undici's deadline; waiting for a connection has this one.
+      return exchange.attempt?.queued === true && waitedMs > timeouts.queueMs ? ERRORS.upstreamQueueTimeout : null;
+    case PHASE_SENT:
+      return waitedMs > timeouts.firstByteMs ? ERRORS.upstreamFirstByteTimeout : null;
+    case PHASE_STREAMING:
+      if (exchange.down.blocked) return waitedMs > timeouts.stallMs ? ERRORS.clientStalled : null;
+      return waitedMs > timeouts.idleMs ? ERRORS.upstreamIdleTimeout : null;
+    case PHASE_FLUSHING:
+      return waitedMs > timeouts.stallMs ? ERRORS.clientStalled : null;
+    default:
+      return null;
+  }
+}

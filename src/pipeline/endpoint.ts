@@ -1,0 +1,47 @@
+/** Which API call a path is. Step of the pipeline; pure. */
+import { ERRORS } from "../base/errors.ts";
+import { ENDPOINTS } from "../telemetry/record.ts";
+import type { Exchange, Verdict } from "./exchange.ts";
+
+export const ENDPOINT_OTHER = 0;
+export const ENDPOINT_CHAT = 1;
+export const ENDPOINT_COMPLETIONS = 2;
+export const ENDPOINT_EMBEDDINGS = 3;
+export const ENDPOINT_RESPONSES = 4;
+export const ENDPOINT_MODERATIONS = 5;
+export const ENDPOINT_MODELS = 6;
+
+const PREFIX = "/v1/";
+const byPath = new Map<string, number>(ENDPOINTS.map((name, number) => [PREFIX + name, number]));
+byPath.delete(`${PREFIX}${ENDPOINTS[ENDPOINT_OTHER]}`);
+
+/** Dot segments would leave the provider's base path with the provider's credential. */
+const DOT_SEGMENT = /\/(?:\.|%2e){1,2}(?:\/|$)/i;
+
+/** Sets `endpoint`. 404 outside of /v1/, 405 for a known endpoint with another method. */
+export function classify(exchange: Exchange): Verdict {
+  const { path, method } = exchange;
+  const endpoint = byPath.get(path) ?? ENDPOINT_OTHER;
+  exchange.endpoint = endpoint;
+  if (endpoint === ENDPOINT_MODELS) return method === "GET" ? null : exchange.fail(ERRORS.methodNotAllowed, method);
+  if (endpoint !== ENDPOINT_OTHER) return method === "POST" ? null : exchange.fail(ERRORS.methodNotAllowed, method);
+  if (!path.startsWith(PREFIX) || path.length === PREFIX.length || DOT_SEGMENT.test(path)) {
+    return exchange.fail(ERRORS.notFound, `${method} ${path}`);
+  }
+  if (isModelPath(exchange)) exchange.endpoint = ENDPOINT_MODELS;
+  return null;
+}
+
+function isModelPath({ path, method }: Exchange): boolean {
+  return method === "GET" && path.startsWith("/v1/models/");
+}
+
+/** Whether the body must be JSON with a model. */
+export function takesModel(endpoint: number): boolean {
+  return endpoint >= ENDPOINT_CHAT && endpoint <= ENDPOINT_MODERATIONS;
+}
+
+/** Whether a stream of this endpoint has `stream_options.include_usage`. */
+export function hasUsageOption(endpoint: number): boolean {
+  return endpoint === ENDPOINT_CHAT || endpoint === ENDPOINT_COMPLETIONS;
+}

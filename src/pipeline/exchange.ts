@@ -1,0 +1,157 @@
+/**
+ * The exchange: everything about one request, in one object of one shape, from its head to its record. Gateway worker,
+ * main thread. `Downstream` is what the pipeline sees of the client's connection (http/client-stream.ts implements it).
+ */
+import type { ErrorRow } from "../base/errors.ts";
+import type { KeyRecord, Route, Snapshot, Target } from "../config/snapshot.ts";
+import type { Attempt, UpstreamRequest } from "../upstream/transport.ts";
+
+/** A step's answer: null: go on; a row: stop and answer with it. */
+export type Verdict = ErrorRow | null;
+
+/** Where an exchange stands, for its deadlines. */
+export const PHASE_BODY = 0;
+export const PHASE_QUEUED = 1;
+export const PHASE_SENT = 2;
+export const PHASE_STREAMING = 3;
+export const PHASE_FLUSHING = 4;
+export const PHASE_OVER = 5;
+
+export interface Downstream {
+  /** The client is gone, or was cut: nothing can be written any more. */
+  readonly closed: boolean;
+  /** The reader is behind: what is written now is held here. */
+  readonly blocked: boolean;
+  /** Peer address in network order, 4 or 16 bytes; empty: unknown. */
+  address(): Uint8Array;
+  /** A whole answer. `headers`: flat list. */
+  reply(status: string, headers: readonly string[], body: string): void;
+  /** Sets the head; it goes out with the first bytes, or at the end of this turn. `length`: -1: not known. */
+  begin(status: string, headers: readonly string[], length: number): void;
+  write(chunk: Uint8Array): void;
+  /** All is written. RequestHandler.onFlushed follows, at once or when the reader has caught up. */
+  end(): void;
+  /** Cuts the connection, so that the client sees an incomplete answer. */
+  cut(): void;
+}
+
+/** What the edge tells about a client's connection; pipeline.ts implements it. */
+export interface RequestHandler {
+  open(down: Downstream, startedMs: number): Exchange;
+  /** The head is read; `verdict` is the edge's own. True: the body is wanted, false: the exchange is answered. */
+  onHead(exchange: Exchange, verdict: Verdict): boolean;
+  /** Before `bytes` more of a body are held. A row: they must not be. */
+  reserveBody(exchange: Exchange, bytes: number): Verdict;
+  /** What reserveBody said is answered. */
+  onRefused(exchange: Exchange, error: ErrorRow): void;
+  /** `body` and `bodyBytes` are complete. */
+  onBody(exchange: Exchange): void;
+  /** The reader caught up after `blocked`. */
+  onDrained(exchange: Exchange): void;
+  /** Everything is handed over; the Downstream is not used again. */
+  onFlushed(exchange: Exchange): void;
+  /** The client closed the connection; the Downstream is closed. */
+  onAborted(exchange: Exchange): void;
+}
+
+export class Exchange {
+  // The head, filled by http/request-head.ts
+  method = "";
+  /** Index in METHODS. */
+  methodNumber = 0;
+  path = "";
+  query = "";
+  /** Flat list name, value: what goes on to the provider. */
+  readonly headers: string[] = [];
+  /** The gateway key as it was sent; cleared once it is checked. */
+  keyText = "";
+  requestId = "";
+  contentType = "";
+  acceptEncoding = "";
+  /** -1: chunked. */
+  contentLength = 0;
+
+  // Decisions
+  readonly snapshot: Snapshot;
+  /** The connection ends with this answer. */
+  closing: boolean;
+  /** Index in ENDPOINTS. */
+  endpoint = 0;
+  key: KeyRecord | null = null;
+  route: Route | null = null;
+  target: Target | null = null;
+  model = "";
+  stream = false;
+  /** include_usage was added by us: the usage event is ours, not the client's. */
+  usageAdded = false;
+  /** What `%` in an error's message stands for. */
+  detail = "";
+
+  // The body
+  body: Buffer | null = null;
+  bodyBytes = 0;
+  /** Counted in the worker's bytes in flight. */
+  bodyReserved = 0;
+  /** For the estimate of the prompt's size. */
+  textBytes = 0;
+
+  // The answer
+  readonly down: Downstream;
+  /** Kept for a replay until the provider's head arrives. */
+  request: UpstreamRequest | null = null;
+  attempt: Attempt | null = null;
+  attempts = 0;
+  replayed = false;
+  upstreamStatus = 0;
+  status = 0;
+  /** Of the answer; -1: not known before it ends. */
+  answerLength = -1;
+  /** The answer has neither content-length nor chunked framing: only its content tells whether it is complete. */
+  closeDelimited = false;
+  eventStream = false;
+  responseBytes = 0;
+  /** Slot of the response scan; -1: none. */
+  scan = -1;
+  /** SEEN_ flags of the response scan. */
+  seen = 0;
+  /** Beginning of an event that is kept until it is known not to be the usage event. */
+  held: Buffer | null = null;
+  /** An event was too large to be held, and its beginning is with the client already. */
+  heldReleased = false;
+  error: ErrorRow | null = null;
+  /** The request was written, or began to be: the provider may bill it. */
+  sent = false;
+  settled = false;
+
+  // Clocks, milliseconds of base/clock.ts; 0: not reached
+  readonly startedMs: number;
+  authenticatedMs = 0;
+  bodyMs = 0;
+  scannedMs = 0;
+  forwardedMs = 0;
+  headMs = 0;
+  firstChunkMs = 0;
+  phase = PHASE_BODY;
+  /** When the current phase began, or last moved on; at the sweep's resolution while streaming. */
+  progressMs: number;
+
+  constructor(snapshot: Snapshot, down: Downstream, startedMs: number, closing: boolean) {
+    this.snapshot = snapshot;
+    this.down = down;
+    this.startedMs = startedMs;
+    this.progressMs = startedMs;
+    this.closing = closing;
+  }
+
+  /** Enters a phase; its deadline counts from `atMs`. */
+  enter(phase: number, atMs: number): void {
+    this.phase = phase;
+    this.progressMs = atMs;
+  }
+
+  /** Stops with `error`, whose message has `detail` for its `%`. */
+  fail(error: ErrorRow, detail: string): ErrorRow {
+    this.detail = detail;
+    return error;
+  }
+}

@@ -1,0 +1,267 @@
+/**
+ * The request path: the order of the steps, and nothing else. One per gateway worker, main thread. Every exchange is in
+ * `#inFlight` from its head until its last byte is handed over or its client is gone, and is settled exactly once.
+ */
+import { assert } from "../base/assert.ts";
+import { nowMs } from "../base/clock.ts";
+import { ERRORS, type ErrorRow } from "../base/errors.ts";
+import { EXCHANGES_IN_FLIGHT_MAX } from "../base/limits.ts";
+import type { Provider, Snapshot } from "../config/snapshot.ts";
+import { scansOpen } from "../providers/response-scan.ts";
+import type { CountersWriter } from "../shm/counters.ts";
+import { COUNTER } from "../shm/layout.ts";
+import type { RingWriter } from "../shm/ring.ts";
+import type { Transport } from "../upstream/transport.ts";
+import { authenticate } from "./authenticate.ts";
+import { overdue } from "./deadlines.ts";
+import { classify, ENDPOINT_MODELS } from "./endpoint.ts";
+import {
+  type Downstream,
+  Exchange,
+  PHASE_FLUSHING,
+  PHASE_OVER,
+  PHASE_QUEUED,
+  type RequestHandler,
+  type Verdict,
+} from "./exchange.ts";
+import { upstreamRequest } from "./forward.ts";
+import { modelsBody } from "./models.ts";
+import { readBody } from "./read-body.ts";
+import { Relay, type RelayOwner } from "./relay.ts";
+import { answerError, errorEvent } from "./rescue.ts";
+import { appendOwn, statusLine } from "./response-head.ts";
+import { route } from "./route.ts";
+import { releaseScan, settle } from "./settle.ts";
+
+const OK = 200;
+/** An unread body up to this size is read and dropped; a larger one costs the connection, bytes. */
+const UNREAD_BODY_BYTES_MAX = 65_536;
+
+export interface PipelineParts {
+  readonly snapshot: Snapshot;
+  readonly ring: RingWriter;
+  readonly counters: CountersWriter;
+  readonly transportOf: (provider: Provider) => Transport | undefined;
+}
+
+export class Pipeline implements RequestHandler, RelayOwner {
+  /** In force for requests that begin now. */
+  snapshot: Snapshot;
+  /** Answers from now on close their connections. */
+  draining = false;
+  tickMs = nowMs();
+  readonly #ring: RingWriter;
+  readonly #counters: CountersWriter;
+  readonly #transportOf: (provider: Provider) => Transport | undefined;
+  readonly #inFlight = new Set<Exchange>();
+  #bodyBytesInFlight = 0;
+
+  constructor(parts: PipelineParts) {
+    this.snapshot = parts.snapshot;
+    this.#ring = parts.ring;
+    this.#counters = parts.counters;
+    this.#transportOf = parts.transportOf;
+  }
+
+  get inFlight(): number {
+    return this.#inFlight.size;
+  }
+
+  open(down: Downstream, startedMs: number): Exchange {
+    const exchange = new Exchange(this.snapshot, down, startedMs, this.draining);
+    this.#inFlight.add(exchange);
+    return exchange;
+  }
+
+  onHead(exchange: Exchange, verdict: Verdict): boolean {
+    const error = verdict ?? classify(exchange) ?? authenticate(exchange) ?? this.#admit(exchange);
+    exchange.authenticatedMs = nowMs();
+    if (error !== null) {
+      this.refuse(exchange, error);
+      return false;
+    }
+    if (exchange.endpoint === ENDPOINT_MODELS) {
+      this.#answerModels(exchange);
+      return false;
+    }
+    return true;
+  }
+
+  #admit(exchange: Exchange): Verdict {
+    if (this.#inFlight.size > EXCHANGES_IN_FLIGHT_MAX) return ERRORS.overloaded;
+    return exchange.contentLength > 0 ? this.reserveBody(exchange, exchange.contentLength) : null;
+  }
+
+  reserveBody(exchange: Exchange, bytes: number): Verdict {
+    const { bodyBytes, bodyBytesInFlight } = exchange.snapshot.bounds;
+    if (exchange.bodyReserved + bytes > bodyBytes) return exchange.fail(ERRORS.bodyTooLarge, String(bodyBytes));
+    if (this.#bodyBytesInFlight + bytes > bodyBytesInFlight) return ERRORS.overloaded;
+    exchange.bodyReserved += bytes;
+    this.#bodyBytesInFlight += bytes;
+    return null;
+  }
+
+  onRefused(exchange: Exchange, error: ErrorRow): void {
+    exchange.closing = true;
+    this.refuse(exchange, error);
+  }
+
+  onBody(exchange: Exchange): void {
+    exchange.bodyMs = nowMs();
+    const error = readBody(exchange);
+    exchange.scannedMs = nowMs();
+    const verdict = error ?? route(exchange);
+    if (verdict === null) this.#forward(exchange);
+    else this.refuse(exchange, verdict);
+  }
+
+  #forward(exchange: Exchange): void {
+    const { target } = exchange;
+    assert(target !== null, "a routed exchange has a target");
+    exchange.request = upstreamRequest(exchange, target);
+    exchange.forwardedMs = nowMs();
+    this.#attempt(exchange, false);
+  }
+
+  #attempt(exchange: Exchange, fresh: boolean): void {
+    const { request } = exchange;
+    const transport = exchange.target === null ? undefined : this.#transportOf(exchange.target.provider);
+    if (request === null || transport === undefined) {
+      this.refuse(exchange, ERRORS.upstreamUnreachable);
+      return;
+    }
+    exchange.attempts += 1;
+    exchange.enter(PHASE_QUEUED, nowMs());
+    const attempt = transport.send(request, new Relay(exchange, this), fresh);
+    // A failure may have been told, and even replayed, before send returned.
+    if (exchange.phase !== PHASE_OVER && exchange.attempt === null) exchange.attempt = attempt;
+  }
+
+  /** A reused connection turned out to be closed: the provider saw nothing, so once more on a new one. */
+  replay(exchange: Exchange): void {
+    exchange.replayed = true;
+    this.#counters.add(COUNTER.staleReplays, 1);
+    this.#attempt(exchange, true);
+  }
+
+  releaseBody(exchange: Exchange): void {
+    this.#bodyBytesInFlight -= exchange.bodyReserved;
+    exchange.bodyReserved = 0;
+    exchange.body = null;
+    exchange.request = null;
+  }
+
+  settle(exchange: Exchange): void {
+    settle(exchange, this.#ring, this.#counters);
+    if (exchange.phase !== PHASE_OVER) exchange.enter(PHASE_FLUSHING, this.tickMs);
+  }
+
+  #answerModels(exchange: Exchange): void {
+    const body = modelsBody(exchange);
+    if (typeof body !== "string") {
+      this.refuse(exchange, body ?? ERRORS.internal);
+      return;
+    }
+    exchange.status = OK;
+    exchange.responseBytes = Buffer.byteLength(body);
+    this.settle(exchange);
+    const headers = ["content-type", "application/json"];
+    appendOwn(headers, exchange);
+    exchange.down.reply(statusLine(OK), headers, body);
+  }
+
+  refuse(exchange: Exchange, error: ErrorRow): void {
+    exchange.error = error;
+    exchange.status = error.status;
+    if (exchange.detail === "" && exchange.target !== null) exchange.detail = exchange.target.provider.name;
+    const unread = exchange.body === null && exchange.contentLength > UNREAD_BODY_BYTES_MAX;
+    if (unread && exchange.forwardedMs === 0) exchange.closing = true;
+    this.settle(exchange);
+    if (error.status === 0) this.#cut(exchange);
+    else answerError(exchange, error);
+  }
+
+  breakOff(exchange: Exchange, error: ErrorRow): void {
+    exchange.error = error;
+    const provider = exchange.target === null ? "" : exchange.target.provider.name;
+    const event = errorEvent(error, provider);
+    this.settle(exchange);
+    if (!exchange.eventStream || exchange.down.closed) {
+      this.#cut(exchange);
+      return;
+    }
+    exchange.held = null;
+    exchange.down.write(Buffer.from(exchange.heldReleased ? `\n\n${event}` : event));
+    exchange.down.end();
+  }
+
+  #cut(exchange: Exchange): void {
+    exchange.down.cut();
+    this.#release(exchange);
+  }
+
+  onDrained(exchange: Exchange): void {
+    exchange.progressMs = nowMs();
+    exchange.attempt?.resume();
+  }
+
+  onFlushed(exchange: Exchange): void {
+    // The last bytes may have left while the upstream was paused: its connection is free only after its end.
+    exchange.attempt?.resume();
+    this.#release(exchange);
+  }
+
+  onAborted(exchange: Exchange): void {
+    exchange.error ??= ERRORS.clientAborted;
+    this.#end(exchange);
+  }
+
+  /** Ends an exchange whose client cannot be answered any more. */
+  #end(exchange: Exchange): void {
+    exchange.attempt?.cancel();
+    exchange.attempt = null;
+    if (exchange.status === 0) exchange.status = ERRORS.clientAborted.status;
+    this.settle(exchange);
+    this.#release(exchange);
+  }
+
+  #release(exchange: Exchange): void {
+    if (!this.#inFlight.delete(exchange)) return;
+    exchange.phase = PHASE_OVER;
+    exchange.held = null;
+    this.releaseBody(exchange);
+    releaseScan(exchange);
+  }
+
+  /** Ends what is overdue and publishes the gauges; called every SWEEP_INTERVAL_MS. */
+  sweep(): void {
+    this.tickMs = nowMs();
+    for (const exchange of this.#inFlight) {
+      const error = overdue(exchange, this.tickMs);
+      if (error !== null) this.#expire(exchange, error);
+    }
+    this.#counters.set(COUNTER.gaugeInFlight, this.#inFlight.size);
+    this.#counters.set(COUNTER.gaugeBodyBytesInFlight, this.#bodyBytesInFlight);
+    this.#counters.set(COUNTER.gaugeScannerSlots, scansOpen());
+    this.#counters.set(COUNTER.heartbeatMs, Date.now());
+  }
+
+  /** Ends everything: the drain's deadline has passed. */
+  expireAll(): void {
+    for (const exchange of this.#inFlight) this.#expire(exchange, ERRORS.drainDeadline);
+  }
+
+  #expire(exchange: Exchange, error: ErrorRow): void {
+    exchange.attempt?.cancel();
+    exchange.attempt = null;
+    if (exchange.settled || error === ERRORS.clientStalled) {
+      exchange.error ??= error;
+      this.settle(exchange);
+      this.#cut(exchange);
+    } else if (exchange.status === 0) {
+      this.refuse(exchange, error);
+    } else {
+      this.breakOff(exchange, error);
+    }
+  }
+}

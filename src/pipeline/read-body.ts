@@ -1,0 +1,109 @@
+/**
+ * What the body says about routing. Step of the pipeline. A body of the JSON endpoints must be an object with a model;
+ * on other paths a JSON or multipart body may name one, and anything else passes as it is.
+ */
+import { ERRORS, type ErrorRow } from "../base/errors.ts";
+import { MODEL_BYTES_MAX } from "../base/limits.ts";
+import {
+  RequestScan,
+  SCAN_DUPLICATE,
+  SCAN_FIELDS,
+  SCAN_INVALID,
+  SCAN_MEMORY,
+  SCAN_NOT_OBJECT,
+  SCAN_OK,
+  SCAN_TOO_DEEP,
+  SCAN_UTF8,
+  SCAN_WRONG_TYPE,
+} from "../providers/request-scan.ts";
+import { takesModel } from "./endpoint.ts";
+import type { Exchange, Verdict } from "./exchange.ts";
+import { findMultipartModel, multipartModel } from "./multipart.ts";
+
+/** Of the body that was read last; forward.ts splices by its offsets in the same turn. */
+export const scan = new RequestScan();
+
+/** Where the model's name stands in the body that was read last, for the splice; -1: nowhere. */
+export const modelRange = { start: -1, end: -1, json: true };
+
+/** Sets `model`, `stream` and `textBytes`. 400 for what cannot be read. */
+export function readBody(exchange: Exchange): Verdict {
+  modelRange.start = -1;
+  if (takesModel(exchange.endpoint)) return readRequired(exchange);
+  if (exchange.bodyBytes === 0) return null;
+  if (exchange.contentType.startsWith("application/json")) return readOptional(exchange);
+  return exchange.contentType.startsWith("multipart/form-data") ? readMultipart(exchange) : null;
+}
+
+function readRequired(exchange: Exchange): Verdict {
+  if (exchange.bodyBytes === 0) return ERRORS.bodyEmpty;
+  const code = scanBody(exchange);
+  if (code !== SCAN_OK) return refusal(exchange, code);
+  return scan.modelStart < 0 ? ERRORS.modelMissing : takeFields(exchange);
+}
+
+function readOptional(exchange: Exchange): Verdict {
+  const code = scanBody(exchange);
+  if (code === SCAN_NOT_OBJECT) return null;
+  if (code !== SCAN_OK) return refusal(exchange, code);
+  return scan.modelStart < 0 ? null : takeFields(exchange);
+}
+
+function scanBody(exchange: Exchange): number {
+  const { body, bodyBytes, snapshot } = exchange;
+  return body === null ? SCAN_INVALID : scan.scan(body.subarray(0, bodyBytes), snapshot.bounds.jsonDepth);
+}
+
+function takeFields(exchange: Exchange): Verdict {
+  exchange.stream = scan.stream;
+  exchange.textBytes = scan.textBytes;
+  modelRange.start = scan.modelStart;
+  modelRange.end = scan.modelEnd;
+  modelRange.json = true;
+  return takeModel(exchange, modelText(exchange));
+}
+
+function modelText({ body }: Exchange): string {
+  if (body === null) return "";
+  if (scan.modelEscaped) return String(JSON.parse(body.toString("utf8", scan.modelStart, scan.modelEnd)));
+  return body.toString("utf8", scan.modelStart + 1, scan.modelEnd - 1);
+}
+
+function takeModel(exchange: Exchange, model: string): Verdict {
+  if (model === "") return ERRORS.modelMissing;
+  if (model.length > MODEL_BYTES_MAX) return exchange.fail(ERRORS.modelNotFound, model.slice(0, MODEL_BYTES_MAX));
+  exchange.model = model;
+  return null;
+}
+
+function readMultipart(exchange: Exchange): Verdict {
+  const { body, bodyBytes, contentType } = exchange;
+  if (body === null) return null;
+  const found = findMultipartModel(body.subarray(0, bodyBytes), contentType);
+  if (found === "invalid") return ERRORS.invalidMultipart;
+  if (found === "duplicate") return exchange.fail(ERRORS.fieldDuplicate, "model");
+  if (found === "none") return null;
+  modelRange.start = multipartModel.start;
+  modelRange.end = multipartModel.end;
+  modelRange.json = false;
+  return takeModel(exchange, body.toString("utf8", multipartModel.start, multipartModel.end));
+}
+
+function refusal(exchange: Exchange, code: number): ErrorRow {
+  switch (code) {
+    case SCAN_UTF8:
+      return ERRORS.invalidUtf8;
+    case SCAN_TOO_DEEP:
+      return exchange.fail(ERRORS.jsonTooDeep, String(exchange.snapshot.bounds.jsonDepth));
+    case SCAN_NOT_OBJECT:
+      return ERRORS.jsonNotObject;
+    case SCAN_DUPLICATE:
+      return exchange.fail(ERRORS.fieldDuplicate, SCAN_FIELDS[scan.detail] ?? "");
+    case SCAN_WRONG_TYPE:
+      return exchange.fail(ERRORS.fieldType, SCAN_FIELDS[scan.detail] ?? "");
+    case SCAN_MEMORY:
+      return ERRORS.overloaded;
+    default:
+      return exchange.fail(ERRORS.invalidJson, scan.detail < 0 ? "" : ` near byte ${scan.detail}`);
+  }
+}

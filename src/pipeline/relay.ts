@@ -1,0 +1,193 @@
+/**
+ * The relay of one attempt's answer to the client: bytes in, the same bytes out, usage picked from them as they pass.
+ * Gateway worker, main thread; created per attempt. Events of a stream are delivered whole, so that a stream that breaks
+ * can still end with a clean error event, and the usage event that we asked for can be kept from the client.
+ */
+
+import { nowMs } from "../base/clock.ts";
+import { ERRORS, type ErrorRow } from "../base/errors.ts";
+import { HELD_EVENT_BYTES_MAX } from "../base/limits.ts";
+import {
+  borders,
+  feedScan,
+  openScan,
+  SEEN_ERROR,
+  SEEN_FINISH,
+  SEEN_JSON,
+  SEEN_TERMINAL,
+} from "../providers/response-scan.ts";
+import type { AttemptListener, ResponseHeaders } from "../upstream/transport.ts";
+import { ENDPOINT_CHAT, ENDPOINT_COMPLETIONS, ENDPOINT_RESPONSES } from "./endpoint.ts";
+import { type Exchange, PHASE_SENT, PHASE_STREAMING } from "./exchange.ts";
+import { responseHead, statusLine } from "./response-head.ts";
+
+/** What the relay needs of the pipeline. */
+export interface RelayOwner {
+  /** Monotonic milliseconds at the last sweep: precise enough for deadlines, and free. */
+  readonly tickMs: number;
+  releaseBody(exchange: Exchange): void;
+  settle(exchange: Exchange): void;
+  /** Before anything was sent to the client. */
+  refuse(exchange: Exchange, error: ErrorRow): void;
+  /** In the middle of the answer. */
+  breakOff(exchange: Exchange, error: ErrorRow): void;
+  replay(exchange: Exchange): void;
+}
+
+export class Relay implements AttemptListener {
+  readonly #exchange: Exchange;
+  readonly #owner: RelayOwner;
+
+  constructor(exchange: Exchange, owner: RelayOwner) {
+    this.#exchange = exchange;
+    this.#owner = owner;
+  }
+
+  onSent(): void {
+    this.#exchange.sent = true;
+    this.#exchange.enter(PHASE_SENT, nowMs());
+  }
+
+  onHead(status: number, headers: ResponseHeaders): void {
+    const exchange = this.#exchange;
+    exchange.headMs = nowMs();
+    exchange.upstreamStatus = status;
+    this.#owner.releaseBody(exchange);
+    if (status === 401 || status === 407) {
+      this.#refuseCredential();
+      return;
+    }
+    exchange.status = status;
+    exchange.enter(PHASE_STREAMING, exchange.headMs);
+    readFraming(exchange, status, headers);
+    exchange.down.begin(statusLine(status), responseHead(exchange, headers), exchange.answerLength);
+  }
+
+  /** The provider's text may quote the credential, and the client's key is not what was wrong. */
+  #refuseCredential(): void {
+    const exchange = this.#exchange;
+    exchange.attempt?.cancel();
+    this.#owner.refuse(exchange, ERRORS.upstreamAuth);
+  }
+
+  onChunk(chunk: Buffer): void {
+    const exchange = this.#exchange;
+    exchange.progressMs = this.#owner.tickMs;
+    if (exchange.firstChunkMs === 0) exchange.firstChunkMs = nowMs();
+    if (exchange.scan >= 0) exchange.seen = feedScan(exchange.scan, chunk);
+    if (exchange.eventStream && exchange.scan >= 0) this.#deliverEvents(chunk);
+    else this.#deliver(chunk);
+  }
+
+  #deliver(chunk: Uint8Array): void {
+    const exchange = this.#exchange;
+    if (exchange.down.closed || chunk.length === 0) return;
+    exchange.responseBytes += chunk.length;
+    // The record is there before the client can have the last byte.
+    if (exchange.responseBytes === exchange.answerLength) this.#owner.settle(exchange);
+    exchange.down.write(chunk);
+    if (exchange.down.blocked) exchange.attempt?.pause();
+  }
+
+  /** Delivers up to the last event border and holds the rest; leaves out the usage event when it is ours. */
+  #deliverEvents(chunk: Buffer): void {
+    const exchange = this.#exchange;
+    const { boundary, stripStart, stripEnd } = borders;
+    if (exchange.usageAdded && stripEnd >= 0 && this.#strip(chunk, boundary, stripStart, stripEnd)) return;
+    if (boundary < 0) {
+      this.#hold(chunk);
+      return;
+    }
+    this.#releaseHeld();
+    exchange.heldReleased = false;
+    if (boundary === chunk.length) {
+      this.#deliver(chunk);
+      return;
+    }
+    this.#deliver(chunk.subarray(0, boundary));
+    this.#hold(chunk.subarray(boundary));
+  }
+
+  /** False: the event's beginning has gone out already, so the rest of it follows. */
+  #strip(chunk: Buffer, boundary: number, stripStart: number, stripEnd: number): boolean {
+    const exchange = this.#exchange;
+    if (stripStart < 0 && exchange.heldReleased) return false;
+    if (stripStart < 0) exchange.held = null;
+    this.#releaseHeld();
+    exchange.heldReleased = false;
+    if (stripStart > 0) this.#deliver(chunk.subarray(0, stripStart));
+    this.#deliver(chunk.subarray(stripEnd, boundary));
+    this.#hold(chunk.subarray(boundary));
+    return true;
+  }
+
+  #hold(rest: Buffer): void {
+    if (rest.length === 0) return;
+    const exchange = this.#exchange;
+    exchange.held = exchange.held === null ? rest : Buffer.concat([exchange.held, rest]);
+    if (exchange.held.length <= HELD_EVENT_BYTES_MAX) return;
+    exchange.heldReleased = true;
+    this.#releaseHeld();
+  }
+
+  #releaseHeld(): void {
+    const held = this.#exchange.held;
+    if (held === null) return;
+    this.#exchange.held = null;
+    this.#deliver(held);
+  }
+
+  onEnd(): void {
+    const exchange = this.#exchange;
+    exchange.attempt = null;
+    if (!isComplete(exchange)) {
+      this.#owner.breakOff(exchange, ERRORS.upstreamCut);
+      return;
+    }
+    this.#releaseHeld();
+    this.#owner.settle(exchange);
+    exchange.down.end();
+  }
+
+  onFail(error: ErrorRow, replayable: boolean): void {
+    const exchange = this.#exchange;
+    exchange.attempt = null;
+    if (exchange.status !== 0) this.#owner.breakOff(exchange, error);
+    else if (replayable && exchange.snapshot.replayStale && !exchange.replayed) this.#owner.replay(exchange);
+    else this.#owner.refuse(exchange, error);
+  }
+}
+
+const NO_BODY_STATUS = new Set([204, 304]);
+
+/** How the body is framed and whether it is looked at. */
+function readFraming(exchange: Exchange, status: number, headers: ResponseHeaders): void {
+  const contentType = headerText(headers["content-type"]);
+  const length = headerText(headers["content-length"]);
+  exchange.eventStream = contentType.startsWith("text/event-stream");
+  exchange.answerLength = length === "" || exchange.eventStream ? -1 : Number(length);
+  if (NO_BODY_STATUS.has(status)) exchange.answerLength = 0;
+  exchange.closeDelimited = length === "" && headers["transfer-encoding"] === undefined;
+  if (hasUsage(exchange, status, contentType, headers)) exchange.scan = openScan(exchange.eventStream);
+}
+
+/** Only a POST makes tokens: a GET that repeats an earlier answer would be billed twice. */
+function hasUsage(exchange: Exchange, status: number, contentType: string, headers: ResponseHeaders): boolean {
+  if (exchange.method !== "POST" || status < 200 || status >= 300) return false;
+  const encoding = headerText(headers["content-encoding"]);
+  if (encoding !== "" && encoding !== "identity") return false;
+  return exchange.eventStream || contentType.startsWith("application/json");
+}
+
+function headerText(value: string | string[] | undefined): string {
+  return typeof value === "string" ? value : (value?.[0] ?? "");
+}
+
+/** What the framing cannot say: a stream without its terminal event, or a close-delimited JSON answer, was cut. */
+function isComplete(exchange: Exchange): boolean {
+  const { endpoint, eventStream, scan, seen, closeDelimited } = exchange;
+  if (scan < 0) return true;
+  if (!eventStream) return !closeDelimited || (seen & SEEN_JSON) !== 0;
+  const streams = endpoint === ENDPOINT_CHAT || endpoint === ENDPOINT_COMPLETIONS || endpoint === ENDPOINT_RESPONSES;
+  return !streams || (seen & (SEEN_TERMINAL | SEEN_FINISH | SEEN_ERROR)) !== 0;
+}

@@ -1,0 +1,40 @@
+/**
+ * Errors become answers here and nowhere else, in the OpenAI error shape (platform.openai.com/docs/guides/error-codes).
+ * Gateway worker; pure but for the write.
+ */
+import type { ErrorRow } from "../base/errors.ts";
+import type { Exchange } from "./exchange.ts";
+import { appendOwn, statusLine } from "./response-head.ts";
+
+/** What a client should wait before it tries again, seconds. */
+const RETRY_AFTER_S = "1";
+
+const SERVER_ERROR = 500;
+const UNAVAILABLE = 503;
+
+/** Rows whose message names the request's field: `error.param`. */
+const PARAMS: Readonly<Record<string, string>> = { model_missing: "model", model_not_found: "model" };
+
+/** The JSON body; `detail` stands for `%` in the message. */
+export function errorBody(error: ErrorRow, detail: string): string {
+  const message = error.message.replace("%", () => detail);
+  const param = error.code === "invalid_type" || error.code === "duplicate_field" ? detail : PARAMS[error.code];
+  return JSON.stringify({ error: { message, type: error.type, param: param ?? null, code: error.code } });
+}
+
+/** The same as a server-sent event: the last one of a stream that broke. */
+export function errorEvent(error: ErrorRow, detail: string): string {
+  return `data: ${errorBody(error, detail)}\n\n`;
+}
+
+/** Answers an exchange that has sent nothing yet. */
+export function answerError(exchange: Exchange, error: ErrorRow): void {
+  const headers = ["content-type", "application/json"];
+  if (error.status === UNAVAILABLE) headers.push("retry-after", RETRY_AFTER_S);
+  // The OpenAI SDKs retry every 5xx unless they are told not to.
+  if (error.status >= SERVER_ERROR && !error.retryable) headers.push("x-should-retry", "false");
+  if (error.code === "method_not_allowed")
+    headers.push("allow", exchange.path.startsWith("/v1/models") ? "GET" : "POST");
+  appendOwn(headers, exchange);
+  exchange.down.reply(statusLine(error.status), headers, errorBody(error, exchange.detail));
+}
