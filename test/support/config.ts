@@ -22,7 +22,7 @@ export interface ConfigForm {
   readonly timeouts: Readonly<Record<string, string>>;
   readonly providers: Readonly<Record<string, ProviderForm>>;
   readonly models: Readonly<Record<string, { readonly provider: string; readonly model?: string }>>;
-  readonly passthrough?: string;
+  readonly passthrough?: string | undefined;
   readonly prices: Readonly<Record<string, Readonly<Record<string, number>>>>;
   readonly keys: readonly KeyForm[];
 }

@@ -12,21 +12,30 @@ export class RawClient {
   ended = false;
   private isClosed = false;
   private received: Buffer[] = [];
+  /** Wakes the one who waits for bytes or the end. */
+  private wake: () => void = () => undefined;
 
   constructor(port: number) {
     this.socket = connect({ port, host: "127.0.0.1", noDelay: true, allowHalfOpen: true });
-    this.socket.on("data", (bytes: Buffer) => this.received.push(bytes));
+    this.socket.on("data", (bytes: Buffer) => this.receive(bytes));
     this.socket.on("error", () => this.socket.destroy());
     this.socket.on("end", () => this.finish());
     this.closed = new Promise((resolve) => this.socket.once("close", () => resolve()));
     this.socket.once("close", () => {
       this.isClosed = true;
+      this.wake();
     });
+  }
+
+  private receive(bytes: Buffer): void {
+    this.received.push(bytes);
+    this.wake();
   }
 
   private finish(): void {
     this.ended = true;
     this.socket.end();
+    this.wake();
   }
 
   static async connect(port: number): Promise<RawClient> {
@@ -43,7 +52,18 @@ export class RawClient {
 
   /** The next response; null: the connection closed without one. */
   async response(bodyless = false): Promise<RawResponse | null> {
-    return until("a response or the end of the connection", () => this.take(bodyless)).then((taken) => taken.response);
+    for (;;) {
+      const taken = this.take(bodyless);
+      if (taken !== undefined) return taken.response;
+      await within("a response or the end of the connection", this.news());
+    }
+  }
+
+  /** Resolves at the next bytes, or the end. */
+  private news(): Promise<void> {
+    return new Promise((resolve) => {
+      this.wake = resolve;
+    });
   }
 
   /** Sends a request and gives its response; fails when there is none. */
