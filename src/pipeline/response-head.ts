@@ -7,7 +7,7 @@ import type { ResponseHeaders } from "../upstream/transport.ts";
 import type { Exchange } from "./exchange.ts";
 import { serverTiming } from "./server-timing.ts";
 
-/** Hop by hop (RFC 9110 7.6.1), framing, credentials, and what is true of the provider's host but not of ours. */
+/** Hop by hop (RFC 9110 7.6.1), framing, credentials, what uWebSockets.js writes itself (date), and what is true of the provider's host but not of ours. */
 const DROPPED = new Set([
   "connection",
   "keep-alive",
@@ -19,6 +19,7 @@ const DROPPED = new Set([
   "transfer-encoding",
   "upgrade",
   "content-length",
+  "date",
   "set-cookie",
   "set-cookie2",
   "www-authenticate",
