@@ -9,6 +9,7 @@ import { checkCommand } from "./cli/check.ts";
 import { keyCommand } from "./cli/key.ts";
 import { serveCommand } from "./cli/serve.ts";
 import { warn } from "./cli/terminal.ts";
+import { usageCommand } from "./cli/usage.ts";
 
 function version(): string {
   const text = readFileSync(new URL("../package.json", import.meta.url), "utf8");
@@ -20,7 +21,7 @@ function program(): Command {
     "An AI gateway: the OpenAI endpoint in front of many model providers.",
   );
   root.version(version()).showHelpAfterError("Run with --help to see what is possible.");
-  for (const command of [serveCommand(), checkCommand(), keyCommand()]) root.addCommand(command);
+  for (const command of [serveCommand(), checkCommand(), keyCommand(), usageCommand()]) root.addCommand(command);
   throwInsteadOfExit(root);
   return root;
 }

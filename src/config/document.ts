@@ -24,6 +24,9 @@ import { isSecretField, quoted } from "./secret.ts";
 /** References (`*name`) in one file; enough for any real one, too few to make a small file huge. */
 const ALIASES_MAX = 100;
 
+/** Levels of nesting; a configuration has 5. Near the end of the stack the parser takes the whole process with it. */
+const NESTING_MAX = 64;
+
 export interface Source {
   readonly document: Document.Parsed;
   readonly lines: LineCounter;
@@ -31,19 +34,43 @@ export interface Source {
 
 /** Never throws; a text with `problems` has no usable value. */
 export function parseSource(text: string): { source: Source; problems: readonly Problem[] } {
+  const tooDeep = deepOffset(text);
+  if (tooDeep !== null) return { source: parsed(""), problems: [nestingProblem(text, tooDeep)] };
+  const source = parsed(text);
+  const { errors, warnings } = source.document;
+  const syntax = [...errors, ...warnings].map((error) => syntaxProblem(source, error));
+  return { source, problems: syntax.length > 0 ? syntax : treeProblems(source) };
+}
+
+function parsed(text: string): Source {
   const lines = new LineCounter();
   const document = parseDocument(text, {
     schema: "failsafe",
     prettyErrors: false,
     lineCounter: lines,
-    keepSourceTokens: true,
     // Its own check compares each key with all others: 10,000 models would take seconds. See `keyProblems`.
     uniqueKeys: false,
     stringKeys: true,
   });
-  const source = { document, lines };
-  const syntax = [...document.errors, ...document.warnings].map((error) => syntaxProblem(source, error));
-  return { source, problems: syntax.length > 0 ? syntax : treeProblems(source) };
+  return { document, lines };
+}
+
+/** Where brackets, indicators on one line, or indentation nest too deeply; null: nowhere. An estimate: it skips no text. */
+function deepOffset(text: string): number | null {
+  const indicators = text.search(/(?:[-?:][ \t]+){64}|^[ \t]{256}/m);
+  if (indicators !== -1) return indicators;
+  let depth = 0;
+  for (const { 0: bracket, index } of text.matchAll(/[[\]{}]/g)) {
+    depth = Math.max(0, depth + (bracket === "[" || bracket === "{" ? 1 : -1));
+    if (depth > NESTING_MAX) return index;
+  }
+  return null;
+}
+
+function nestingProblem(text: string, offset: number): Problem {
+  const before = text.slice(0, offset).split("\n");
+  const column = (before.at(-1)?.length ?? 0) + 1;
+  return { line: before.length, column, message: `this is nested too deeply (at most ${NESTING_MAX} levels)` };
 }
 
 /** The plain value of a source without problems: mappings, lists and text. */
@@ -121,7 +148,7 @@ function treeProblems(source: Source): readonly Problem[] {
   const aliases: Alias[] = [];
   visit(source.document, {
     Map: (_, map, ancestors) => {
-      problems.push(...keyProblems(source, map, hiddenBelow(ancestors)));
+      for (const problem of keyProblems(source, map, hiddenBelow(ancestors))) problems.push(problem);
     },
     Alias: (_, alias) => {
       aliases.push(alias);

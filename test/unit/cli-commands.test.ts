@@ -49,7 +49,7 @@ describe("the command line", () => {
   test("--help lists the subcommands", () => {
     const { status, stdout } = sluice(["--help"]);
     equal(status, 0);
-    for (const name of ["serve", "check", "key"]) match(stdout, new RegExp(`^  ${name}`, "m"));
+    for (const name of ["serve", "check", "key", "usage"]) match(stdout, new RegExp(`^  ${name}`, "m"));
   });
 
   test("wrong usage is exit code 2 and says what to do", () => {
