@@ -53,6 +53,7 @@ enum UsageOut : int32_t { U_INPUT, U_OUTPUT, U_CACHED, U_REASONING, U_CONTENT_BY
 constexpr uint32_t PATH_DEPTH = 12;
 constexpr uint32_t TYPED_DEPTH = 64;
 constexpr uint32_t SLOTS_MAX = 16384;
+constexpr uint32_t DONE_LENGTH = 6;
 // A provider that reports more tokens than this is not believed: the figure stays an exact integer in a double.
 constexpr double TOKENS_MAX = 1e12;
 
@@ -264,7 +265,7 @@ class JsonFollower {
       return p;
     }
     if (c < '0' || c > '9') whole_ = false;
-    if (whole_ && figure_ >= 0 && number_ < TOKENS_MAX) number_ = number_ * 10 + (c - '0');
+    if (whole_ && figure_ >= 0 && number_ <= TOKENS_MAX) number_ = number_ * 10 + (c - '0');
     return p + 1;
   }
 
@@ -355,11 +356,11 @@ class Scanner {
 
   // "[DONE]" with at most one space before it.
   void watch_done(const uint8_t* p, const uint8_t* end) {
-    for (; p < end && done_matched_ < 6; p++) {
+    for (; p < end && done_matched_ < DONE_LENGTH; p++) {
       if (*p == ' ' && done_matched_ == 0) continue;
       if (*p != static_cast<uint8_t>("[DONE]"[done_matched_])) {
-        done_matched_ = 7;
-      } else if (++done_matched_ == 6) {
+        done_matched_ = DONE_LENGTH + 1;
+      } else if (++done_matched_ == DONE_LENGTH) {
         flags_ |= TERMINAL;
       }
     }
@@ -390,7 +391,7 @@ class Scanner {
   void settle_document() {
     if (json_.usage_here) flags_ |= USAGE_SEEN;
     if (json_.error_here) flags_ |= ERROR_SEEN;
-    if (json_.complete) flags_ |= JSON_COMPLETE;
+    if (json_.complete && done_matched_ != DONE_LENGTH) flags_ |= JSON_COMPLETE;
   }
 
   JsonFollower json_;

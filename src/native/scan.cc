@@ -67,7 +67,7 @@ int hex4(const uint8_t* p, const uint8_t* end) {
 }
 
 // Escapes (RFC 8259 section 7) are checked for the whole body at once, not string by string: a backslash outside of a
-// string fails in the walk anyway. Returns the first byte that does not belong to an escape, or `end`.
+// string fails in the walk anyway. Returns the backslash of the first bad escape, or `end`.
 const uint8_t* check_escapes_plain(const uint8_t* p, const uint8_t* end) {
   while (p < end) {
     p = static_cast<const uint8_t*>(std::memchr(p, '\\', static_cast<size_t>(end - p)));
@@ -108,10 +108,10 @@ __attribute__((target("avx2"))) const uint8_t* check_escapes_avx2(const uint8_t*
     if (!_mm256_testz_si256(escaped, _mm256_cmpeq_epi8(bytes, backslash))) return check_escapes_plain(p - 1, end);
     uint32_t unicode = 0;
     const uint32_t bad = bad_escapes(bytes, escaped, &unicode);
-    if (bad != 0) return p + __builtin_ctz(bad);
+    if (bad != 0) return p + __builtin_ctz(bad) - 1;
     for (; unicode != 0; unicode &= unicode - 1) {
       const uint8_t* u = p + __builtin_ctz(unicode);
-      if (hex4(u + 1, end) < 0) return u;
+      if (hex4(u + 1, end) < 0) return u - 1;
     }
   }
   return check_escapes_plain(p - 1, end);
