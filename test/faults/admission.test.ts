@@ -2,6 +2,7 @@
 import { strictEqual } from "node:assert/strict";
 import { test } from "node:test";
 import { ERRORS } from "../../src/base/errors.ts";
+import { mockProvider } from "../support/config.ts";
 import { answerOf, expectError, expectFree } from "../support/expect-error.ts";
 import { ask, chat } from "../support/http-client.ts";
 import { RawClient } from "../support/raw-client.ts";
@@ -9,8 +10,10 @@ import { requestBytes } from "../support/raw-request.ts";
 import { startStage } from "../support/stage.ts";
 import { until } from "../support/until.ts";
 
-const { sluice } = await startStage(() => ({
+const { sluice } = await startStage((upstream) => ({
+  // With one provider alone, that is the passthrough.
   passthrough: undefined,
+  providers: { mock: mockProvider(upstream.url), other: mockProvider(upstream.url) },
   limits: { body_bytes: 65_536, body_bytes_in_flight: 65_536 },
 }));
 

@@ -9,7 +9,7 @@ import { RawClient } from "../support/raw-client.ts";
 import { requestBytes } from "../support/raw-request.ts";
 import { startStage } from "../support/stage.ts";
 
-const { sluice, upstream } = await startStage(() => ({ limits: { body_bytes: "1MiB" } }));
+const { sluice, upstream } = await startStage(() => ({ limits: { body_bytes: "1MiB" }, timeouts: { stall: "1s" } }));
 
 async function refused(body: string | Buffer<ArrayBuffer>, row: ErrorRow, type = "application/json"): Promise<void> {
   const path = type === "application/json" ? "/chat/completions" : "/audio/transcriptions";
@@ -123,6 +123,7 @@ test("a body that does not arrive in time", async () => {
   await client.send(whole.subarray(0, whole.length - 10));
   const answer = answerOf(await client.response());
   expectError(answer, ERRORS.bodyTimeout);
+  strictEqual(answer.headers.get("connection"), "close");
   await expectFree(sluice, answer.requestId, ERRORS.bodyTimeout);
   await client.close();
 });

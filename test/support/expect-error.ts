@@ -37,7 +37,7 @@ export function expectErrorObject(value: { readonly error: Readonly<Record<strin
 /** The message of the row, with anything for its placeholder. */
 function matcherOf(row: ErrorRow): RegExp {
   const parts = row.message.split("%").map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
-  return new RegExp(`^${parts.join("[^%]*")}$`);
+  return new RegExp(`^${parts.join("(?!%\\W).*")}$`);
 }
 
 /** The record of a request that was refused before it went upstream: named, and free. */

@@ -14,14 +14,13 @@ export const SHORT_TIMEOUTS = {
 
 export function faultyConfig(upstream: Upstream): Partial<ConfigForm> {
   const standard = standardConfig(upstream);
-  const plain = new URL(upstream.url);
   return {
     timeouts: SHORT_TIMEOUTS,
     providers: {
       ...standard.providers,
       dead: mockProvider("http://127.0.0.1:1/v1"),
       untrusted: mockProvider(upstream.tlsUrl),
-      "not-tls": mockProvider(`https://${plain.host}/v1`),
+      "not-tls": mockProvider(upstream.notTlsUrl),
       silent: mockProvider(upstream.silentUrl),
     },
     models: {

@@ -41,11 +41,17 @@ const tls = createTlsServer(
 );
 /** Accepts and never says a word: a TLS handshake with it never ends. */
 const silent = createServer((socket) => socket.on("error", () => socket.destroy()));
+/** An HTTP server that is spoken to in TLS: answers 400 to anything and closes. */
+const refusing = createServer((socket) => {
+  socket.on("error", () => socket.destroy());
+  socket.once("data", () => socket.end("HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n"));
+});
 
 const ports = {
   port: await listen(plain),
   tlsPort: await listen(tls),
   silentPort: await listen(silent),
+  refusingPort: await listen(refusing),
   controlPort: await listen(createControl(control)),
 };
 console.log(JSON.stringify(ports));

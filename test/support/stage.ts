@@ -1,5 +1,6 @@
 /** One mock provider and one Sluice for a test file; both end with it. */
-import { after, beforeEach } from "node:test";
+import { deepStrictEqual } from "node:assert/strict";
+import { after, afterEach, beforeEach } from "node:test";
 import OpenAI, { type ClientOptions } from "openai";
 import type { ConfigForm } from "./config.ts";
 import { Sluice } from "./sluice.ts";
@@ -10,10 +11,11 @@ export interface Stage {
   readonly sluice: Sluice;
 }
 
-/** Starts both; the upstream's journal is empty at the beginning of each test. */
+/** Starts both. The upstream's journal is empty at the beginning of each test, and has no fault of the gateway at its end. */
 export async function startStage(changes: (upstream: Upstream) => Partial<ConfigForm> = () => ({})): Promise<Stage> {
   const upstream = await Upstream.start();
   beforeEach(() => upstream.reset());
+  afterEach(async () => deepStrictEqual((await upstream.journal()).faults, []));
   const sluice = await Sluice.start(upstream, changes(upstream));
   after(async () => {
     await sluice.stop();

@@ -1,4 +1,5 @@
 /** A test's handle on the mock provider program (mock-upstream.ts). */
+import { strictEqual } from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import type { Journal, Seen } from "./mock/journal.ts";
 import { Program } from "./program.ts";
@@ -8,6 +9,7 @@ interface Ports {
   readonly port: number;
   readonly tlsPort: number;
   readonly silentPort: number;
+  readonly refusingPort: number;
   readonly controlPort: number;
 }
 
@@ -45,6 +47,11 @@ export class Upstream {
     return `https://127.0.0.1:${this.ports.silentPort}/v1`;
   }
 
+  /** https to a server that only speaks plain HTTP. */
+  get notTlsUrl(): string {
+    return `https://127.0.0.1:${this.ports.refusingPort}/v1`;
+  }
+
   /** Everything seen since the last reset. */
   async journal(): Promise<Journal> {
     return this.control("seen");
@@ -79,7 +86,7 @@ export class Upstream {
 
   async stop(): Promise<void> {
     this.process.closeInput();
-    await this.process.end();
+    strictEqual(await this.process.end(), 0, this.process.stderr());
   }
 
   private async control(path: string): Promise<Journal> {

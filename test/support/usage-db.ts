@@ -46,6 +46,7 @@ function query(dataDir: string, sql: string, ...parameters: string[]): RecordRow
   if (!existsSync(file)) return [];
   const database = new DatabaseSync(file, { readOnly: true, timeout: 2_000 });
   try {
+    if (database.prepare("SELECT 1 FROM sqlite_master WHERE name = 'requests'").all().length === 0) return [];
     const rows: unknown[] = database.prepare(sql).all(...parameters);
     return rows as RecordRow[];
   } finally {

@@ -1,11 +1,10 @@
 /** Faults in the way an answer is sent: `x-mock: NAME[=ARG]`, at most one of them per request. Runs in the mock's process. */
 
-import { once } from "node:events";
 import type { Socket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Gates } from "./gates.ts";
 import { bodyOf, firstHalf, type Plan, secondHalf } from "./plan.ts";
-import { chunk, endBody, headBytes, planHead, sendWhole, write, writePieces } from "./wire.ts";
+import { chunk, endBody, event, headBytes, planHead, sendWhole, write, writePieces } from "./wire.ts";
 
 /** Sends the plan over the socket; true: the answer is complete and the connection can take the next request. */
 export type Delivery = (socket: Socket, plan: Plan, arg: string, gates: Gates) => Promise<boolean>;
@@ -73,7 +72,7 @@ async function cutAfterHalf(socket: Socket, plan: Plan, arg: string, gates: Gate
 
 /** Never goes on; resolves when the peer closed. */
 async function gone(socket: Socket): Promise<boolean> {
-  if (!socket.destroyed) await once(socket, "close");
+  if (!socket.destroyed) await event(socket, "close");
   return false;
 }
 

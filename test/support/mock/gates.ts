@@ -1,6 +1,7 @@
 /** Gates: answers that wait until a test says go on, so that no test needs a sleep. Runs in the mock's process. */
 import { EventEmitter, once } from "node:events";
 import type { Socket } from "node:net";
+import { event } from "./wire.ts";
 
 export class Gates {
   private readonly opened = new Set<string>();
@@ -15,7 +16,7 @@ export class Gates {
   /** Waits for the gate; false: the connection closed before it opened. */
   async pass(name: string, socket: Socket): Promise<boolean> {
     if (!this.opened.has(name) && !socket.destroyed) {
-      await Promise.race([once(this.events, name), once(socket, "close")]);
+      await Promise.race([once(this.events, name), event(socket, "close")]);
     }
     return !socket.destroyed;
   }

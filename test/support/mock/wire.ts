@@ -1,5 +1,4 @@
 /** Writes a plan to the socket, well or in part, with back-pressure. Runs in the mock provider's process. */
-import { once } from "node:events";
 import type { Socket } from "node:net";
 import { bodyOf, type HeaderList, type Plan } from "./plan.ts";
 
@@ -20,10 +19,15 @@ function framing(plan: Plan): HeaderList {
   return [["content-length", String(bodyOf(plan).length)]];
 }
 
+/** Resolves at the event; unlike events.once, an error of the socket is not a rejection: its close follows. */
+export function event(socket: Socket, name: "close" | "drain"): Promise<void> {
+  return new Promise((resolve) => socket.once(name, () => resolve()));
+}
+
 /** Writes and waits while the peer is behind; false: the connection is gone. */
 export async function write(socket: Socket, bytes: Buffer): Promise<boolean> {
   if (socket.destroyed) return false;
-  if (!socket.write(bytes)) await Promise.race([once(socket, "drain"), once(socket, "close")]);
+  if (!socket.write(bytes)) await Promise.race([event(socket, "drain"), event(socket, "close")]);
   return !socket.destroyed;
 }
 
