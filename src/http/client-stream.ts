@@ -11,7 +11,10 @@ import { CORK_BYTES_MAX } from "../base/limits.ts";
 import type { Downstream, Exchange, RequestHandler } from "../pipeline/exchange.ts";
 import type { UwsResponse } from "./uws.ts";
 
-const NO_ADDRESS = new Uint8Array(0);
+const NO_BYTES = new Uint8Array(0);
+/** Shared by all streams without one: never written to. */
+const NO_BACKLOG: Uint8Array[] = [];
+const ASCII = /^[\0-\x7f]*$/;
 
 /** Streams whose head waits for first bytes; flushed in one microtask, so that a head never waits for long. */
 const heads: ClientStream[] = [];
@@ -21,25 +24,30 @@ function flushHeads(): void {
   heads.length = 0;
 }
 
+/** The stream that a cork callback writes for: corks run at once, so callbacks need no closure. */
+let writing: ClientStream;
+
+const writeSlice = (): void => writing.writeCorked();
+const writeReply = (): void => writing.replyCorked();
+const writeEnd = (): void => writing.endCorked();
+
 export class ClientStream implements Downstream {
   closed = false;
   blocked = false;
   readonly #response: UwsResponse;
   readonly #handler: RequestHandler;
   #exchange: Exchange | null = null;
-  #status = "";
-  #headers: readonly string[] = [];
+  #head = "";
   #headSent = true;
   /** Of the body; -1: chunked. */
   #length = -1;
   #sentBytes = 0;
   /** What the reader has not taken yet, in order. */
-  readonly #backlog: Uint8Array[] = [];
+  #backlog: Uint8Array[] = NO_BACKLOG;
   #ending = false;
-  /** The slice that the next cork callback writes. */
-  #slice: Uint8Array = NO_ADDRESS;
+  /** The slice, or whole body, that the next cork callback writes. */
+  #slice: Uint8Array | string = NO_BYTES;
   #accepted = true;
-  readonly #writeSlice = (): void => this.#writeCorked();
 
   constructor(response: UwsResponse, handler: RequestHandler) {
     this.#response = response;
@@ -53,44 +61,39 @@ export class ClientStream implements Downstream {
   }
 
   address(): Uint8Array {
-    return this.closed ? NO_ADDRESS : new Uint8Array(this.#response.getRemoteAddress());
+    return this.closed ? NO_BYTES : new Uint8Array(this.#response.getRemoteAddress());
   }
 
-  reply(status: string, headers: readonly string[], body: string): void {
+  reply(head: string, body: string): void {
     if (this.closed) return;
-    this.#status = status;
-    this.#headers = headers;
-    this.#response.cork(() => {
-      this.#writeHead();
-      this.#response.end(body, this.#closing());
-    });
-    this.#finish();
+    this.#head = head;
+    this.#replyWhole(body);
   }
 
-  begin(status: string, headers: readonly string[], length: number): void {
-    this.#status = status;
-    this.#headers = headers;
+  begin(head: string, length: number): void {
+    this.#head = head;
     this.#length = length;
     this.#headSent = false;
-    if (this.closed) return;
+    // A head with a length goes with its first bytes.
+    if (this.closed || length >= 0) return;
     if (heads.length === 0) queueMicrotask(flushHeads);
     heads.push(this);
   }
 
-  /** Sends a head that no bytes have followed in this turn. A head with a length goes with its first bytes. */
+  /** Sends a head that no bytes have followed in this turn. */
   flushHead(): void {
-    if (this.closed || this.#headSent || this.#length >= 0) return;
+    if (this.closed || this.#headSent) return;
     this.#startStreaming();
-    this.#send(NO_ADDRESS);
+    this.#send(NO_BYTES);
   }
 
   write(chunk: Uint8Array): void {
     if (this.closed || chunk.length === 0) return;
     if (this.blocked) {
-      this.#backlog.push(chunk);
+      this.#keep(chunk);
       return;
     }
-    if (!this.#headSent && chunk.length === this.#length && chunk.length <= CORK_BYTES_MAX) {
+    if (!this.#headSent && chunk.length === this.#length && chunk.length <= CORK_BYTES_MAX - this.#head.length) {
       this.#replyWhole(chunk);
       return;
     }
@@ -107,7 +110,7 @@ export class ClientStream implements Downstream {
   cut(): void {
     if (this.closed) return;
     this.closed = true;
-    this.#backlog.length = 0;
+    this.#backlog = NO_BACKLOG;
     this.#response.close();
   }
 
@@ -115,48 +118,62 @@ export class ClientStream implements Downstream {
     return this.#exchange?.closing === true;
   }
 
+  /** Header values are latin1 (RFC 9110 5.5), and uWebSockets.js would write a string as UTF-8. */
   #writeHead(): void {
     this.#headSent = true;
-    this.#response.writeStatus(this.#status);
-    for (let i = 0; i < this.#headers.length; i += 2) {
-      this.#response.writeHeader(this.#headers[i] ?? "", this.#headers[i + 1] ?? "");
-    }
+    this.#response.writeStatus(ASCII.test(this.#head) ? this.#head : Buffer.from(this.#head, "latin1"));
+    this.#head = "";
   }
 
-  #replyWhole(chunk: Uint8Array): void {
-    this.#response.cork(() => {
-      this.#writeHead();
-      this.#response.end(chunk, this.#closing());
-    });
+  #replyWhole(body: Uint8Array | string): void {
+    this.#slice = body;
+    writing = this;
+    this.#response.cork(writeReply);
     this.#finish();
+  }
+
+  /** In a cork. */
+  replyCorked(): void {
+    this.#writeHead();
+    this.#response.end(this.#slice, this.#closing());
   }
 
   #startStreaming(): void {
     this.#response.onWritable(() => this.#onWritable());
   }
 
-  /** In slices that fit a cork; what the reader cannot take is kept. */
+  #keep(chunk: Uint8Array): void {
+    if (this.#backlog === NO_BACKLOG) this.#backlog = [];
+    this.#backlog.push(chunk);
+  }
+
+  /** In slices that fit a cork; what the reader cannot take is kept. The head counts for its first slice. */
   #writeSlices(chunk: Uint8Array): void {
-    for (let at = 0; at < chunk.length && !this.closed; at += CORK_BYTES_MAX) {
+    let at = 0;
+    while (at < chunk.length && !this.closed) {
       if (this.blocked) {
-        this.#backlog.push(chunk.subarray(at));
+        this.#keep(chunk.subarray(at));
         return;
       }
-      this.#send(chunk.subarray(at, at + CORK_BYTES_MAX));
+      const end = at + CORK_BYTES_MAX - this.#head.length;
+      this.#send(at === 0 && end >= chunk.length ? chunk : chunk.subarray(at, end));
+      at = end;
     }
   }
 
   #send(slice: Uint8Array): void {
     this.#slice = slice;
-    this.#response.cork(this.#writeSlice);
+    writing = this;
+    this.#response.cork(writeSlice);
     if (!this.#accepted) this.blocked = true;
   }
 
-  #writeCorked(): void {
+  /** In a cork. */
+  writeCorked(): void {
     this.#accepted = true;
     if (!this.#headSent) this.#writeHead();
     const slice = this.#slice;
-    if (slice.length === 0) return;
+    if (slice.length === 0 || typeof slice === "string") return;
     if (this.#length < 0) this.#accepted = this.#response.write(slice);
     else this.#tryEnd(slice);
   }
@@ -170,16 +187,14 @@ export class ClientStream implements Downstream {
     const taken = this.#response.getWriteOffset() - this.#sentBytes;
     this.#sentBytes += taken;
     this.#accepted = accepted;
-    if (taken < slice.length) this.#backlog.unshift(slice.subarray(taken));
+    if (taken < slice.length) this.#backlog = [slice.subarray(taken), ...this.#backlog];
   }
 
   /** The reader caught up: the next bytes or nothing, in a cork, as the package demands. */
   #onWritable(): boolean {
     if (this.closed) return true;
     this.blocked = false;
-    this.#slice = this.#nextSlice();
-    this.#response.cork(this.#writeSlice);
-    if (!this.#accepted) this.blocked = true;
+    this.#send(this.#nextSlice());
     while (!this.blocked && !this.closed && this.#backlog.length > 0) this.#send(this.#nextSlice());
     if (!this.blocked && !this.closed) this.#onCaughtUp();
     return true;
@@ -187,7 +202,7 @@ export class ClientStream implements Downstream {
 
   #nextSlice(): Uint8Array {
     const chunk = this.#backlog.shift();
-    if (chunk === undefined) return NO_ADDRESS;
+    if (chunk === undefined) return NO_BYTES;
     if (chunk.length > CORK_BYTES_MAX) this.#backlog.unshift(chunk.subarray(CORK_BYTES_MAX));
     return chunk.subarray(0, CORK_BYTES_MAX);
   }
@@ -198,34 +213,36 @@ export class ClientStream implements Downstream {
   }
 
   #writeEnd(): void {
-    this.#response.cork(() => {
-      if (!this.#headSent) this.#writeHead();
-      if (this.#bodyless()) this.#endHead();
-      else this.#response.end(undefined, this.#closing());
-    });
+    writing = this;
+    this.#response.cork(writeEnd);
     this.#finish();
+  }
+
+  /** In a cork. */
+  endCorked(): void {
+    const bodyless = this.#bodyless();
+    if (!this.#headSent) this.#writeHead();
+    if (!bodyless) this.#response.end(undefined, this.#closing());
+    else if (this.#length > 0) this.#response.endWithoutBody(this.#length, this.#closing());
+    else this.#response.endWithoutBody(undefined, this.#closing());
   }
 
   /** Answers without a body by definition (RFC 9110 6.4.1). */
   #bodyless(): boolean {
-    return this.#exchange?.method === "HEAD" || this.#status.startsWith("204") || this.#status.startsWith("304");
-  }
-
-  #endHead(): void {
-    if (this.#length > 0) this.#response.endWithoutBody(this.#length, this.#closing());
-    else this.#response.endWithoutBody(undefined, this.#closing());
+    return this.#exchange?.method === "HEAD" || this.#head.startsWith("204") || this.#head.startsWith("304");
   }
 
   #finish(): void {
     this.closed = true;
     this.blocked = false;
+    this.#slice = NO_BYTES;
     if (this.#exchange !== null) this.#handler.onFlushed(this.#exchange);
   }
 
   #onAborted(): void {
     if (this.closed) return;
     this.closed = true;
-    this.#backlog.length = 0;
+    this.#backlog = NO_BACKLOG;
     if (this.#exchange !== null) this.#handler.onAborted(this.#exchange);
   }
 }

@@ -6,8 +6,8 @@ import { App as NativeApp, type us_listen_socket, us_listen_socket_close } from 
 
 /** Valid until an answer ended or the abort was told; any later use throws. */
 export interface UwsResponse {
-  writeStatus(status: string): unknown;
-  writeHeader(name: string, value: string): unknown;
+  /** Writes "HTTP/1.1 ", `status` and CRLF as they are, unchecked. */
+  writeStatus(status: string | Uint8Array): unknown;
   write(chunk: Uint8Array): boolean;
   end(body?: Uint8Array | string, closeConnection?: boolean): unknown;
   endWithoutBody(contentLength?: number, closeConnection?: boolean): unknown;

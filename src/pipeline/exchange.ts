@@ -24,10 +24,10 @@ export interface Downstream {
   readonly blocked: boolean;
   /** Peer address in network order, 4 or 16 bytes; empty: unknown. */
   address(): Uint8Array;
-  /** A whole answer. `headers`: flat list. */
-  reply(status: string, headers: readonly string[], body: string): void;
+  /** A whole answer. `head` is made in response-head.ts. */
+  reply(head: string, body: string): void;
   /** Sets the head; it goes out with the first bytes, or at the end of this turn. `length`: -1: not known. */
-  begin(status: string, headers: readonly string[], length: number): void;
+  begin(head: string, length: number): void;
   write(chunk: Uint8Array): void;
   /** All is written. RequestHandler.onFlushed follows, at once or when the reader has caught up. */
   end(): void;

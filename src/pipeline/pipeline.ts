@@ -29,7 +29,7 @@ import { modelsBody } from "./models.ts";
 import { readBody } from "./read-body.ts";
 import { Relay, type RelayOwner } from "./relay.ts";
 import { answerError, errorEvent } from "./rescue.ts";
-import { appendOwn, statusLine } from "./response-head.ts";
+import { ownHead } from "./response-head.ts";
 import { route } from "./route.ts";
 import { releaseScan, settle } from "./settle.ts";
 
@@ -131,7 +131,7 @@ export class Pipeline implements RequestHandler, RelayOwner {
       return;
     }
     exchange.attempts += 1;
-    exchange.enter(PHASE_QUEUED, nowMs());
+    exchange.enter(PHASE_QUEUED, this.tickMs);
     const attempt = transport.send(request, new Relay(exchange, this), fresh);
     // A failure may have been told, and even replayed, before send returned.
     if (exchange.phase !== PHASE_OVER && exchange.attempt === null) exchange.attempt = attempt;
@@ -165,9 +165,7 @@ export class Pipeline implements RequestHandler, RelayOwner {
     exchange.status = OK;
     exchange.responseBytes = Buffer.byteLength(body);
     this.settle(exchange);
-    const headers = ["content-type", "application/json"];
-    appendOwn(headers, exchange);
-    exchange.down.reply(statusLine(OK), headers, body);
+    exchange.down.reply(ownHead(exchange, ""), body);
   }
 
   refuse(exchange: Exchange, error: ErrorRow): void {

@@ -19,7 +19,7 @@ import {
 import type { AttemptListener, ResponseHeaders } from "../upstream/transport.ts";
 import { ENDPOINT_CHAT, ENDPOINT_COMPLETIONS, ENDPOINT_RESPONSES } from "./endpoint.ts";
 import { type Exchange, PHASE_SENT, PHASE_STREAMING } from "./exchange.ts";
-import { responseHead, statusLine } from "./response-head.ts";
+import { responseHead } from "./response-head.ts";
 
 /** What the relay needs of the pipeline. */
 export interface RelayOwner {
@@ -45,7 +45,7 @@ export class Relay implements AttemptListener {
 
   onSent(): void {
     this.#exchange.sent = true;
-    this.#exchange.enter(PHASE_SENT, nowMs());
+    this.#exchange.enter(PHASE_SENT, this.#owner.tickMs);
   }
 
   onHead(status: number, headers: ResponseHeaders): void {
@@ -60,7 +60,7 @@ export class Relay implements AttemptListener {
     exchange.status = status;
     exchange.enter(PHASE_STREAMING, exchange.headMs);
     readFraming(exchange, status, headers);
-    exchange.down.begin(statusLine(status), responseHead(exchange, headers), exchange.answerLength);
+    exchange.down.begin(responseHead(exchange, headers), exchange.answerLength);
   }
 
   /** The provider's text may quote the credential, and the client's key is not what was wrong. */
@@ -73,7 +73,8 @@ export class Relay implements AttemptListener {
   onChunk(chunk: Buffer): void {
     const exchange = this.#exchange;
     exchange.progressMs = this.#owner.tickMs;
-    if (exchange.firstChunkMs === 0) exchange.firstChunkMs = nowMs();
+    // Only a stream has first bytes that are worth a clock read of their own.
+    if (exchange.firstChunkMs === 0) exchange.firstChunkMs = exchange.eventStream ? nowMs() : exchange.headMs;
     if (exchange.scan >= 0) exchange.seen = feedScan(exchange.scan, chunk);
     if (exchange.eventStream && exchange.scan >= 0) this.#deliverEvents(chunk);
     else this.#deliver(chunk);

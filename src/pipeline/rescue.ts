@@ -4,10 +4,13 @@
  */
 import type { ErrorRow } from "../base/errors.ts";
 import type { Exchange } from "./exchange.ts";
-import { appendOwn, statusLine } from "./response-head.ts";
+import { ownHead } from "./response-head.ts";
 
 /** What a client should wait before it tries again, seconds. */
 const RETRY_AFTER_S = "1";
+
+const ALLOW_GET = "\r\nallow: GET";
+const ALLOW_POST = "\r\nallow: POST";
 
 const SERVER_ERROR = 500;
 const UNAVAILABLE = 503;
@@ -29,12 +32,10 @@ export function errorEvent(error: ErrorRow, detail: string): string {
 
 /** Answers an exchange that has sent nothing yet. */
 export function answerError(exchange: Exchange, error: ErrorRow): void {
-  const headers = ["content-type", "application/json"];
-  if (error.status === UNAVAILABLE) headers.push("retry-after", RETRY_AFTER_S);
+  let extra = "";
+  if (error.status === UNAVAILABLE) extra += `\r\nretry-after: ${RETRY_AFTER_S}`;
   // The OpenAI SDKs retry every 5xx unless they are told not to.
-  if (error.status >= SERVER_ERROR && !error.retryable) headers.push("x-should-retry", "false");
-  if (error.code === "method_not_allowed")
-    headers.push("allow", exchange.path.startsWith("/v1/models") ? "GET" : "POST");
-  appendOwn(headers, exchange);
-  exchange.down.reply(statusLine(error.status), headers, errorBody(error, exchange.detail));
+  if (error.status >= SERVER_ERROR && !error.retryable) extra += "\r\nx-should-retry: false";
+  if (error.code === "method_not_allowed") extra += exchange.path.startsWith("/v1/models") ? ALLOW_GET : ALLOW_POST;
+  exchange.down.reply(ownHead(exchange, extra), errorBody(error, exchange.detail));
 }

@@ -1,13 +1,18 @@
 /**
  * The head of the client's answer: the provider's headers without what belongs to that connection or to us, and ours.
- * Pure; gateway worker. uWebSockets.js writes what it is given, so every value is checked for line breaks here.
+ * Pure; gateway worker. A head is one string, "STATUS TEXT" and then CRLF name: value for each header, because one call into
+ * uWebSockets.js instead of one per header saves 3 us of a request's 45 (measured). Nothing checks it after us, so every
+ * value is checked for line breaks here.
  */
 import { STATUS_CODES } from "node:http";
 import type { ResponseHeaders } from "../upstream/transport.ts";
 import type { Exchange } from "./exchange.ts";
 import { serverTiming } from "./server-timing.ts";
 
-/** Hop by hop (RFC 9110 7.6.1), framing, credentials, what uWebSockets.js writes itself (date), and what is true of the provider's host but not of ours. */
+/**
+ * Hop by hop (RFC 9110 7.6.1), framing, credentials, what uWebSockets.js writes itself (date), and what is true of the
+ * provider's host but not of ours.
+ */
 const DROPPED = new Set([
   "connection",
   "keep-alive",
@@ -30,41 +35,40 @@ const DROPPED = new Set([
 ]);
 
 /** The parser closes idle connections after 10 s: clients that know stop using theirs before. */
-const KEEP_ALIVE = "timeout=8";
+const KEEP_ALIVE = "\r\nkeep-alive: timeout=8";
+const CLOSE = "\r\nconnection: close";
 
 const STATUS_LINES = new Map(Object.entries(STATUS_CODES).map(([code, text]) => [Number(code), `${code} ${text}`]));
 
-export function statusLine(status: number): string {
+function statusLine(status: number): string {
   return STATUS_LINES.get(status) ?? `${status} Unknown`;
 }
 
-/** Flat header list for the client. */
-export function responseHead(exchange: Exchange, headers: ResponseHeaders): string[] {
-  const out: string[] = [];
+/** The head of a relayed answer. */
+export function responseHead(exchange: Exchange, headers: ResponseHeaders): string {
+  let head = statusLine(exchange.status);
   const named = connectionNames(headers["connection"]);
   for (const name in headers) {
-    if (!DROPPED.has(name) && !named?.has(name)) appendHeader(out, name, headers[name]);
+    if (!DROPPED.has(name) && !named?.has(name)) head += headerLines(name, headers[name]);
   }
-  const upstreamId = headers["x-request-id"];
-  if (typeof upstreamId === "string") appendHeader(out, "x-upstream-request-id", upstreamId);
-  out.push("server-timing", serverTiming(exchange));
-  appendOwn(out, exchange);
-  return out;
+  return `${head}${headerLines("x-upstream-request-id", headers["x-request-id"])}\r\nserver-timing: ${serverTiming(exchange)}${ownLines(exchange)}`;
 }
 
-/** What every answer carries, also those that no provider gave. */
-export function appendOwn(out: string[], exchange: Exchange): void {
-  out.push("x-request-id", exchange.requestId);
-  if (exchange.closing) out.push("connection", "close");
-  else out.push("keep-alive", KEEP_ALIVE);
+/** The head of an answer of our own; `extra`: more header lines, each with its CRLF before it. */
+export function ownHead(exchange: Exchange, extra: string): string {
+  return `${statusLine(exchange.status)}\r\ncontent-type: application/json${extra}${ownLines(exchange)}`;
 }
 
-function appendHeader(out: string[], name: string, value: string | string[] | undefined): void {
-  if (typeof value === "string") {
-    if (isOneLine(value)) out.push(name, value);
-  } else if (value !== undefined) {
-    for (const one of value) appendHeader(out, name, one);
-  }
+function ownLines(exchange: Exchange): string {
+  return `\r\nx-request-id: ${exchange.requestId}${exchange.closing ? CLOSE : KEEP_ALIVE}`;
+}
+
+function headerLines(name: string, value: string | string[] | undefined): string {
+  if (typeof value === "string") return isOneLine(value) ? `\r\n${name}: ${value}` : "";
+  if (value === undefined) return "";
+  let lines = "";
+  for (const one of value) lines += headerLines(name, one);
+  return lines;
 }
 
 /** Neither CR, LF nor NUL: nothing that could end the header line. */

@@ -171,7 +171,19 @@ function priceOf({ target, snapshot, model }: Exchange): Price | null {
 /** Cost in nano-dollars, rounded half up; cached tokens are part of the input tokens. */
 export function costNanodollars(price: Price, input: number, cached: number, output: number): number {
   const pico = (input - cached) * price.inputPico + cached * price.cachedInputPico + output * price.outputPico;
-  return Math.round(pico / PICO_PER_NANO);
+  return Number.isSafeInteger(pico)
+    ? Math.round(pico / PICO_PER_NANO)
+    : largeCostNanodollars(price, input, cached, output);
+}
+
+/** The same beyond 2^53 pico-dollars, 9,007 dollars. */
+function largeCostNanodollars(price: Price, input: number, cached: number, output: number): number {
+  const pico =
+    BigInt(input - cached) * BigInt(price.inputPico) +
+    BigInt(cached) * BigInt(price.cachedInputPico) +
+    BigInt(output) * BigInt(price.outputPico);
+  const half = BigInt(PICO_PER_NANO / 2);
+  return Number((pico + half) / BigInt(PICO_PER_NANO));
 }
 
 /** Gives the response scan's slot back; after settle. */
