@@ -12,7 +12,8 @@ import type { Transport } from "./transport.ts";
 export class Origins {
   readonly #counters: CountersWriter;
   readonly #byIdentity = new Map<string, Origin>();
-  #byProvider = new Map<string, Origin>();
+  /** By object, not by name: a request keeps the origin of the snapshot that it began with. */
+  readonly #byProvider = new WeakMap<Provider, Origin>();
 
   constructor(counters: CountersWriter) {
     this.#counters = counters;
@@ -20,20 +21,18 @@ export class Origins {
 
   /** Makes the origins of a new snapshot, keeps those that stay, retires the rest. */
   configure(snapshot: Snapshot, providers: Iterable<Provider>): void {
-    const byProvider = new Map<string, Origin>();
     const wanted = new Set<string>();
     for (const provider of providers) {
       const identity = identityOf(provider, snapshot);
       wanted.add(identity);
-      byProvider.set(provider.name, this.#byIdentity.get(identity) ?? this.#make(identity, provider, snapshot));
+      this.#byProvider.set(provider, this.#byIdentity.get(identity) ?? this.#make(identity, provider, snapshot));
     }
-    this.#byProvider = byProvider;
     this.#retireExcept(wanted);
   }
 
-  /** The transport of a provider of the snapshot in force, or of an earlier one that has it by the same name. */
+  /** The transport of a provider of any snapshot that was configured. */
   transportOf(provider: Provider): Transport | undefined {
-    return this.#byProvider.get(provider.name);
+    return this.#byProvider.get(provider);
   }
 
   closeIdle(nowMs: number): void {
