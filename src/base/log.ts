@@ -1,30 +1,22 @@
 /**
- * The log: one JSON line per event on standard error, or short readable lines when that is a terminal. One logger per
- * process (the supervisor, each gateway worker), made once its configuration is known. What must stay true: no prompt,
- * no header and no credential is handed to it; as a second net, whatever looks like a credential is masked in the
- * finished line.
- *
- * The supervisor writes synchronously: it says little, and its last line before an exit counts most. A worker must not
- * stop for a reader of standard error that has stalled, so it writes in the background, drops beyond BACKLOG_BYTES_MAX,
- * and writes what is left when it exits, also by an exception. A worker that is killed can lose its newest lines.
+ * The log: one JSON line per event on standard error, or short readable lines when that is a terminal. The supervisor's
+ * main thread is its only writer: gateway workers tell the supervisor what happened, so a stalled reader of standard error
+ * never stops traffic. Written synchronously, because little is said and the last line before an exit counts most.
+ * What must stay true: no prompt, no header and no credential is handed to it; as a second net, whatever looks like a
+ * credential is masked in the finished line.
  */
 import process from "node:process";
 import { type DestinationStream, destination, type Level, type Logger, pino, stdTimeFunctions } from "pino";
 
 export type Log = Logger;
-export type LogLevel = Level;
 
-/** Lines that a worker holds for a slow reader of standard error, bytes. */
-const BACKLOG_BYTES_MAX = 1_048_576;
-
-/** The logger of this process: `name` is "supervisor" or "worker N". */
-export function openLog(name: string, level: LogLevel, mode: "sync" | "background"): Log {
-  const stream = process.stderr.isTTY ? terminal() : standardError(mode);
-  return logTo(stream, name, level);
+/** The logger of this process, which its lines call `name`. */
+export function openLog(name: string, level: Level): Log {
+  return logTo(process.stderr.isTTY ? terminal() : destination({ fd: process.stderr.fd, sync: true }), name, level);
 }
 
 /** The same logger on a stream of the caller's. */
-export function logTo(stream: DestinationStream, name: string, level: LogLevel): Log {
+export function logTo(stream: DestinationStream, name: string, level: Level): Log {
   const options = {
     level,
     base: { process: name, pid: process.pid },
@@ -33,11 +25,6 @@ export function logTo(stream: DestinationStream, name: string, level: LogLevel):
     hooks: { streamWrite: mask },
   };
   return pino(options, stream);
-}
-
-function standardError(mode: "sync" | "background"): DestinationStream {
-  const fd = process.stderr.fd;
-  return mode === "sync" ? destination({ fd, sync: true }) : destination({ fd, maxLength: BACKLOG_BYTES_MAX });
 }
 
 function terminal(): DestinationStream {

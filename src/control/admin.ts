@@ -1,0 +1,76 @@
+/**
+ * The admin server: health, metrics and version on their own port, for the operator's tools and not for applications.
+ * Supervisor main thread. Knows nothing of workers: it shows what its source says at the moment of the request.
+ */
+import { type FastifyError, type FastifyInstance, fastify } from "fastify";
+
+/** A request that is not complete after this is cut, milliseconds. */
+const REQUEST_TIMEOUT_MS = 10_000;
+const KEEP_ALIVE_MS = 30_000;
+/** No route takes a body. */
+const BODY_BYTES_MAX = 1_024;
+const ROUTES = ["/health/live", "/health/ready", "/metrics", "/version"];
+
+export interface Readiness {
+  readonly ready: boolean;
+  /** Why, in a few words. */
+  readonly reason: string;
+}
+
+export interface AdminSource {
+  readonly version: string;
+  readiness(): Readiness;
+  metrics(): Promise<string>;
+  metricsType(): string;
+}
+
+export interface AdminServer {
+  /** http://host:port */
+  readonly url: string;
+  close(): Promise<void>;
+}
+
+/** Serves `source`. Rejects with the error of the socket when the address cannot be used. */
+export async function openAdmin(host: string, port: number, source: AdminSource): Promise<AdminServer> {
+  const server = fastify({
+    logger: false,
+    bodyLimit: BODY_BYTES_MAX,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    connectionTimeout: REQUEST_TIMEOUT_MS,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    forceCloseConnections: true,
+  });
+  addRoutes(server, source);
+  addErrors(server);
+  const url = await server.listen({ host, port });
+  return { url, close: () => server.close() };
+}
+
+function addRoutes(server: FastifyInstance, source: AdminSource): void {
+  server.addHook("onSend", async (_request, reply) => {
+    reply.header("cache-control", "no-store");
+  });
+  server.get("/health/live", async () => ({ status: "live" }));
+  server.get("/health/ready", async (_request, reply) => {
+    const { ready, reason } = source.readiness();
+    return reply.code(ready ? 200 : 503).send({ status: ready ? "ready" : "not ready", reason });
+  });
+  server.get("/metrics", async (_request, reply) => {
+    const text = await source.metrics();
+    return reply.type(source.metricsType()).send(text);
+  });
+  server.get("/version", async () => ({ name: "sluice", version: source.version }));
+}
+
+function addErrors(server: FastifyInstance): void {
+  server.setNotFoundHandler(async (request, reply) => {
+    const hint = request.url.startsWith("/v1") ? " The OpenAI API is served on the proxy port (setting 'listen')." : "";
+    const message = `There is no ${request.method} ${request.url} here. There is GET ${ROUTES.join(", ")}.${hint}`;
+    return reply.code(404).send({ error: { code: "not_found", message } });
+  });
+  server.setErrorHandler<FastifyError>(async (error, _request, reply) => {
+    const status = error.statusCode ?? 500;
+    const message = status < 500 ? error.message : "The admin server failed.";
+    return reply.code(status).send({ error: { code: error.code ?? "internal_error", message } });
+  });
+}

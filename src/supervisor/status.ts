@@ -1,0 +1,40 @@
+/** What the admin server shows of the supervisor: readiness, metrics, version. Supervisor main thread. */
+import type { AdminSource, Readiness } from "../control/admin.ts";
+import type { Metrics } from "../telemetry/metrics.ts";
+
+export class Status implements AdminSource {
+  readonly version: string;
+  /** starting: until all workers serve; stopping: from the first signal on. */
+  phase: "starting" | "running" | "stopping" = "starting";
+  readonly #metrics: Metrics;
+  #serving = 0;
+
+  constructor(version: string, metrics: Metrics) {
+    this.version = version;
+    this.#metrics = metrics;
+  }
+
+  setServing(workers: number): void {
+    this.#serving = workers;
+    this.#metrics.setWorkersUp(workers);
+  }
+
+  /** A configuration took effect now. */
+  setEpoch(epoch: number): void {
+    this.#metrics.setConfig(epoch, Date.now() / 1000);
+  }
+
+  readiness(): Readiness {
+    if (this.phase !== "running") return { ready: false, reason: this.phase };
+    if (this.#serving === 0) return { ready: false, reason: "no worker serves" };
+    return { ready: true, reason: `${this.#serving} workers serve` };
+  }
+
+  metrics(): Promise<string> {
+    return this.#metrics.render();
+  }
+
+  metricsType(): string {
+    return this.#metrics.contentType;
+  }
+}

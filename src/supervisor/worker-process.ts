@@ -1,0 +1,102 @@
+/**
+ * One gateway worker as the supervisor sees it: a forked child, the messages to it and from it, and its end. What must
+ * stay true: a worker that has not said that it listens is sent one `configure` and nothing else.
+ */
+import { type ChildProcess, fork } from "node:child_process";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import { nowMs } from "../base/clock.ts";
+import { UWS_HEADER_BYTES_MAX } from "../base/limits.ts";
+import type { FromWorker, ToWorker } from "../config/messages.ts";
+import type { Config } from "../config/schema.ts";
+
+const WORKER_FILE = fileURLToPath(new URL("../gateway/worker.ts", import.meta.url));
+
+/** A configuration with its number, the demo providers' URL filled in. */
+export interface Configured {
+  readonly epoch: number;
+  readonly config: Config;
+}
+
+/** Anything that changed with this worker; `ended` comes once and last. */
+export interface WorkerEvents {
+  listening(worker: WorkerProcess): void;
+  configured(worker: WorkerProcess): void;
+  failed(worker: WorkerProcess, code: string, message: string): void;
+  ended(worker: WorkerProcess, how: string): void;
+}
+
+/** Starts the program of a worker. Its standard output goes to standard error, which belongs to the log. */
+export function forkWorker(): ChildProcess {
+  return fork(WORKER_FILE, [], {
+    serialization: "advanced",
+    execArgv: ["--disable-warning=ExperimentalWarning"],
+    env: { ...process.env, UWS_HTTP_MAX_HEADERS_SIZE: String(UWS_HEADER_BYTES_MAX) },
+    stdio: ["ignore", 2, 2, "ipc"],
+  });
+}
+
+export class WorkerProcess {
+  readonly place: number;
+  /** Since when it serves, by the monotonic clock; null: not yet. */
+  listeningSinceMs: number | null = null;
+  /** Its ring and counters; null: not known yet. */
+  slot: number | null = null;
+  /** The newest configuration that it confirmed; 0: none. */
+  epoch = 0;
+  readonly #child: ChildProcess;
+  readonly #events: WorkerEvents;
+  #ended = false;
+
+  constructor(place: number, child: ChildProcess, events: WorkerEvents) {
+    this.place = place;
+    this.#child = child;
+    this.#events = events;
+    child.on("message", (message) => this.#take(message as FromWorker));
+    // "exit" follows, unless it could not even be spawned.
+    child.on("error", (error) => child.pid === undefined && this.#end(error.message));
+    child.on("exit", (code, signal) => this.#end(signal ?? `exit code ${code}`));
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+
+  configure({ epoch, config }: Configured): void {
+    this.#send({ type: "configure", epoch, config });
+  }
+
+  drain(deadlineMs: number): void {
+    this.#send({ type: "drain", deadlineMs });
+  }
+
+  kill(): void {
+    this.#child.kill("SIGKILL");
+  }
+
+  /** A worker that is just ending takes no message; its end is told separately. */
+  #send(message: ToWorker): void {
+    if (this.#child.connected) this.#child.send(message, () => {});
+  }
+
+  #take(message: FromWorker): void {
+    if (message.type === "failed") {
+      this.#events.failed(this, message.code, message.message);
+      return;
+    }
+    this.epoch = message.epoch;
+    if (message.type === "configured") {
+      this.#events.configured(this);
+      return;
+    }
+    this.slot = message.slot;
+    this.listeningSinceMs = nowMs();
+    this.#events.listening(this);
+  }
+
+  #end(how: string): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#events.ended(this, how);
+  }
+}

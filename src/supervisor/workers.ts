@@ -1,0 +1,209 @@
+/**
+ * The gateway workers: one place for each, filled again when its worker dies. Supervisor main thread. What must stay
+ * true: the others are never touched when one dies; a worker that dies early again and again is retried more and more
+ * slowly; a service whose workers cannot come up at its start ends, instead of trying for ever.
+ */
+import type { ChildProcess } from "node:child_process";
+import { nowMs } from "../base/clock.ts";
+import { CodedError } from "../base/errors.ts";
+import type { Log } from "../base/log.ts";
+import { delayAfter, SOUND_AFTER_MS } from "./backoff.ts";
+import { type Configured, type WorkerEvents, WorkerProcess } from "./worker-process.ts";
+
+/** Deaths in a row of one place, before the service was up, that end it. */
+const BOOT_DEATHS_MAX = 3;
+/** A worker that does not serve after this is killed, milliseconds. */
+const START_MS_MAX = 30_000;
+/** How long workers may take to confirm a configuration, milliseconds. */
+const CONFIRM_MS_MAX = 10_000;
+/** What a worker gets beyond its drain deadline before it is killed, milliseconds. */
+const DRAIN_GRACE_MS = 5_000;
+
+export interface WorkersOptions {
+  readonly count: number;
+  readonly configured: Configured;
+  readonly log: Log;
+  readonly fork: () => ChildProcess;
+  /** The number of workers that serve changed. */
+  readonly onServing: (workers: number) => void;
+  /** The worker that held this slot is dead. */
+  readonly onSlotFree: (slot: number) => void;
+}
+
+interface Place {
+  worker: WorkerProcess | null;
+  /** In a row, before SOUND_AFTER_MS of service. */
+  earlyDeaths: number;
+  /** To the next start, or to the end of the patience with this one. */
+  timer: NodeJS.Timeout | undefined;
+  lastFailure: string;
+}
+
+export class Workers {
+  readonly #options: WorkersOptions;
+  readonly #log: Log;
+  readonly #places: readonly Place[];
+  readonly #events: WorkerEvents = {
+    listening: (worker) => this.#onListening(worker),
+    configured: (worker) => this.#onConfigured(worker),
+    failed: (worker, code, message) => this.#onFailed(worker, code, message),
+    ended: (worker, how) => this.#onEnded(worker, how),
+  };
+  /** Those who wait for something look again after every event. */
+  readonly #watchers = new Set<() => void>();
+  #current: Configured;
+  #phase: "boot" | "up" | "draining" = "boot";
+  #bootError: CodedError | null = null;
+
+  constructor(options: WorkersOptions) {
+    this.#options = options;
+    this.#log = options.log;
+    this.#current = options.configured;
+    const place = () => ({ worker: null, earlyDeaths: 0, timer: undefined, lastFailure: "" });
+    this.#places = Array.from({ length: options.count }, place);
+  }
+
+  /** Workers that serve. */
+  get serving(): number {
+    return this.#alive().filter((worker) => worker.listeningSinceMs !== null).length;
+  }
+
+  /** Resolves when every worker serves. Rejects with CodedError `workers_failed` when one cannot. */
+  async start(): Promise<void> {
+    this.#places.forEach((_, index) => {
+      this.#spawn(index);
+    });
+    await this.#until(() => this.#bootError !== null || this.serving === this.#places.length, Infinity);
+    if (this.#bootError !== null) throw this.#bootError;
+    if (this.#phase === "boot") this.#phase = "up";
+  }
+
+  /** Puts a configuration in force everywhere. The process ids of workers that did not confirm in time. */
+  async configure(next: Configured): Promise<readonly number[]> {
+    this.#current = next;
+    for (const worker of this.#alive()) if (worker.listeningSinceMs !== null) worker.configure(next);
+    const late = () => this.#alive().filter((worker) => worker.epoch < next.epoch);
+    await this.#until(() => late().length === 0, CONFIRM_MS_MAX);
+    return late().map((worker) => worker.pid);
+  }
+
+  /** Has all of them finish what runs, and kills what is left after the deadline. Resolves when none is alive. */
+  async drain(deadlineMs: number): Promise<void> {
+    this.#phase = "draining";
+    for (const place of this.#places) clearTimeout(place.timer);
+    for (const worker of this.#alive()) {
+      if (worker.listeningSinceMs === null) worker.kill();
+      else worker.drain(deadlineMs);
+    }
+    const isOver = () => this.#alive().length === 0;
+    await this.#until(isOver, deadlineMs + DRAIN_GRACE_MS);
+    for (const worker of this.#alive())
+      this.#log.error({ worker: worker.place, worker_pid: worker.pid }, "worker did not end in time; killing it");
+    this.kill();
+    await this.#until(isOver, Infinity);
+  }
+
+  /** Ends all of them without waiting. */
+  kill(): void {
+    this.#phase = "draining";
+    for (const place of this.#places) clearTimeout(place.timer);
+    for (const worker of this.#alive()) worker.kill();
+  }
+
+  #alive(): WorkerProcess[] {
+    return this.#places.flatMap(({ worker }) => worker ?? []);
+  }
+
+  #placeOf(worker: WorkerProcess): Place | undefined {
+    return this.#places[worker.place];
+  }
+
+  #spawn(index: number): void {
+    const place = this.#places[index];
+    if (place === undefined) return;
+    const worker = new WorkerProcess(index, this.#options.fork(), this.#events);
+    place.worker = worker;
+    place.timer = setTimeout(() => this.#giveUp(worker), START_MS_MAX);
+    worker.configure(this.#current);
+    this.#log.debug({ worker: index, worker_pid: worker.pid }, "worker started");
+  }
+
+  #giveUp(worker: WorkerProcess): void {
+    this.#log.error({ worker: worker.place, worker_pid: worker.pid }, "worker does not come up; killing it");
+    worker.kill();
+  }
+
+  #onListening(worker: WorkerProcess): void {
+    clearTimeout(this.#placeOf(worker)?.timer);
+    this.#log.info({ worker: worker.place, worker_pid: worker.pid, slot: worker.slot }, "worker serves");
+    if (worker.epoch < this.#current.epoch) worker.configure(this.#current);
+    this.#options.onServing(this.serving);
+    this.#look();
+  }
+
+  #onConfigured(worker: WorkerProcess): void {
+    this.#log.debug({ worker: worker.place, epoch: worker.epoch }, "worker took the configuration");
+    this.#look();
+  }
+
+  #onFailed(worker: WorkerProcess, code: string, message: string): void {
+    const place = this.#placeOf(worker);
+    if (place !== undefined) place.lastFailure = message;
+    this.#log.error({ worker: worker.place, worker_pid: worker.pid, code }, `worker failed: ${message}`);
+  }
+
+  #onEnded(worker: WorkerProcess, how: string): void {
+    const place = this.#placeOf(worker);
+    if (place === undefined) return;
+    place.worker = null;
+    clearTimeout(place.timer);
+    if (worker.slot !== null) this.#options.onSlotFree(worker.slot);
+    this.#options.onServing(this.serving);
+    if (this.#phase === "draining")
+      this.#log.info({ worker: worker.place, worker_pid: worker.pid, how }, "worker ended");
+    else this.#replace(worker, place, how);
+    this.#look();
+  }
+
+  #replace(worker: WorkerProcess, place: Place, how: string): void {
+    const servedMs = worker.listeningSinceMs === null ? 0 : nowMs() - worker.listeningSinceMs;
+    place.earlyDeaths = servedMs >= SOUND_AFTER_MS ? 0 : place.earlyDeaths + 1;
+    const delayMs = delayAfter(place.earlyDeaths);
+    const facts = {
+      worker: worker.place,
+      worker_pid: worker.pid,
+      how,
+      served_ms: Math.round(servedMs),
+      delay_ms: delayMs,
+    };
+    this.#log.error(facts, "worker died; replacing it");
+    if (this.#phase === "boot" && place.earlyDeaths >= BOOT_DEATHS_MAX) this.#failBoot(place, how);
+    else place.timer = setTimeout(() => this.#spawn(worker.place), delayMs);
+  }
+
+  #failBoot(place: Place, how: string): void {
+    const reason = place.lastFailure === "" ? `it ended with ${how}` : place.lastFailure;
+    this.#bootError = new CodedError("workers_failed", `The gateway worker does not come up: ${reason}`);
+  }
+
+  #look(): void {
+    for (const watcher of [...this.#watchers]) watcher();
+  }
+
+  /** Resolves when `isDone` holds, which is looked at after every event, or after `deadlineMs`. */
+  #until(isDone: () => boolean, deadlineMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const finish = () => {
+        clearTimeout(timer);
+        this.#watchers.delete(look);
+        resolve();
+      };
+      const look = () => {
+        if (isDone()) finish();
+      };
+      const timer = deadlineMs === Infinity ? undefined : setTimeout(finish, deadlineMs);
+      this.#watchers.add(look);
+      look();
+    });
+  }
+}
