@@ -16,7 +16,7 @@ import {
   SCAN_UTF8,
   SCAN_WRONG_TYPE,
 } from "../providers/request-scan.ts";
-import { takesModel } from "./endpoint.ts";
+import { ENDPOINT_MODERATIONS, takesModel } from "./endpoint.ts";
 import type { Exchange, Verdict } from "./exchange.ts";
 import { findMultipartModel, multipartModel } from "./multipart.ts";
 
@@ -39,7 +39,9 @@ function readRequired(exchange: Exchange): Verdict {
   if (exchange.bodyBytes === 0) return ERRORS.bodyEmpty;
   const code = scanBody(exchange);
   if (code !== SCAN_OK) return refusal(exchange, code);
-  return scan.modelStart < 0 ? ERRORS.modelMissing : takeFields(exchange);
+  if (scan.modelStart >= 0) return takeFields(exchange);
+  // The provider has a default for these (OpenAI API reference, moderations): the passthrough target takes them.
+  return exchange.endpoint === ENDPOINT_MODERATIONS ? null : ERRORS.modelMissing;
 }
 
 function readOptional(exchange: Exchange): Verdict {
