@@ -14,7 +14,7 @@ import { Gateway } from "./compare/gateway.ts";
 import { machine } from "./compare/machine.ts";
 import { Mocks } from "./compare/mock.ts";
 import { Nginx } from "./compare/nginx.ts";
-import { cpuUs, pssBytes } from "./compare/processes.ts";
+import { cpuTime, pssBytes } from "./compare/processes.ts";
 import { hotFunctions, profileOptions } from "./compare/profile.ts";
 import { type Result, type Run, summarize, tableOf } from "./compare/report.ts";
 import { missingRequirements } from "./compare/requirements.ts";
@@ -63,12 +63,19 @@ async function stop(): Promise<void> {
 async function measure(contestant: Contestant, scenario: Scenario, seconds: number): Promise<Run> {
   const pids = contestant.pids(scenario);
   await contestant.begin();
-  const before = cpuUs(pids);
+  const before = cpuTime(pids);
   const target = { url: contestant.url(scenario), key: KEY, directory };
   const [load, pss] = await Promise.all([drive(target, scenario, seconds), pssAfter(pids, seconds * 500)]);
   await contestant.settle(load.requests, scenario);
-  const cpuUsPerRequest = (cpuUs(pids) - before) / load.requests;
-  return { scenario: scenario.name, contestant: contestant.name, load, cpuUsPerRequest, pssBytes: pss };
+  const after = cpuTime(pids);
+  return {
+    scenario: scenario.name,
+    contestant: contestant.name,
+    load,
+    cpuUsPerRequest: (after.allUs - before.allUs) / load.requests,
+    parentCpuUsPerRequest: (after.ownUs - before.ownUs) / load.requests,
+    pssBytes: pss,
+  };
 }
 
 async function pssAfter(pids: readonly number[], waitMs: number): Promise<number> {

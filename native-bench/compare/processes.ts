@@ -5,13 +5,24 @@ import { readdirSync, readFileSync } from "node:fs";
 const CLOCK_TICKS_PER_SECOND = Number(execFileSync("getconf", ["CLK_TCK"], { encoding: "utf8" }));
 
 /** `pids` and all living processes below them. */
-export function withDescendants(pids: readonly number[]): number[] {
+function withDescendants(pids: readonly number[]): number[] {
   return pids.flatMap((pid) => [pid, ...withDescendants(childrenOf(pid))]);
 }
 
-/** User and system time of these processes so far, microseconds. Resolution: a clock tick, mostly 10 ms. */
-export function cpuUs(pids: readonly number[]): number {
-  const ticks = withDescendants(pids).map(ticksOf);
+/** User and system time so far, microseconds. Resolution: a clock tick, mostly 10 ms. */
+export interface CpuTime {
+  /** Of the processes and all below them. */
+  readonly allUs: number;
+  /** Of the processes alone. */
+  readonly ownUs: number;
+}
+
+export function cpuTime(pids: readonly number[]): CpuTime {
+  return { allUs: cpuUs(withDescendants(pids)), ownUs: cpuUs(pids) };
+}
+
+function cpuUs(pids: readonly number[]): number {
+  const ticks = pids.map(ticksOf);
   return (ticks.reduce((sum, value) => sum + value, 0) * 1e6) / CLOCK_TICKS_PER_SECOND;
 }
 

@@ -9,6 +9,8 @@ export interface Run {
   readonly contestant: string;
   readonly load: Load;
   readonly cpuUsPerRequest: number;
+  /** The part of it that the process spent that was started: nginx's master, Sluice's supervisor with its pool. */
+  readonly parentCpuUsPerRequest: number;
   /** Halfway through the load. */
   readonly pssBytes: number;
 }
@@ -17,6 +19,8 @@ export interface Summary {
   readonly scenario: string;
   readonly contestant: string;
   readonly cpuUsPerRequest: number;
+  /** The part of it that the process spent that was started: nginx's master, Sluice's supervisor with its pool. */
+  readonly parentCpuUsPerRequest: number;
   /** Over that of nginx in the same scenario. */
   readonly overNginx: number;
   readonly requestsPerSecond: number;
@@ -49,6 +53,7 @@ function summaryOf(runs: readonly Run[]): Summary {
     scenario,
     contestant,
     cpuUsPerRequest: middle((run) => run.cpuUsPerRequest),
+    parentCpuUsPerRequest: middle((run) => run.parentCpuUsPerRequest),
     overNginx: Number.NaN,
     requestsPerSecond: middle((run) => run.load.requestsPerSecond),
     p50Us: middle((run) => run.load.p50Us),
@@ -69,6 +74,7 @@ export function tableOf(result: Result): object[] {
     scenario: summary.scenario,
     contestant: summary.contestant,
     "CPU/request": `${summary.cpuUsPerRequest.toFixed(1)} us`,
+    "of it parent": `${summary.parentCpuUsPerRequest.toFixed(1)} us`,
     "over nginx": `${summary.overNginx.toFixed(2)}x`,
     "requests/s": Math.round(summary.requestsPerSecond),
     p50: milliseconds(summary.p50Us),
