@@ -42,7 +42,9 @@ test("a declared length over the limit is refused before the body is sent", asyn
 
 for (const chunkBytes of [1, 7, 1_000, 70_000]) {
   test(`a chunked body in chunks of ${chunkBytes} arrives whole with a length`, async () => {
-    const body = Buffer.from(JSON.stringify({ model: "gpt-4o-mini", pad: "é".repeat(chunkBytes * 20) }));
+    const body = Buffer.from(
+      JSON.stringify({ model: "gpt-4o-mini", pad: "é".repeat(Math.min(chunkBytes * 20, 300_000)) }),
+    );
     const client = await RawClient.connect(sluice.port);
     const response = await client.ask(chunkedRequest(body, chunkBytes));
     strictEqual(response.status, 200);

@@ -26,7 +26,8 @@ export function parseResponse(bytes: Buffer, bodyless: boolean, closed: boolean)
   const rest = bytes.subarray(headEnd + 4);
   if (status >= 100 && status < 200) return afterInformational(rest, bodyless, closed, headEnd + 4);
   const headers = head.split("\r\n").slice(1).map(parseLine);
-  const body = bodyless ? { bytes: Buffer.alloc(0), complete: true, length: 0 } : parseBody(headers, rest, closed);
+  const empty = bodyless || status === 204 || status === 304;
+  const body = empty ? { bytes: Buffer.alloc(0), complete: true, length: 0 } : parseBody(headers, rest, closed);
   if (!body.complete && !closed) return null;
   return [{ status, head, headers, body: body.bytes, complete: body.complete }, headEnd + 4 + body.length];
 }

@@ -28,7 +28,7 @@ export class Connection {
     this.reader = new RequestReader({
       head: (head) => this.begin(head),
       body: (bytes) => this.entry?.add(bytes),
-      end: () => void this.answer(),
+      end: () => void this.answer().catch((error: unknown) => this.fault(error)),
     });
     socket.setNoDelay(true);
     socket.on("data", (bytes) => this.read(bytes));
@@ -40,9 +40,14 @@ export class Connection {
     try {
       this.reader.push(bytes);
     } catch (error) {
-      this.recorder.fault(String(error));
-      this.socket.destroy();
+      this.fault(error);
     }
+  }
+
+  /** What arrived makes no sense. */
+  private fault(error: unknown): void {
+    this.recorder.fault(String(error));
+    this.socket.destroy();
   }
 
   private begin(head: ReceivedHead): void {
