@@ -1,0 +1,154 @@
+/** The store: rows, hourly sums and the ring's position, in one transaction or not at all. */
+import { deepEqual, equal, match, throws } from "node:assert/strict";
+import { mkdtempSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { describe, test } from "node:test";
+import type { DecodedRecord } from "../../src/shm/record-codec.ts";
+import { FLAG_STREAM, FLAG_UNPRICED, USAGE_ESTIMATED, USAGE_NONE } from "../../src/telemetry/record.ts";
+import { Store, type StoreBatch, storePath } from "../../src/telemetry/sinks/store.ts";
+import { decodedRecord } from "../support/sample-record.ts";
+
+const HOUR_MS = 3_600_000;
+
+function newStore() {
+  const dataDir = mkdtempSync(join(tmpdir(), "sluice-store-"));
+  const store = new Store(dataDir);
+  const database = new DatabaseSync(storePath(dataDir));
+  const all = (sql: string) =>
+    database
+      .prepare(sql)
+      .all()
+      .map((row) => ({ ...row }));
+  return { dataDir, store, database, all };
+}
+
+function batchOf(records: DecodedRecord[], changes: Partial<StoreBatch> = {}): StoreBatch {
+  return { ringId: "aa", committed: null, end: records.length, torn: 0, records, ...changes };
+}
+
+describe("the store", () => {
+  test("keeps a row per record, with names for numbers", () => {
+    const { store, all } = newStore();
+    const flags = FLAG_STREAM | FLAG_UNPRICED;
+    deepEqual(store.write(batchOf([decodedRecord({ seq: 4, error: 60, status: 502, flags, address: "::1" })])), {
+      kind: "written",
+    });
+    const [row] = all("SELECT * FROM requests");
+    const names = [
+      row?.["ring_id"],
+      row?.["seq"],
+      row?.["error"],
+      row?.["method"],
+      row?.["endpoint"],
+      row?.["usage_source"],
+    ];
+    deepEqual(names, ["aa", 4, "upstream_cut", "POST", "chat/completions", "measured"]);
+    deepEqual([row?.["stream"], row?.["unpriced"], row?.["client_aborted"], row?.["replayed"]], [1, 1, 0, 0]);
+    deepEqual([row?.["input_tokens"], row?.["cost_nanodollars"], row?.["client_address"]], [1_250, 4_125_000, "::1"]);
+  });
+
+  test("sums by hour, key, model, provider and status class, over batches", () => {
+    const { store, all } = newStore();
+    const at = (hour: number) => hour * HOUR_MS + 5;
+    store.write(
+      batchOf([decodedRecord({ seq: 0, startedAtMs: at(1) }), decodedRecord({ seq: 1, startedAtMs: at(2) })]),
+    );
+    const later = [
+      decodedRecord({ seq: 2, startedAtMs: at(2), usageSource: USAGE_ESTIMATED }),
+      decodedRecord({ seq: 3, startedAtMs: at(2), status: 502 }),
+      decodedRecord({ seq: 4, startedAtMs: at(2), key: "other-key" }),
+    ];
+    store.write(batchOf(later, { committed: 2, end: 5 }));
+    const rows = all(
+      "SELECT hour / 3600 AS h, key, status_class AS c, requests AS n, estimated AS e, input_tokens AS i FROM rollup_hourly ORDER BY 1, 2, 3",
+    );
+    const key = "team-search-production";
+    deepEqual(
+      rows,
+      [
+        { h: 1, key, c: "2xx", n: 1, e: 0, i: 1_250 },
+        { h: 2, key: "other-key", c: "2xx", n: 1, e: 0, i: 1_250 },
+        { h: 2, key, c: "2xx", n: 2, e: 1, i: 2_500 },
+        { h: 2, key, c: "5xx", n: 1, e: 0, i: 1_250 },
+      ].toSorted((a, b) => a.h - b.h || (a.key < b.key ? -1 : 1)),
+    );
+  });
+
+  test("adds amounts beyond 2^53 exactly", () => {
+    const { store, database } = newStore();
+    const most = Number.MAX_SAFE_INTEGER;
+    store.write(batchOf([decodedRecord({ seq: 0, costNanodollars: most })]));
+    store.write(batchOf([decodedRecord({ seq: 1, costNanodollars: most })], { committed: 1, end: 2 }));
+    const sum = database.prepare("SELECT cost_nanodollars FROM rollup_hourly");
+    sum.setReadBigInts(true);
+    equal(sum.get()?.["cost_nanodollars"], 2n * BigInt(most));
+  });
+
+  test("takes a batch once: a second drain of the same position is held", () => {
+    const { store, all } = newStore();
+    const batch = batchOf([decodedRecord({ seq: 0 })]);
+    equal(store.write(batch).kind, "written");
+    const again = store.write(batch);
+    match(again.kind === "held" ? again.reason : "", /another process/);
+    deepEqual(all("SELECT requests FROM rollup_hourly"), [{ requests: 1 }]);
+    equal(store.position("aa"), 1);
+  });
+
+  test("neither doubles nor sums a row that is there already", () => {
+    const { store, database, all } = newStore();
+    store.write(batchOf([decodedRecord({ seq: 0 })]));
+    database.exec("DELETE FROM ring_offsets");
+    equal(store.write(batchOf([decodedRecord({ seq: 0 }), decodedRecord({ seq: 1 })])).kind, "written");
+    deepEqual(all("SELECT requests FROM rollup_hourly"), [{ requests: 2 }]);
+  });
+
+  test("changes nothing when a part fails, and goes on when the fault is gone", () => {
+    const { store, database, all } = newStore();
+    database.exec("ALTER TABLE rollup_hourly RENAME TO gone");
+    const batch = batchOf([decodedRecord({ seq: 0 })]);
+    equal(store.write(batch).kind, "held");
+    deepEqual(all("SELECT * FROM requests"), []);
+    equal(store.position("aa"), null);
+    database.exec("ALTER TABLE gone RENAME TO rollup_hourly");
+    equal(store.write(batch).kind, "written");
+  });
+
+  test("is for its owner's eyes only", () => {
+    const { dataDir } = newStore();
+    equal(statSync(storePath(dataDir)).mode & 0o077, 0);
+  });
+
+  test("of a newer release is refused", () => {
+    const { dataDir, database } = newStore();
+    database.exec("PRAGMA user_version = 99");
+    throws(() => new Store(dataDir), { code: "store_version" });
+  });
+});
+
+describe("a model name in the sums", () => {
+  /** Labels after requests with these models, statuses and usage sources, one batch each. */
+  function labelsAfter(...requests: [model: string, status: number, usageSource?: number][]): unknown[] {
+    const { store, all } = newStore();
+    requests.forEach(([model, status, usageSource = USAGE_NONE], seq) => {
+      const committed = seq === 0 ? null : seq;
+      store.write(batchOf([decodedRecord({ seq, model, status, usageSource })], { committed, end: seq + 1 }));
+    });
+    return all("SELECT model, sum(requests) AS n FROM rollup_hourly GROUP BY model ORDER BY model").map((row) =>
+      Object.values(row),
+    );
+  }
+
+  test("that was invented and refused is 'other'", () => {
+    deepEqual(labelsAfter(["made-up-1", 404], ["made-up-2", 400], ["made-up-1", 403]), [["other", 3]]);
+  });
+  test("that worked once keeps its name, also when it is refused later", () => {
+    deepEqual(labelsAfter(["gpt", 200], ["gpt", 429], ["gpt", 400]), [["gpt", 3]]);
+  });
+  test("that used tokens keeps its name, though the client left", () => {
+    deepEqual(labelsAfter(["gpt", 499, USAGE_ESTIMATED]), [["gpt", 1]]);
+  });
+  test("whose provider fails keeps its name", () => deepEqual(labelsAfter(["gpt", 502]), [["gpt", 1]]));
+  test("that is missing stays empty", () => deepEqual(labelsAfter(["", 404]), [["", 1]]));
+});
