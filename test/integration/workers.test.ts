@@ -1,5 +1,5 @@
 /** Two workers: one is replaced when it dies, metrics are those of both. */
-import { strictEqual } from "node:assert/strict";
+import { deepStrictEqual, strictEqual } from "node:assert/strict";
 import { test } from "node:test";
 import { isAlive } from "../support/process-tree.ts";
 import { RawClient } from "../support/raw-client.ts";
@@ -23,26 +23,35 @@ test("requests of both workers are counted together, once each", async () => {
   strictEqual(await sluice.metric("sluice_requests_total"), before + 60);
 });
 
-test("a killed worker is replaced while the other goes on", async () => {
-  const [victim, survivor] = sluice.workerPids();
-  if (victim === undefined || survivor === undefined) throw new Error("two workers are expected");
+/** Kills one worker and waits until the kernel has closed its sockets. */
+async function killOne(): Promise<number> {
+  const [victim] = sluice.workerPids();
+  if (victim === undefined) throw new Error("a worker is expected");
   process.kill(victim, "SIGKILL");
   await until("the worker is dead", () => !isAlive(victim));
+  return victim;
+}
+
+async function waitForBoth(): Promise<void> {
+  await until("two workers serve", async () => (await sluice.metric("sluice_workers_up")) === 2);
+}
+
+test("a killed worker is replaced while the other goes on", async () => {
+  const before = sluice.workerPids();
+  strictEqual(before.length, 2);
+  const victim = await killOne();
   for (let i = 0; i < 20; i += 1) strictEqual(await askOnce(), 200);
-  const pids = await until("there are two workers again", () => {
-    const alive = sluice.workerPids();
-    return alive.length === 2 && !alive.includes(victim) ? alive : undefined;
-  });
-  strictEqual(pids.includes(survivor), true);
+  await waitForBoth();
+  const after = sluice.workerPids();
+  deepStrictEqual([after.length, after.includes(victim)], [2, false]);
+  deepStrictEqual(after.filter((pid) => before.includes(pid)).length, 1);
   for (let i = 0; i < 20; i += 1) strictEqual(await askOnce(), 200);
 });
 
 test("counters do not go back when a worker is replaced, gauges do not keep what it had", async () => {
   const before = await sluice.metric("sluice_requests_total");
-  const [victim] = sluice.workerPids();
-  if (victim === undefined) throw new Error("a worker is expected");
-  process.kill(victim, "SIGKILL");
-  await until("it is replaced", () => sluice.workerPids().length === 2 && !sluice.workerPids().includes(victim));
+  await killOne();
+  await waitForBoth();
   strictEqual(await askOnce(), 200);
   strictEqual((await sluice.metric("sluice_requests_total")) >= before + 1, true);
   await until("nothing is in flight", async () => (await sluice.metric("sluice_requests_in_flight")) === 0);

@@ -1,5 +1,5 @@
 /** Reads Linux's process table: children, memory and open files of the program under test. */
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 
 function read(path: string): string {
   try {
@@ -15,8 +15,9 @@ export function childrenOf(pid: number, text: string): number[] {
   return children.filter((child) => read(`/proc/${child}/cmdline`).replaceAll("\0", " ").includes(text));
 }
 
+/** Whether the process is there, with any of its threads: until it is reaped, its sockets may still be open. */
 export function isAlive(pid: number): boolean {
-  return !/^State:\s+Z/m.test(read(`/proc/${pid}/status`)) && read(`/proc/${pid}/status`) !== "";
+  return existsSync(`/proc/${pid}`);
 }
 
 /** Resident memory, bytes. */
