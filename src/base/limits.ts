@@ -39,8 +39,14 @@ export const CORK_BYTES_MAX = 15_360;
 export const RESPONSE_BACKLOG_BYTES_MAX = 1_048_576;
 /** A server-sent event that is being held back to see whether it is the usage event, bytes. Usage events take about 500. */
 export const HELD_EVENT_BYTES_MAX = 65_536;
-/** An upstream error body is only looked at, for leaking credentials, up to this size. */
+/** Header block of a provider's answer, bytes. */
 export const UPSTREAM_HEADER_BYTES_MAX = 65_536;
+/** A provider's error answer that is held until it is known not to quote a credential, bytes. */
+export const UPSTREAM_ERROR_BYTES_MAX = 65_536;
+/** An unread request body up to this size is dropped in passing, and the connection goes on, bytes. */
+export const UNREAD_BODY_BYTES_MAX = 65_536;
+/** What is read and dropped after an early answer, so that the client sees it before the connection ends, bytes. */
+export const LINGER_BYTES_MAX = 67_108_864;
 /** Native response-scanner slots per worker: one per request in flight. */
 export const SCANNER_SLOTS_MAX = EXCHANGES_IN_FLIGHT_MAX;
 /** Records in one worker's ring: 16,384 of 512 bytes are 8 MB, over a second at 10,000 requests per second. */

@@ -7,13 +7,16 @@
  * - a `write` that returns false was taken all the same and is not repeated; `tryEnd` goes on at getWriteOffset();
  * - nothing touches `res` after it ended or was aborted.
  */
-import { CORK_BYTES_MAX } from "../base/limits.ts";
+import { CORK_BYTES_MAX, LINGER_BYTES_MAX, UNREAD_BODY_BYTES_MAX } from "../base/limits.ts";
 import type { Downstream, Exchange, RequestHandler } from "../pipeline/exchange.ts";
 import type { UwsResponse } from "./uws.ts";
 
 const NO_BYTES = new Uint8Array(0);
 /** Shared by all streams without one: never written to. */
 const NO_BACKLOG: Uint8Array[] = [];
+/** The parser closes idle connections after 10 s: clients that know stop using theirs before. */
+const KEEP_ALIVE = "\r\nkeep-alive: timeout=8";
+const CLOSE = "\r\nconnection: close";
 const ASCII = /^[\0-\x7f]*$/;
 
 /** Streams whose head waits for first bytes; flushed in one microtask, so that a head never waits for long. */
@@ -30,10 +33,14 @@ let writing: ClientStream;
 const writeSlice = (): void => writing.writeCorked();
 const writeReply = (): void => writing.replyCorked();
 const writeEnd = (): void => writing.endCorked();
+const writeEarly = (): void => writing.earlyCorked();
 
 export class ClientStream implements Downstream {
   closed = false;
   blocked = false;
+  /** Answered early: what still comes of the request's body goes to discard(). */
+  lingering = false;
+  #lingeredBytes = 0;
   readonly #response: UwsResponse;
   readonly #handler: RequestHandler;
   #exchange: Exchange | null = null;
@@ -67,7 +74,43 @@ export class ClientStream implements Downstream {
   reply(head: string, body: string): void {
     if (this.closed) return;
     this.#head = head;
-    this.#replyWhole(body);
+    if (this.#linger()) this.#replyEarly(body);
+    else this.#replyWhole(body);
+  }
+
+  /** The rest of a small body is dropped in passing; of a larger or unknown one, in a linger of our own. */
+  #linger(): boolean {
+    const exchange = this.#exchange;
+    if (exchange === null || !exchange.bodyPending) return false;
+    return exchange.contentLength < 0 || exchange.contentLength > UNREAD_BODY_BYTES_MAX;
+  }
+
+  /**
+   * Answers while the body is still coming. Closing now would reset the connection under the answer, so the client gets all
+   * of it, reads that we close, and what it still sends is dropped up to a bound (as nginx's lingering_close does). `end`
+   * would hand the connection back to the parser with no way to bound that, so the answer goes out as one raw head.
+   */
+  #replyEarly(body: string): void {
+    this.lingering = true;
+    const bytes = Buffer.from(body);
+    const head = `${this.#head}${CLOSE}\r\ncontent-length: ${bytes.length}\r\n\r\n`;
+    this.#slice = Buffer.concat([Buffer.from(head, "latin1"), bytes]);
+    writing = this;
+    this.#response.cork(writeEarly);
+  }
+
+  /** In a cork. */
+  earlyCorked(): void {
+    this.#response.writeStatus(this.#slice);
+  }
+
+  /** Bytes of a body that nobody wants. */
+  discard(bytes: number, isLast: boolean): void {
+    if (this.closed) return;
+    this.#lingeredBytes += bytes;
+    if (!isLast && this.#lingeredBytes <= LINGER_BYTES_MAX) return;
+    this.cut();
+    if (this.#exchange !== null) this.#handler.onFlushed(this.#exchange);
   }
 
   begin(head: string, length: number): void {
@@ -118,11 +161,18 @@ export class ClientStream implements Downstream {
     return this.#exchange?.closing === true;
   }
 
+  /** The lines of a streaming head; `end(body, true)` writes its own for a whole answer, unless the client closes itself. */
+  #connectionLine(whole: boolean): string {
+    if (!this.#closing()) return KEEP_ALIVE;
+    return whole && this.#exchange?.clientCloses !== true ? "" : CLOSE;
+  }
+
   /** Header values are latin1 (RFC 9110 5.5), and uWebSockets.js would write a string as UTF-8. */
-  #writeHead(): void {
+  #writeHead(connectionLine: string): void {
+    const head = this.#head + connectionLine;
     this.#headSent = true;
-    this.#response.writeStatus(ASCII.test(this.#head) ? this.#head : Buffer.from(this.#head, "latin1"));
     this.#head = "";
+    this.#response.writeStatus(ASCII.test(head) ? head : Buffer.from(head, "latin1"));
   }
 
   #replyWhole(body: Uint8Array | string): void {
@@ -134,7 +184,7 @@ export class ClientStream implements Downstream {
 
   /** In a cork. */
   replyCorked(): void {
-    this.#writeHead();
+    this.#writeHead(this.#connectionLine(true));
     this.#response.end(this.#slice, this.#closing());
   }
 
@@ -171,7 +221,7 @@ export class ClientStream implements Downstream {
   /** In a cork. */
   writeCorked(): void {
     this.#accepted = true;
-    if (!this.#headSent) this.#writeHead();
+    if (!this.#headSent) this.#writeHead(this.#connectionLine(false));
     const slice = this.#slice;
     if (slice.length === 0 || typeof slice === "string") return;
     if (this.#length < 0) this.#accepted = this.#response.write(slice);
@@ -220,11 +270,17 @@ export class ClientStream implements Downstream {
 
   /** In a cork. */
   endCorked(): void {
-    const bodyless = this.#bodyless();
-    if (!this.#headSent) this.#writeHead();
-    if (!bodyless) this.#response.end(undefined, this.#closing());
-    else if (this.#length > 0) this.#response.endWithoutBody(this.#length, this.#closing());
-    else this.#response.endWithoutBody(undefined, this.#closing());
+    if (this.#bodyless()) {
+      // endWithoutBody(length) leaves the answer unfinished, and an undefined length is written as 2^63 (measured).
+      this.#writeHead(this.#connectionLine(false) + (this.#length > 0 ? `\r\ncontent-length: ${this.#length}` : ""));
+      this.#response.endWithoutBody();
+    } else if (this.#headSent) {
+      // A true here would put a header line into the chunked body (measured).
+      this.#response.end();
+    } else {
+      this.#writeHead(this.#connectionLine(true));
+      this.#response.end(undefined, this.#closing());
+    }
   }
 
   /** Answers without a body by definition (RFC 9110 6.4.1). */

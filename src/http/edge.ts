@@ -52,12 +52,15 @@ export class Edge {
     const exchange = this.#handler.open(stream, nowMs());
     stream.attach(exchange);
     const verdict = readHead(request, exchange);
-    if (!this.#handler.onHead(exchange, verdict)) return;
+    if (!this.#handler.onHead(exchange, verdict)) {
+      if (stream.lingering) response.onData((chunk, isLast) => stream.discard(chunk.byteLength, isLast));
+      return;
+    }
     if (exchange.contentLength === 0) {
       this.#handler.onBody(exchange);
       return;
     }
-    const body = new RequestBody(exchange, this.#handler);
+    const body = new RequestBody(exchange, stream, this.#handler);
     response.onData((chunk, isLast) => body.onData(chunk, isLast));
   }
 }

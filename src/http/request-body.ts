@@ -6,15 +6,18 @@
 import { nowMs } from "../base/clock.ts";
 import { CHUNKED_BODY_BYTES_INITIAL, SPLICE_ROOM_BYTES } from "../base/limits.ts";
 import { type Exchange, PHASE_BODY, type RequestHandler } from "../pipeline/exchange.ts";
+import type { ClientStream } from "./client-stream.ts";
 
 export class RequestBody {
   readonly #exchange: Exchange;
+  readonly #stream: ClientStream;
   readonly #handler: RequestHandler;
   #buffer: Buffer;
   #bytes = 0;
 
-  constructor(exchange: Exchange, handler: RequestHandler) {
+  constructor(exchange: Exchange, stream: ClientStream, handler: RequestHandler) {
     this.#exchange = exchange;
+    this.#stream = stream;
     this.#handler = handler;
     const expected = exchange.contentLength < 0 ? 0 : exchange.contentLength;
     this.#buffer = Buffer.allocUnsafe(expected + SPLICE_ROOM_BYTES);
@@ -23,12 +26,14 @@ export class RequestBody {
   /** For `onData`; goes on being called after an early answer, for chunked bodies. */
   onData(chunk: ArrayBuffer, isLast: boolean): void {
     const exchange = this.#exchange;
-    if (exchange.phase !== PHASE_BODY || exchange.down.closed) return;
+    if (this.#stream.lingering) this.#stream.discard(chunk.byteLength, isLast);
+    if (exchange.phase !== PHASE_BODY || this.#stream.closed) return;
     if (chunk.byteLength > 0 && !this.#append(new Uint8Array(chunk))) return;
     if (!isLast) {
       exchange.progressMs = nowMs();
       return;
     }
+    exchange.bodyPending = false;
     exchange.body = this.#buffer;
     exchange.bodyBytes = this.#bytes;
     this.#handler.onBody(exchange);

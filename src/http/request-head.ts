@@ -80,6 +80,7 @@ export function readHead(request: UwsRequest, target: Exchange): Verdict {
   target.path = request.getUrl();
   target.query = request.getQuery() ?? "";
   request.forEach(visit);
+  target.bodyPending = target.contentLength !== 0;
   if (target.requestId === "") target.requestId = nextRequestId();
   return verdict(target);
 }
@@ -187,16 +188,21 @@ function hasControl(value: string): boolean {
   return false;
 }
 
+function closes(target: Exchange): void {
+  target.closing = true;
+  target.clientCloses = true;
+}
+
 function takeConnection(value: string): void {
   const lower = value.toLowerCase();
-  if (lower === "close") exchange.closing = true;
+  if (lower === "close") closes(exchange);
   else if (lower !== "keep-alive" && lower !== "") connection += `,${lower}`;
 }
 
 /** Headers that the client's Connection header declares to be hop by hop (RFC 9110 7.6.1). */
 function dropNamed(target: Exchange, names: string): void {
   const dropped = new Set(names.split(",").map((name) => name.trim()));
-  if (dropped.has("close")) target.closing = true;
+  if (dropped.has("close")) closes(target);
   const kept = target.headers.filter((_, i) => !dropped.has(target.headers[i - (i % 2)] ?? ""));
   target.headers.splice(0, target.headers.length, ...kept);
 }

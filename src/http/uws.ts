@@ -10,7 +10,7 @@ export interface UwsResponse {
   writeStatus(status: string | Uint8Array): unknown;
   write(chunk: Uint8Array): boolean;
   end(body?: Uint8Array | string, closeConnection?: boolean): unknown;
-  endWithoutBody(contentLength?: number, closeConnection?: boolean): unknown;
+  endWithoutBody(): unknown;
   tryEnd(chunk: Uint8Array, totalBytes: number): [boolean, boolean];
   close(): unknown;
   getWriteOffset(): number;

@@ -24,7 +24,7 @@ export interface Downstream {
   readonly blocked: boolean;
   /** Peer address in network order, 4 or 16 bytes; empty: unknown. */
   address(): Uint8Array;
-  /** A whole answer. `head` is made in response-head.ts. */
+  /** A whole answer, also before the request's body arrived. `head` is made in response-head.ts. */
   reply(head: string, body: string): void;
   /** Sets the head; it goes out with the first bytes, or at the end of this turn. `length`: -1: not known. */
   begin(head: string, length: number): void;
@@ -75,6 +75,10 @@ export class Exchange {
   readonly snapshot: Snapshot;
   /** The connection ends with this answer. */
   closing: boolean;
+  /** The client said itself that it closes. */
+  clientCloses = false;
+  /** A body was announced and has not arrived whole. */
+  bodyPending = false;
   /** Index in ENDPOINTS. */
   endpoint = 0;
   key: KeyRecord | null = null;

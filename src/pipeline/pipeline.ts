@@ -34,8 +34,6 @@ import { route } from "./route.ts";
 import { releaseScan, settle } from "./settle.ts";
 
 const OK = 200;
-/** An unread body up to this size is read and dropped; a larger one costs the connection, bytes. */
-const UNREAD_BODY_BYTES_MAX = 65_536;
 
 export interface PipelineParts {
   readonly snapshot: Snapshot;
@@ -102,7 +100,6 @@ export class Pipeline implements RequestHandler, RelayOwner {
   }
 
   onRefused(exchange: Exchange, error: ErrorRow): void {
-    exchange.closing = true;
     this.refuse(exchange, error);
   }
 
@@ -172,8 +169,6 @@ export class Pipeline implements RequestHandler, RelayOwner {
     exchange.error = error;
     exchange.status = error.status;
     if (exchange.detail === "" && exchange.target !== null) exchange.detail = exchange.target.provider.name;
-    const unread = exchange.body === null && exchange.contentLength > UNREAD_BODY_BYTES_MAX;
-    if (unread && exchange.forwardedMs === 0) exchange.closing = true;
     this.settle(exchange);
     if (error.status === 0) this.#cut(exchange);
     else answerError(exchange, error);

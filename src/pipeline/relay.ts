@@ -19,6 +19,7 @@ import {
 import type { AttemptListener, ResponseHeaders } from "../upstream/transport.ts";
 import { ENDPOINT_CHAT, ENDPOINT_COMPLETIONS, ENDPOINT_RESPONSES } from "./endpoint.ts";
 import { type Exchange, PHASE_SENT, PHASE_STREAMING } from "./exchange.ts";
+import { HeldError } from "./held-error.ts";
 import { responseHead } from "./response-head.ts";
 
 /** What the relay needs of the pipeline. */
@@ -37,6 +38,8 @@ export interface RelayOwner {
 export class Relay implements AttemptListener {
   readonly #exchange: Exchange;
   readonly #owner: RelayOwner;
+  /** An error answer that is not with the client yet. */
+  #heldError: HeldError | null = null;
 
   constructor(exchange: Exchange, owner: RelayOwner) {
     this.#exchange = exchange;
@@ -57,10 +60,18 @@ export class Relay implements AttemptListener {
       this.#refuseCredential();
       return;
     }
-    exchange.status = status;
     exchange.enter(PHASE_STREAMING, exchange.headMs);
     readFraming(exchange, status, headers);
-    exchange.down.begin(responseHead(exchange, headers), exchange.answerLength);
+    const head = responseHead(exchange, status, headers);
+    const secret = exchange.target?.provider.secret ?? null;
+    if (status >= 400 && secret !== null) this.#heldError = new HeldError(head, secret);
+    else this.#begin(head);
+  }
+
+  #begin(head: string): void {
+    const exchange = this.#exchange;
+    exchange.status = exchange.upstreamStatus;
+    exchange.down.begin(head, exchange.answerLength);
   }
 
   /** The provider's text may quote the credential, and the client's key is not what was wrong. */
@@ -76,8 +87,35 @@ export class Relay implements AttemptListener {
     // Only a stream has first bytes that are worth a clock read of their own.
     if (exchange.firstChunkMs === 0) exchange.firstChunkMs = exchange.eventStream ? nowMs() : exchange.headMs;
     if (exchange.scan >= 0) exchange.seen = feedScan(exchange.scan, chunk);
-    if (exchange.eventStream && exchange.scan >= 0) this.#deliverEvents(chunk);
+    if (this.#heldError !== null) this.#holdError(this.#heldError, chunk);
+    else if (exchange.eventStream && exchange.scan >= 0) this.#deliverEvents(chunk);
     else this.#deliver(chunk);
+  }
+
+  #holdError(held: HeldError, chunk: Buffer): void {
+    if (held.add(chunk)) return;
+    if (held.leaks) this.#refuseCredential();
+    else if (this.#exchange.status === 0) this.#beginError(held);
+    else this.#deliver(held.take());
+  }
+
+  #beginError(held: HeldError): void {
+    this.#begin(held.head);
+    this.#deliver(held.take());
+  }
+
+  /** Ends the hold at the end of the answer; false: it was refused. */
+  #releaseError(): boolean {
+    const held = this.#heldError;
+    if (held === null) return true;
+    this.#heldError = null;
+    if (held.leaks) {
+      this.#owner.refuse(this.#exchange, ERRORS.upstreamAuth);
+      return false;
+    }
+    if (this.#exchange.status === 0) this.#beginError(held);
+    else this.#deliver(held.take());
+    return true;
   }
 
   #deliver(chunk: Uint8Array): void {
@@ -145,6 +183,7 @@ export class Relay implements AttemptListener {
       this.#owner.breakOff(exchange, ERRORS.upstreamCut);
       return;
     }
+    if (!this.#releaseError()) return;
     this.#releaseHeld();
     this.#owner.settle(exchange);
     exchange.down.end();

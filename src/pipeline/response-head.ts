@@ -1,5 +1,6 @@
 /**
- * The head of the client's answer: the provider's headers without what belongs to that connection or to us, and ours.
+ * The head of the client's answer: the provider's headers without what belongs to that connection or to us, and ours but
+ * for those of the client's connection, which http/client-stream.ts adds.
  * Pure; gateway worker. A head is one string, "STATUS TEXT" and then CRLF name: value for each header, because one call into
  * uWebSockets.js instead of one per header saves 3 us of a request's 45 (measured). Nothing checks it after us, so every
  * value is checked for line breaks here.
@@ -34,10 +35,6 @@ const DROPPED = new Set([
   "server-timing",
 ]);
 
-/** The parser closes idle connections after 10 s: clients that know stop using theirs before. */
-const KEEP_ALIVE = "\r\nkeep-alive: timeout=8";
-const CLOSE = "\r\nconnection: close";
-
 const STATUS_LINES = new Map(Object.entries(STATUS_CODES).map(([code, text]) => [Number(code), `${code} ${text}`]));
 
 function statusLine(status: number): string {
@@ -45,8 +42,8 @@ function statusLine(status: number): string {
 }
 
 /** The head of a relayed answer. */
-export function responseHead(exchange: Exchange, headers: ResponseHeaders): string {
-  let head = statusLine(exchange.status);
+export function responseHead(exchange: Exchange, status: number, headers: ResponseHeaders): string {
+  let head = statusLine(status);
   const named = connectionNames(headers["connection"]);
   for (const name in headers) {
     if (!DROPPED.has(name) && !named?.has(name)) head += headerLines(name, headers[name]);
@@ -60,7 +57,7 @@ export function ownHead(exchange: Exchange, extra: string): string {
 }
 
 function ownLines(exchange: Exchange): string {
-  return `\r\nx-request-id: ${exchange.requestId}${exchange.closing ? CLOSE : KEEP_ALIVE}`;
+  return `\r\nx-request-id: ${exchange.requestId}`;
 }
 
 function headerLines(name: string, value: string | string[] | undefined): string {

@@ -1,0 +1,36 @@
+/**
+ * A provider's error answer, held until it is whole: some providers quote the credential that they refuse, and that must
+ * not reach a client. Gateway worker; one per error answer. Error bodies are small; a larger one is held no longer and its
+ * pieces are looked at one by one.
+ */
+import { UPSTREAM_ERROR_BYTES_MAX } from "../base/limits.ts";
+
+export class HeldError {
+  /** Of the answer, for `begin`. */
+  readonly head: string;
+  readonly #secret: Buffer;
+  #bytes: Buffer = Buffer.alloc(0);
+
+  constructor(head: string, secret: Buffer) {
+    this.head = head;
+    this.#secret = secret;
+  }
+
+  /** Holds a chunk; false: it is more than is held, and take() has to be delivered. */
+  add(chunk: Buffer): boolean {
+    this.#bytes = Buffer.concat([this.#bytes, chunk]);
+    return this.#bytes.length <= UPSTREAM_ERROR_BYTES_MAX;
+  }
+
+  /** What is held, once. */
+  take(): Buffer {
+    const bytes = this.#bytes;
+    this.#bytes = Buffer.alloc(0);
+    return bytes;
+  }
+
+  /** Whether the credential stands in the head or in what is held. */
+  get leaks(): boolean {
+    return this.#bytes.includes(this.#secret) || this.head.includes(this.#secret.toString("latin1"));
+  }
+}
