@@ -249,6 +249,7 @@ class Walk {
         in_options_ = c == '{';
         return OK;
       default:
+        if (c != 't' && c != 'f' && c != 'n') return fail(WRONG_TYPE, field);
         out_[USAGE_START] = at;
         out_[USAGE_VALUE] = c == 't';
         return OK;
