@@ -252,6 +252,8 @@ export class Pipeline implements RequestHandler, RelayOwner {
       this.settle(exchange);
       this.#cut(exchange);
     } else if (exchange.status === 0) {
+      // A 408 ends the connection (RFC 9110 15.5.9).
+      if (error === ERRORS.bodyTimeout) exchange.closing = true;
       this.refuse(exchange, error);
     } else {
       this.breakOff(exchange, error);
