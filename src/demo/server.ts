@@ -121,6 +121,7 @@ function sendJson(answer: ServerResponse, status: number, body: object): void {
 /** One event per tick, so that the stream can be seen to stream; ends with the client, whoever leaves first. */
 function sendEvents(answer: ServerResponse, events: readonly DemoEvent[], eventDelayMs: number): void {
   answer.writeHead(200, { "content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache" });
+  answer.flushHeaders();
   let next = 0;
   const timer = setInterval(() => {
     const event = events[next];

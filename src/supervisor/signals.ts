@@ -18,12 +18,14 @@ export interface SignalActions {
 
 export class Signals {
   readonly #actions: SignalActions;
+  readonly #clock: () => number;
   readonly #hadTerminal = hasTerminal();
   readonly #listeners: readonly [NodeJS.Signals, (signal: NodeJS.Signals) => void][];
   #stoppedAtMs: number | null = null;
 
-  constructor(actions: SignalActions) {
+  constructor(actions: SignalActions, clock: () => number = nowMs) {
     this.#actions = actions;
+    this.#clock = clock;
     const stop = (signal: NodeJS.Signals) => this.#stop(signal);
     this.#listeners = [
       ["SIGTERM", stop],
@@ -40,9 +42,9 @@ export class Signals {
 
   #stop(signal: string): void {
     if (this.#stoppedAtMs === null) {
-      this.#stoppedAtMs = nowMs();
+      this.#stoppedAtMs = this.#clock();
       this.#actions.stop(signal);
-    } else if (nowMs() - this.#stoppedAtMs > SAME_MS) {
+    } else if (this.#clock() - this.#stoppedAtMs > SAME_MS) {
       this.#actions.endNow(signal);
     }
   }
