@@ -72,7 +72,7 @@ export function formatJson(by: readonly string[], rows: readonly UsageRow[]): st
   return JSON.stringify(entries, null, 2);
 }
 
-/** RFC 4180 with a heading. */
+/** RFC 4180 with a heading, and the line ends of Unix. */
 export function formatCsv(by: readonly string[], rows: readonly UsageRow[]): string {
   const sums = [
     "requests",
@@ -88,7 +88,7 @@ export function formatCsv(by: readonly string[], rows: readonly UsageRow[]): str
     ...[row.requests, row.errors, row.inputTokens, row.cachedTokens, row.outputTokens, row.estimated].map(String),
     formatDollars(row.costNanodollars),
   ]);
-  return [[...by, ...sums], ...lines].map((line) => line.map(csvCell).join(",")).join("\r\n");
+  return [[...by, ...sums], ...lines].map((line) => line.map(csvCell).join(",")).join("\n");
 }
 
 function csvCell(cell: string): string {

@@ -1,0 +1,111 @@
+/** /metrics: well-formed Prometheus text with bounded labels, from what the workers and the drainer counted. */
+import { deepEqual, equal, match, ok } from "node:assert/strict";
+import { mkdtempSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+import { METRIC_SERIES_MAX } from "../../src/base/limits.ts";
+import { createCounters, openCounters } from "../../src/shm/counters.ts";
+import { COUNTER } from "../../src/shm/layout.ts";
+import type { DrainTally } from "../../src/telemetry/drainer.ts";
+import { Metrics } from "../../src/telemetry/metrics.ts";
+import { Rollup } from "../../src/telemetry/rollup.ts";
+import { Series } from "../../src/telemetry/series.ts";
+import { parseMetrics, sumOf } from "../support/prometheus.ts";
+import { decodedRecord, sampleRecord } from "../support/sample-record.ts";
+
+function newMetrics() {
+  const dataDir = mkdtempSync(join(tmpdir(), "sluice-metrics-"));
+  const counters = createCounters(dataDir);
+  const tally: DrainTally = { records: 0, torn: 0, failures: 0, logLines: 0, logDropped: new Map() };
+  const series = new Series();
+  const metrics = new Metrics({ counters, drainer: { series, tally }, version: "1.2.3" });
+  return { metrics, series, tally, writer: (slot: number) => openCounters(dataDir, slot) };
+}
+
+function rollupOf(...records: Parameters<typeof decodedRecord>[0][]) {
+  const rollup = new Rollup();
+  for (const changes of records) rollup.add(decodedRecord(changes), changes?.model ?? "gpt-5-mini");
+  return rollup.rows();
+}
+
+async function samplesOf(metrics: Metrics) {
+  const samples = parseMetrics(await metrics.render());
+  return (name: string, labels: Record<string, string> = {}) => sumOf(samples, name, labels);
+}
+
+describe("metrics", () => {
+  test("are added over all workers, and the same at the next scrape", async () => {
+    const { metrics, writer } = newMetrics();
+    for (const slot of [0, 1, 200]) writer(slot).recordRequest(sampleRecord());
+    await metrics.render();
+    const value = await samplesOf(metrics);
+    equal(value("sluice_requests_total", { status_class: "2xx" }), 3);
+    equal(value("sluice_requests_total"), 3);
+    equal(value("sluice_endpoint_requests_total", { endpoint: "chat/completions" }), 3);
+    equal(value("sluice_tokens_total", { kind: "output" }), 936);
+    equal(value("sluice_cost_dollars_total"), 0.012375);
+    equal(value("sluice_request_errors_total", { code: "upstream_cut" }), 0);
+  });
+
+  test("have gauges that follow the workers and the supervisor", async () => {
+    const { metrics, writer } = newMetrics();
+    writer(0).set(COUNTER.gaugeInFlight, 7);
+    writer(1).set(COUNTER.gaugeInFlight, 5);
+    metrics.setWorkersUp(2);
+    metrics.setConfig(4, 1_700_000_000);
+    const value = await samplesOf(metrics);
+    deepEqual(
+      [value("sluice_requests_in_flight"), value("sluice_workers_up"), value("sluice_config_epoch")],
+      [12, 2, 4],
+    );
+    equal(value("sluice_info", { version: "1.2.3" }), 1);
+    metrics.setWorkersUp(1);
+    equal((await samplesOf(metrics))("sluice_workers_up"), 1);
+  });
+
+  test("have cumulative histograms in seconds", async () => {
+    const { metrics, writer } = newMetrics();
+    const one = writer(0);
+    for (const totalUs of [10, 100, 1_000_000]) one.recordRequest(sampleRecord({ totalUs }));
+    const value = await samplesOf(metrics);
+    const bucket = (le: string) => value("sluice_request_duration_seconds_bucket", { le });
+    deepEqual([bucket("0.000016"), bucket("0.000128"), bucket("1.048576"), bucket("+Inf")], [1, 2, 3, 3]);
+    equal(value("sluice_request_duration_seconds_count"), 3);
+    equal(value("sluice_request_duration_seconds_sum"), 1.00011);
+  });
+
+  test("have series by model and provider", async () => {
+    const { metrics, series, tally } = newMetrics();
+    series.add(rollupOf({ status: 200 }, { status: 502 }, { status: 200, provider: "azure" }));
+    tally.logDropped.set("ENOSPC", 9);
+    const value = await samplesOf(metrics);
+    equal(value("sluice_model_requests_total", { model: "gpt-5-mini", provider: "openai", status_class: "5xx" }), 1);
+    equal(value("sluice_model_tokens_total", { provider: "azure", kind: "input" }), 1_250);
+    equal(value("sluice_model_cost_dollars_total"), 0.012375);
+    equal(value("sluice_access_log_dropped_lines_total", { reason: "ENOSPC" }), 9);
+  });
+
+  test("bound their series: models beyond the limit are 'other', and none is lost", async () => {
+    const { metrics, series } = newMetrics();
+    const names = Array.from({ length: METRIC_SERIES_MAX + 100 }, (_, i) => ({ model: `model-${i}` }));
+    series.add(rollupOf(...names));
+    equal([...series.rows()].length, METRIC_SERIES_MAX);
+    const value = await samplesOf(metrics);
+    equal(value("sluice_model_requests_total"), METRIC_SERIES_MAX + 100);
+    equal(value("sluice_model_requests_total", { model: "other", provider: "other" }), 101);
+  });
+
+  test("are text that Prometheus takes: HELP and TYPE for each, escaped labels, units in the names", async () => {
+    const { metrics, series } = newMetrics();
+    series.add(rollupOf({ model: 'a"b\\c\nd' }));
+    const text = await metrics.render();
+    match(metrics.contentType, /^text\/plain; version=0\.0\.4/);
+    match(text, /model="a\\"b\\\\c\\nd"/);
+    for (const line of text.trimEnd().split("\n")) {
+      match(line, /^$|^# (HELP|TYPE) sluice_\w+ \S|^sluice_\w+(\{.*\})? (\d[\d.e+-]*|\+Inf)$/);
+    }
+    for (const [, name = ""] of text.matchAll(/^# TYPE (\w+) counter$/gm)) ok(name.endsWith("_total"), name);
+    equal(text.match(/^# HELP /gm)?.length, text.match(/^# TYPE /gm)?.length);
+  });
+});
