@@ -3,9 +3,9 @@
  * the same mock providers, and take turns under the same load from wrk, so that a slow minute hits both. What is counted
  * is the CPU time of all processes of a contestant, from /proc. Loopback only; ends what it started, and only that.
  *
- * `node native-bench/compare.ts [--rounds N] [--seconds N] [--workers N] [--out FILE] [--profile] [--without-gateway]`
+ * `node native-bench/compare.ts [--rounds N] [--seconds N] [--workers N] [--out FILE] [--profile DIR] [--without-gateway]`
  */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -27,7 +27,7 @@ const { values } = parseArgs({
     seconds: { type: "string", default: "8" },
     workers: { type: "string", default: "1" },
     out: { type: "string", default: join(tmpdir(), "sluice-compare.json") },
-    profile: { type: "boolean", default: false },
+    profile: { type: "string", default: "" },
     "without-gateway": { type: "boolean", default: false },
   },
 });
@@ -40,18 +40,16 @@ const REST_MS = 3_000;
 const KEY = "sk-sluice-benchmark-0123456789abcdefghijklmnopqrstuv";
 
 const directory = mkdtempSync(join(tmpdir(), "sluice-compare-"));
-const profiles = join(directory, "profiles");
 const mocks = new Mocks();
 const nginx = new Nginx();
 const gateway = new Gateway();
 
 /** Starts everything; the contestants in the order of their turns. */
 async function start(): Promise<Contestant[]> {
-  mkdirSync(profiles);
   await mocks.start();
   await nginx.start(directory, WORKERS, mocks);
   if (values["without-gateway"]) return [mocks, nginx];
-  const nodeOptions = values.profile ? profileOptions(profiles) : "";
+  const nodeOptions = values.profile === "" ? "" : profileOptions(values.profile);
   await gateway.start({ directory, workers: WORKERS, key: KEY, nodeOptions }, mocks);
   return [mocks, nginx, gateway];
 }
@@ -128,7 +126,7 @@ async function main(): Promise<void> {
   } finally {
     await stop();
   }
-  if (values.profile) console.table(hotFunctions(profiles));
+  if (values.profile !== "") console.table(hotFunctions(values.profile));
 }
 
 const missing = missingRequirements();

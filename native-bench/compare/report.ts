@@ -21,7 +21,7 @@ export interface Summary {
   readonly cpuUsPerRequest: number;
   /** The part of it that the process spent that was started: nginx's master, Sluice's supervisor with its pool. */
   readonly parentCpuUsPerRequest: number;
-  /** Over that of nginx in the same scenario. */
+  /** Over that of nginx in the same scenario: the median of the ratios of the rounds. */
   readonly overNginx: number;
   readonly requestsPerSecond: number;
   readonly p50Us: number;
@@ -42,30 +42,26 @@ export interface Result {
 
 export function summarize(runs: readonly Run[]): Summary[] {
   const groups = Map.groupBy(runs, (run) => `${run.scenario}\n${run.contestant}`);
-  const summaries = [...groups.values()].map(summaryOf);
-  return summaries.map((summary) => ({ ...summary, overNginx: summary.cpuUsPerRequest / nginxOf(summaries, summary) }));
+  return [...groups.values()].map((group) => summaryOf(group, groups.get(`${group[0]?.scenario}\nnginx`) ?? []));
 }
 
-function summaryOf(runs: readonly Run[]): Summary {
-  const middle = (figure: (run: Run) => number) => median(runs.map(figure));
-  const { scenario = "", contestant = "" } = runs[0] ?? {};
+/** `group` and `nginx`: the same rounds in the same order. */
+function summaryOf(group: readonly Run[], nginx: readonly Run[]): Summary {
+  const middle = (figure: (run: Run) => number) => median(group.map(figure));
+  const ratios = group.map((run, round) => run.cpuUsPerRequest / (nginx[round]?.cpuUsPerRequest ?? Number.NaN));
+  const { scenario = "", contestant = "" } = group[0] ?? {};
   return {
     scenario,
     contestant,
     cpuUsPerRequest: middle((run) => run.cpuUsPerRequest),
     parentCpuUsPerRequest: middle((run) => run.parentCpuUsPerRequest),
-    overNginx: Number.NaN,
+    overNginx: median(ratios),
     requestsPerSecond: middle((run) => run.load.requestsPerSecond),
     p50Us: middle((run) => run.load.p50Us),
     p99Us: middle((run) => run.load.p99Us),
-    pssBytes: Math.max(...runs.map((run) => run.pssBytes)),
-    failures: runs.reduce((sum, run) => sum + run.load.failures, 0),
+    pssBytes: Math.max(...group.map((run) => run.pssBytes)),
+    failures: group.reduce((sum, run) => sum + run.load.failures, 0),
   };
-}
-
-function nginxOf(summaries: readonly Summary[], { scenario }: Summary): number {
-  const found = summaries.find((summary) => summary.scenario === scenario && summary.contestant === "nginx");
-  return found?.cpuUsPerRequest ?? Number.NaN;
 }
 
 /** Rows for console.table. */
