@@ -1,10 +1,11 @@
 /**
- * Chat completion requests as applications send them, at about a wanted size. Two shapes, because what a scan costs
- * depends on how much of a body is structure: `conversation` has messages of a few hundred bytes, with newlines and quotes,
- * and from 4 KB on tool schemas; `tools` is mostly schemas, as agents with many tools send it. Pure.
+ * Chat completion requests as applications send them, at about a wanted size. Three shapes, because what a scan and
+ * a parser cost depends on how much of a body is structure, and on its letters: `conversation` has messages of a few hundred
+ * bytes, with newlines and quotes, and from 4 KB on two tool schemas; `unicode` is the same with a name and quotes that are
+ * not ASCII; `tools` is mostly schemas, as agents with many tools send it. Pure.
  */
 
-export type Shape = "conversation" | "tools";
+export type Shape = "conversation" | "unicode" | "tools";
 
 const SYSTEM =
   "You are a support assistant for an online shop. Answer in the customer's language, in two or three sentences.\n" +
@@ -33,21 +34,25 @@ interface Message {
 
 /** A request of about `bytes` (300 or more). */
 export function chatBody(model: string, bytes: number, shape: Shape = "conversation"): Buffer {
-  if (bytes < 1_000) return smallBody(model);
+  const text = bytes < 1_000 ? smallBody(model) : conversation(model, bytes, shape);
+  return Buffer.from(shape === "unicode" ? text.replaceAll("Zoe", "Zoë").replaceAll('\\"', "”") : text);
+}
+
+function conversation(model: string, bytes: number, shape: Shape): string {
   const toolBytes = JSON.stringify(tool(100)).length + 1;
   const tools = shape === "tools" ? Math.floor((0.8 * bytes) / toolBytes) : bytes < TOOLS_FROM_BYTES ? 0 : 2;
   const bare = JSON.stringify(request(model, 0, tools)).length;
   const turn = JSON.stringify(request(model, 1, tools)).length - bare;
-  return Buffer.from(JSON.stringify(request(model, Math.max(0, Math.round((bytes - bare) / turn)), tools)));
+  return JSON.stringify(request(model, Math.max(0, Math.round((bytes - bare) / turn)), tools));
 }
 
 /** A small request: a short prompt and a question, about 300 bytes. */
-function smallBody(model: string): Buffer {
+function smallBody(model: string): string {
   const messages: Message[] = [
     { role: "system", content: "You are a support assistant. Answer in two or three sentences." },
     { role: "user", content: SHORT_QUESTION },
   ];
-  return Buffer.from(JSON.stringify({ model, messages, temperature: 0.7, max_tokens: 512 }));
+  return JSON.stringify({ model, messages, temperature: 0.7, max_tokens: 512 });
 }
 
 function request(model: string, turns: number, tools: number): object {

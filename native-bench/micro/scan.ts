@@ -1,5 +1,5 @@
 /**
- * What the request scan costs over JSON.parse, on realistic chat bodies of four sizes and two shapes. The contestants take turns in
+ * What the request scan costs over JSON.parse, on realistic chat bodies of four sizes and three shapes. The contestants take turns in
  * short batches, so that a slow moment of the machine hits all of them; the figures are medians over the rounds.
  *
  * `--smoke`: a short run. `--json`: one JSON document instead of the table.
@@ -80,7 +80,7 @@ function row(figures: Figures): object {
   };
 }
 
-const SHAPES: readonly Shape[] = ["conversation", "tools"];
+const SHAPES: readonly Shape[] = ["conversation", "unicode", "tools"];
 const figures = SHAPES.flatMap((shape) => SIZES.map((size) => measure(shape, size)));
 if (options.json) console.log(JSON.stringify({ node: process.version, rounds: ROUNDS, figures }));
 else console.table(figures.map(row));

@@ -175,7 +175,7 @@ class Members {
     this.fields.includeUsageStart = member.start;
     this.fields.includeUsageEnd = member.end;
     this.fields.includeUsage = member.text === "true";
-    return this.fault("stream_options.include_usage", /^/, member);
+    return this.fault("stream_options.include_usage", /^[tfn]/, member);
   }
 }
 

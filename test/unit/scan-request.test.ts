@@ -94,11 +94,13 @@ describe("request scan: what is accepted", () => {
     strictEqual(empty.optionsEnd - empty.optionsStart, 3);
   });
 
-  it("includes any value of include_usage, so that it can be replaced", () => {
-    const body = '{"stream_options":{"include_usage":{"a":[0]}}}';
-    const scan = accepted(body);
-    strictEqual(slice(body, scan.includeUsageStart, scan.includeUsageEnd), '{"a":[0]}');
-    strictEqual(scan.includeUsage, false);
+  it("finds an include_usage that is false or null, so that it can be replaced", () => {
+    for (const value of ["false", "null"]) {
+      const body = `{"stream_options":{"include_usage": ${value} ,"a":{"include_usage":1}}}`;
+      const scan = accepted(body);
+      strictEqual(slice(body, scan.includeUsageStart, scan.includeUsageEnd), value);
+      strictEqual(scan.includeUsage, false);
+    }
   });
 
   it("knows routing members under escaped names", () => {
@@ -178,6 +180,10 @@ describe("request scan: what is refused", () => {
     deepStrictEqual(fieldAtFault('{"model":null}'), { code: SCAN_WRONG_TYPE, field: "model" });
     deepStrictEqual(fieldAtFault('{"stream":"true"}'), { code: SCAN_WRONG_TYPE, field: "stream" });
     deepStrictEqual(fieldAtFault('{"stream_options":[]}'), { code: SCAN_WRONG_TYPE, field: "stream_options" });
+    deepStrictEqual(fieldAtFault('{"stream_options":{"include_usage":1}}'), {
+      code: SCAN_WRONG_TYPE,
+      field: "stream_options.include_usage",
+    });
   });
 
   it("repeated routing members, in any spelling, by name", () => {
