@@ -10,6 +10,11 @@ import { UWS_HEADER_BYTES_MAX } from "../base/limits.ts";
 import type { FromWorker, ToWorker } from "../config/messages.ts";
 import type { Config } from "../config/schema.ts";
 
+/**
+ * A young generation of fixed 16 MB: what a request allocates dies before it is copied. 36 to 32 us of CPU per request,
+ * saturated, at the same resident memory (medians of three runs each).
+ */
+const WORKER_FLAGS = ["--disable-warning=ExperimentalWarning", "--min-semi-space-size=16", "--max-semi-space-size=16"];
 const WORKER_FILE = fileURLToPath(new URL("../gateway/worker.ts", import.meta.url));
 
 /** A configuration with its number, the demo providers' URL filled in. */
@@ -30,7 +35,7 @@ export interface WorkerEvents {
 export function forkWorker(): ChildProcess {
   return fork(WORKER_FILE, [], {
     serialization: "advanced",
-    execArgv: ["--disable-warning=ExperimentalWarning"],
+    execArgv: WORKER_FLAGS,
     env: { ...process.env, UWS_HTTP_MAX_HEADERS_SIZE: String(UWS_HEADER_BYTES_MAX) },
     stdio: ["ignore", 2, 2, "ipc"],
   });
