@@ -7,7 +7,14 @@ import { become, ROOT } from "./runtime.mjs";
 import { orFail, setup } from "./setup.mjs";
 
 const ALL = "test/**/*.test.ts";
-const RUNNER = ["--test", "--test-concurrency=2", "--test-timeout=300000", "--test-reporter=spec"];
+const REPORTER = new URL("reporter.mjs", import.meta.url).href;
+const RUNNER = [
+  "--test",
+  "--test-concurrency=2",
+  "--test-timeout=300000",
+  `--test-reporter=${REPORTER}`,
+  "--test-reporter-destination=stdout",
+];
 
 orFail(() => {
   setup();
