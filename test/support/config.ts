@@ -43,7 +43,8 @@ export function standardConfig(upstream: Upstream): ConfigForm {
   return {
     workers: 1,
     limits: {},
-    timeouts: {},
+    // A test that fails with a stream in flight should not wait for half a minute.
+    timeouts: { drain: "5s" },
     providers: { mock: mockProvider(upstream.url) },
     models: {
       "gpt-4o": { provider: "mock", model: UPSTREAM_MODEL },

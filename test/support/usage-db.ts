@@ -29,6 +29,7 @@ export interface RecordRow {
   readonly cost_nanodollars: number;
   readonly request_bytes: number;
   readonly response_bytes: number;
+  readonly client_address: string;
 }
 
 /** All rows, oldest first. */

@@ -41,6 +41,7 @@ export const DELIVERY_FAULTS: Readonly<Record<string, Delivery>> = {
   continue: (socket, plan) => informed(socket, plan, "100 Continue"),
   stale: stale,
   hold: hold,
+  "early-head": earlyHead,
   "hold-head": async (socket, plan, arg, gates) => (await gates.pass(arg, socket)) && sendWhole(socket, plan, false),
 };
 
@@ -96,6 +97,12 @@ async function hold(socket: Socket, plan: Plan, arg: string, gates: Gates): Prom
   if (!(await sendHalf(socket, plan))) return false;
   if (!(await gates.pass(arg, socket))) return false;
   return (await writePieces(socket, plan, secondHalf(plan))) && endBody(socket, plan);
+}
+
+/** The head alone; the body when the test opens the gate. */
+async function earlyHead(socket: Socket, plan: Plan, arg: string, gates: Gates): Promise<boolean> {
+  if (!(await write(socket, planHead(plan))) || !(await gates.pass(arg, socket))) return false;
+  return (await writePieces(socket, plan, plan.pieces)) && endBody(socket, plan);
 }
 
 async function slowChunks(socket: Socket, plan: Plan, arg: string): Promise<boolean> {

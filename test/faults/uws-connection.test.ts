@@ -1,0 +1,115 @@
+/** Rules and documented limits of uWebSockets.js over the life of a connection (hazards.md), one test for each. */
+import { deepStrictEqual, strictEqual } from "node:assert/strict";
+import { test } from "node:test";
+import { download } from "../support/download.ts";
+import { bigBytes, sha256Of } from "../support/mock/big-body.ts";
+import { RawClient } from "../support/raw-client.ts";
+import { chunkedRequest, requestBytes, STREAM_BODY } from "../support/raw-request.ts";
+import { headerOf } from "../support/raw-response.ts";
+import { startStage } from "../support/stage.ts";
+
+const { sluice, upstream } = await startStage(() => ({ limits: { body_bytes: "1MiB" } }));
+
+test("a request that is pipelined while the first is pending closes the connection, and the first is aborted", async () => {
+  const client = await RawClient.connect(sluice.port);
+  await client.send(requestBytes({ headers: { "x-mock": "stall-before-head", "x-request-id": "pending" } }));
+  await upstream.waitFor("the first is upstream", ({ requests }) => requests[0]?.state === "received");
+  await client.send(requestBytes());
+  strictEqual(await client.response(), null);
+  await upstream.waitForAborts(1);
+  strictEqual((await sluice.recordOf("pending")).error, "client_aborted");
+  strictEqual((await upstream.journal()).requestsTotal, 1);
+});
+
+test("a half-closed client is taken as gone, and its provider is cancelled", async () => {
+  const client = await RawClient.connect(sluice.port);
+  await client.send(requestBytes({ headers: { "x-mock": "stall-before-head", "x-request-id": "half-closed" } }));
+  await upstream.waitFor("it is upstream", ({ requests }) => requests[0]?.state === "received");
+  client.socket.end();
+  await upstream.waitForAborts(1);
+  strictEqual((await sluice.recordOf("half-closed")).error, "client_aborted");
+  client.leave();
+});
+
+test("a chunked request closes its connection after the answer", async () => {
+  const client = await RawClient.connect(sluice.port);
+  const response = await client.ask(chunkedRequest(Buffer.from(STREAM_BODY), 10));
+  strictEqual(response.complete && response.status === 200, true);
+  await client.close();
+});
+
+test("chunks that go on after the answer are ignored", async () => {
+  const client = await RawClient.connect(sluice.port);
+  const whole = chunkedRequest(Buffer.alloc(3_000_000, 0x20), 50_000);
+  for (let at = 0; at < whole.length; at += 100_000) await client.send(whole.subarray(at, at + 100_000));
+  await client.close();
+  const next = await RawClient.connect(sluice.port);
+  strictEqual((await next.ask(requestBytes())).status, 200);
+  next.leave();
+});
+
+/** A request with this many header lines. */
+function withHeaders(count: number): Buffer {
+  const more = Object.fromEntries(Array.from({ length: count - 4 }, (_, i) => [`x-${i}`, "1"]));
+  return requestBytes({ headers: more });
+}
+
+test("98 headers pass, 101 are answered 431 by the parser", async () => {
+  const fine = await RawClient.connect(sluice.port);
+  strictEqual((await fine.ask(withHeaders(98))).status, 200);
+  fine.leave();
+  const many = await RawClient.connect(sluice.port);
+  strictEqual((await many.ask(withHeaders(101))).status, 431);
+  await many.close();
+});
+
+test("a header block over the parser's own limit is answered 431 and closed", async () => {
+  const client = await RawClient.connect(sluice.port);
+  strictEqual((await client.ask(requestBytes({ headers: { "x-large": "y".repeat(40_000) } }))).status, 431);
+  await client.close();
+});
+
+test("a request line in two segments is served or answered 505, wherever it is split", async () => {
+  const whole = requestBytes();
+  const lineEnd = whole.indexOf("\r\n");
+  for (let at = 1; at < lineEnd; at += 3) {
+    const client = await RawClient.connect(sluice.port);
+    await client.send(whole.subarray(0, at));
+    const response = await client.ask(whole.subarray(at));
+    strictEqual([200, 505].includes(response.status), true, `${at}: ${response.status}`);
+    client.leave();
+  }
+});
+
+test("writes larger than the 16 KB cork buffer reach a reader that is behind", async () => {
+  const form = { method: "GET", path: "/v1/files/f/content", fault: "big-body=4,one-piece,chunked" };
+  const got = await download(sluice, form, { everyBytes: 32_768, restMs: 1 });
+  deepStrictEqual([got.complete, got.sha256], [true, sha256Of(bigBytes(4))]);
+});
+
+test("an idle connection is told its time, and closed by the parser", async () => {
+  const client = await RawClient.connect(sluice.port);
+  const response = await client.ask(requestBytes());
+  strictEqual(headerOf(response, "keep-alive"), "timeout=8");
+  await client.close();
+});
+
+test("a PROXY v2 header is not believed: the record has the peer's address", async () => {
+  const signature = Buffer.from("0d0a0d0a000d0a515549540a", "hex");
+  const addresses = Buffer.from([0x21, 0x11, 0, 12, 9, 9, 9, 9, 8, 8, 8, 8, 1, 1, 2, 2]);
+  const client = await RawClient.connect(sluice.port);
+  const request = requestBytes({ headers: { "x-request-id": "proxied" } });
+  const response = await client.ask(Buffer.concat([signature, addresses, request]));
+  strictEqual(response.status, 200);
+  strictEqual((await sluice.recordOf("proxied")).client_address, "127.0.0.1");
+  client.leave();
+});
+
+test("a stream's head goes out before its first byte", async () => {
+  const client = await RawClient.connect(sluice.port);
+  await client.send(requestBytes({ body: STREAM_BODY, headers: { "x-mock": "early-head=uws-head" } }));
+  await client.sees("\r\n\r\n");
+  await upstream.open("uws-head");
+  strictEqual((await client.response())?.complete, true);
+  client.leave();
+});

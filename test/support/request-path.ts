@@ -1,0 +1,197 @@
+/**
+ * The request path in the test's own process: real edge, pipeline, transport and ring, in front of a provider that is a
+ * plain socket and says what the test scripts. For what the program as a whole cannot be made to do on command.
+ */
+import { mkdtempSync, rmSync } from "node:fs";
+import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { nowMs } from "../../src/base/clock.ts";
+import { compileSnapshot } from "../../src/config/compile.ts";
+import type { Config, ProviderConfig } from "../../src/config/schema.ts";
+import type { Provider, Snapshot } from "../../src/config/snapshot.ts";
+import { Edge } from "../../src/http/edge.ts";
+import { Pipeline } from "../../src/pipeline/pipeline.ts";
+import { type CountersReader, createCounters, openCounters } from "../../src/shm/counters.ts";
+import type { DecodedRecord } from "../../src/shm/record-codec.ts";
+import { openRing, RingReader } from "../../src/shm/ring.ts";
+import { listRings } from "../../src/shm/ring-file.ts";
+import { Origins } from "../../src/upstream/origins.ts";
+import { CREDENTIAL, hashOf, KEY } from "./config.ts";
+
+const SWEEP_MS = 20;
+/** Of a key that may use the model "allowed" only. */
+export const NARROW_KEY = "sk-sluice-narrow-0123456789";
+
+/** Called with each connection of the provider, and everything that arrived on it whenever more did. */
+export type Script = (socket: Socket, received: Buffer) => void;
+
+export function providerConfig(port: number, changes: Partial<ProviderConfig> = {}): ProviderConfig {
+  return {
+    type: "openai",
+    baseUrl: `http://127.0.0.1:${port}/base/v1`,
+    credential: { header: "authorization", value: `Bearer ${CREDENTIAL}` },
+    headers: [],
+    query: "",
+    tlsCa: null,
+    usageOption: true,
+    ...changes,
+  };
+}
+
+export function configOf(providers: Config["providers"], dataDir: string, changes: Partial<Config> = {}): Config {
+  const here = { host: "127.0.0.1", port: 0 };
+  const key = { enabled: true, expiresAtMs: null };
+  return {
+    loadedAtMs: 1_700_000_000_000,
+    listen: here,
+    admin: here,
+    workers: 1,
+    dataDir,
+    logLevel: "info",
+    accessLogPath: null,
+    bounds: {
+      bodyBytes: 1_048_576,
+      bodyBytesInFlight: 8_388_608,
+      jsonDepth: 64,
+      connectionsPerProvider: 8,
+      queuePerProvider: 8,
+    },
+    timeouts: {
+      connectMs: 2_000,
+      firstByteMs: 5_000,
+      idleMs: 30_000,
+      totalMs: 60_000,
+      queueMs: 2_000,
+      stallMs: 5_000,
+      drainMs: 2_000,
+      upstreamKeepAliveMs: 10_000,
+    },
+    replayStale: true,
+    providers,
+    models: { allowed: { provider: "main", model: "upstream-allowed" }, other: { provider: "main", model: null } },
+    passthrough: "main",
+    prices: {},
+    keys: [
+      { ...key, name: "wide", hash: hashOf(KEY).slice(7), models: null },
+      { ...key, name: "narrow", hash: hashOf(NARROW_KEY).slice(7), models: ["allowed"] },
+    ],
+    ...changes,
+  };
+}
+
+export function providersOf(snapshot: Snapshot): Provider[] {
+  const targets = [...snapshot.routes.values(), snapshot.anyModel].map((route) => route?.target);
+  const providers = [...targets, snapshot.passthrough].map((target) => target?.provider);
+  return [...new Set(providers)].filter((provider) => provider !== undefined);
+}
+
+/** A provider on a port of its own. */
+export class ScriptedProvider {
+  script: Script;
+  /** Bytes of each connection, in order of their arrival. */
+  readonly received: Buffer[] = [];
+  readonly sockets: Socket[] = [];
+  readonly #server: Server;
+
+  private constructor(script: Script) {
+    this.script = script;
+    this.#server = createServer((socket) => this.#serve(socket));
+  }
+
+  static async start(script: Script): Promise<ScriptedProvider> {
+    const provider = new ScriptedProvider(script);
+    await new Promise<void>((resolve) => provider.#server.listen(0, "127.0.0.1", resolve));
+    return provider;
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  #serve(socket: Socket): void {
+    const index = this.sockets.push(socket) - 1;
+    this.received.push(Buffer.alloc(0));
+    socket.setNoDelay(true);
+    socket.on("error", () => socket.destroy());
+    socket.on("data", (bytes) => {
+      const all = Buffer.concat([this.received[index] ?? Buffer.alloc(0), bytes]);
+      this.received[index] = all;
+      this.script(socket, all);
+    });
+  }
+
+  stop(): void {
+    for (const socket of this.sockets) socket.destroy();
+    this.#server.close();
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+export class RequestPath {
+  readonly port: number;
+  readonly pipeline: Pipeline;
+  readonly origins: Origins;
+  readonly counters: CountersReader;
+  readonly dataDir: string;
+  readonly #edge: Edge;
+  readonly #sweep: NodeJS.Timeout;
+  readonly #ring: RingReader;
+
+  private constructor(port: number, dataDir: string, config: Config) {
+    this.port = port;
+    this.dataDir = dataDir;
+    this.counters = createCounters(dataDir);
+    const { slot, writer: ring } = openRing(dataDir);
+    this.#ring = new RingReader(listRings(dataDir)[0] ?? "");
+    const counters = openCounters(dataDir, slot);
+    this.origins = new Origins(counters);
+    const snapshot = this.#use(config);
+    const transportOf = (provider: Provider) => this.origins.transportOf(provider);
+    this.pipeline = new Pipeline({ snapshot, ring, counters, transportOf });
+    this.#edge = new Edge(this.pipeline);
+    this.#sweep = setInterval(() => this.#onSweep(), SWEEP_MS);
+  }
+
+  static async start(provider: ScriptedProvider, changes: Partial<Config> = {}): Promise<RequestPath> {
+    const dataDir = mkdtempSync(join(tmpdir(), "sluice-path-"));
+    const config = configOf({ main: providerConfig(provider.port) }, dataDir, changes);
+    const path = new RequestPath(await freePort(), dataDir, config);
+    await path.#edge.listen("127.0.0.1", path.port);
+    return path;
+  }
+
+  #use(config: Config): Snapshot {
+    const snapshot = compileSnapshot(config, 1);
+    this.origins.configure(snapshot, providersOf(snapshot));
+    return snapshot;
+  }
+
+  #onSweep(): void {
+    this.pipeline.sweep();
+    this.origins.closeIdle(nowMs());
+  }
+
+  /** What a reload does. */
+  reload(config: Config): void {
+    this.pipeline.snapshot = this.#use(config);
+  }
+
+  records(): DecodedRecord[] {
+    return this.#ring.read(0, this.#ring.writePosition()).records;
+  }
+
+  stop(): void {
+    clearInterval(this.#sweep);
+    this.#edge.close();
+    this.origins.retireAll();
+    rmSync(this.dataDir, { recursive: true, force: true });
+  }
+}
