@@ -75,7 +75,14 @@ export class ClientStream implements Downstream {
     if (this.closed) return;
     this.#head = head;
     if (this.#linger()) this.#replyEarly(body);
+    else if (this.#isHead()) this.#replyHead(Buffer.byteLength(body));
     else this.#replyWhole(body);
+  }
+
+  /** The length of a body that is not sent: behind a HEAD, its bytes would be read as the next answer. */
+  #replyHead(length: number): void {
+    this.begin(this.#head, length);
+    this.end();
   }
 
   /** The rest of a small body is dropped in passing; of a larger or unknown one, in a linger of our own. */
@@ -141,6 +148,8 @@ export class ClientStream implements Downstream {
       return;
     }
     if (!this.#headSent) this.#startStreaming();
+    // A head that leaves a slice no room has a cork of its own.
+    if (this.#head.length > CORK_BYTES_MAX / 2) this.#send(NO_BYTES);
     this.#writeSlices(chunk);
   }
 
@@ -155,6 +164,10 @@ export class ClientStream implements Downstream {
     this.closed = true;
     this.#backlog = NO_BACKLOG;
     this.#response.close();
+  }
+
+  #isHead(): boolean {
+    return this.#exchange?.method === "HEAD";
   }
 
   #closing(): boolean {
@@ -285,7 +298,7 @@ export class ClientStream implements Downstream {
 
   /** Answers without a body by definition (RFC 9110 6.4.1). */
   #bodyless(): boolean {
-    return this.#exchange?.method === "HEAD" || this.#head.startsWith("204") || this.#head.startsWith("304");
+    return this.#isHead() || this.#head.startsWith("204") || this.#head.startsWith("304");
   }
 
   #finish(): void {

@@ -1,0 +1,86 @@
+/** The client's side of an exchange: what goes over the wire for every kind of answer, whole or in pieces. */
+import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
+import type { Socket } from "node:net";
+import { after, test } from "node:test";
+import { RawClient } from "../support/raw-client.ts";
+import { requestBytes } from "../support/raw-request.ts";
+import { headerOf } from "../support/raw-response.ts";
+import { RequestPath, ScriptedProvider } from "../support/request-path.ts";
+import { until } from "../support/until.ts";
+
+const BODY = Buffer.from(Array.from({ length: 6_000 }, (_, line) => `${line}`.padStart(7, ".")).join("\n"));
+const PASSED = requestBytes({
+  method: "GET",
+  target: "/v1/files/1/content",
+  body: "",
+  headers: { "content-length": "" },
+});
+
+const provider = await ScriptedProvider.start(() => undefined);
+const path = await RequestPath.start(provider);
+after(() => {
+  path.stop();
+  provider.stop();
+});
+
+/** The provider answers everything with these bytes. */
+function answer(...parts: (string | Buffer)[]): void {
+  provider.script = (socket: Socket) => {
+    for (const part of parts) socket.write(part);
+  };
+}
+
+function headOf(headers: string): string {
+  return `HTTP/1.1 200 OK\r\ncontent-type: application/octet-stream\r\n${headers}\r\n`;
+}
+
+async function atRest(): Promise<void> {
+  await until("nothing is in flight", () => path.pipeline.inFlight === 0);
+}
+
+for (const headBytes of [0, 7_000, 15_000, 15_300, 20_000, 40_000, 60_000]) {
+  for (const framing of ["content-length", "chunked"] as const) {
+    test(`every byte arrives once behind a head of ${headBytes} bytes (${framing})`, async () => {
+      const huge = `x-huge: ${"h".repeat(headBytes)}\r\n`;
+      const size = BODY.length.toString(16);
+      if (framing === "content-length") answer(headOf(`${huge}content-length: ${BODY.length}\r\n`), BODY);
+      else answer(headOf(`${huge}transfer-encoding: chunked\r\n`), `${size}\r\n`, BODY, "\r\n0\r\n\r\n");
+      const client = await RawClient.connect(path.port);
+      const response = await client.ask(PASSED);
+      ok(response.complete && response.body.equals(BODY));
+      strictEqual(headerOf(response, "x-huge").length, headBytes);
+      client.leave();
+      await atRest();
+    });
+  }
+}
+
+const REFUSED_HEADS = [
+  ["/v1/chat/completions", 405],
+  ["/nowhere", 404],
+  ["/v1/models", 405],
+] as const;
+
+for (const [target, status] of REFUSED_HEADS) {
+  test(`an error for HEAD ${target} has a length and no body: the next answer begins where it should`, async () => {
+    const client = await RawClient.connect(path.port);
+    const head = await client.ask(requestBytes({ method: "HEAD", target, body: "" }), true);
+    strictEqual(head.status, status);
+    ok(Number(headerOf(head, "content-length")) > 0);
+    const next = await client.ask(requestBytes({ method: "GET", target: "/v1/models", body: "" }));
+    deepStrictEqual([next.status, next.complete], [200, true]);
+    client.leave();
+    await atRest();
+  });
+}
+
+for (const status of ["204 No Content", "304 Not Modified"]) {
+  test(`an answer of ${status} ends with its head`, async () => {
+    answer(`HTTP/1.1 ${status}\r\n\r\n`);
+    const client = await RawClient.connect(path.port);
+    strictEqual((await client.ask(PASSED)).status, Number(status.slice(0, 3)));
+    strictEqual((await client.ask(requestBytes({ method: "GET", target: "/v1/models", body: "" }))).status, 200);
+    client.leave();
+    await atRest();
+  });
+}
