@@ -104,9 +104,13 @@ export class UndiciAttempt implements Attempt {
   onResponseError(_controller: Controller | null, error: unknown): void {
     if (this.#over) return;
     this.#over = true;
-    const connected = this.#controller !== null;
+    const begun = this.#controller !== null;
+    // undici also tells a request that still waits for its turn on a warm connection that this broke.
+    const warm = this.#connection?.connected === true;
+    const row = this.#failure(error, begun || warm);
+    const stale = begun ? this.#reused && !this.#answered : warm && row === ERRORS.upstreamReset;
     this.#drop();
-    this.#listener.onFail(this.#failure(error, connected), connected && this.#reused && !this.#answered);
+    this.#listener.onFail(row, stale);
   }
 
   #failure(error: unknown, connected: boolean): ErrorRow {
