@@ -35,8 +35,6 @@ export const CONNECTIONS_PER_PROVIDER_DEFAULT = 4_096;
 export const QUEUE_PER_PROVIDER_DEFAULT = 1_024;
 /** Bytes in one uWebSockets.js cork callback. Its buffer is 16 KB and more is lost (measured). */
 export const CORK_BYTES_MAX = 15_360;
-/** Undelivered bytes of one response held in this process before its upstream is paused. */
-export const RESPONSE_BACKLOG_BYTES_MAX = 1_048_576;
 /** A server-sent event that is being held back to see whether it is the usage event, bytes. Usage events take about 500. */
 export const HELD_EVENT_BYTES_MAX = 65_536;
 /** Header block of a provider's answer, bytes. */

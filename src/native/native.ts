@@ -17,8 +17,8 @@ export interface NativeAddon {
   /** Scans a JSON request body; result codes and the layout of `out` (13 or more) are in providers/request-scan.ts. */
   scanRequest(body: Uint8Array, depthMax: number, out: Int32Array): number;
 
-  /** Takes a response scanner; `events`: server-sent events, else one JSON document. -1: all are taken. */
-  responseOpen(events: boolean): number;
+  /** Takes a response scanner; `events`: server-sent events, else one JSON document. -1: `slotsMax` are taken. */
+  responseOpen(events: boolean, slotsMax: number): number;
   /** Feeds the next bytes; returns flags, fills event borders (`out`, 3 or more): providers/response-scan.ts. */
   responseFeed(slot: number, chunk: Uint8Array, out: Int32Array): number;
   /** Fills `out` (6 or more) with the figures found so far: providers/response-scan.ts. */

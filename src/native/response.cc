@@ -8,16 +8,14 @@
 namespace sluice {
 namespace {
 
-constexpr uint32_t SLOTS_MAX = 16384;
-
 // Slots of this thread. A deque-like growth is not needed: the vector grows to what was in flight at once and stays.
 struct Slots {
   std::vector<Scanner> all;
   std::vector<uint32_t> free;
 
-  int32_t take(bool events) {
+  int32_t take(bool events, uint32_t slots_max) {
     if (free.empty()) {
-      if (all.size() == SLOTS_MAX) return -1;
+      if (all.size() >= slots_max) return -1;
       free.push_back(static_cast<uint32_t>(all.size()));
       all.emplace_back();
     }
@@ -61,14 +59,16 @@ void* typed(napi_env env, napi_value value, napi_typedarray_type wanted, size_t 
   return nullptr;
 }
 
-// responseOpen(events: boolean): slot, or -1 when all are taken
+// responseOpen(events: boolean, slotsMax: number): slot, or -1 when that many are taken
 napi_value response_open(napi_env env, napi_callback_info info) {
-  size_t argc = 1;
-  napi_value argv[1];
+  size_t argc = 2;
+  napi_value argv[2];
   bool events = false;
+  uint32_t slots_max = 0;
   if (!ok(env, napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr))) return nullptr;
   if (!ok(env, napi_get_value_bool(env, argv[0], &events))) return nullptr;
-  return number(env, slots.take(events));
+  if (!ok(env, napi_get_value_uint32(env, argv[1], &slots_max))) return nullptr;
+  return number(env, slots.take(events, slots_max));
 }
 
 // responseFeed(slot, chunk: Uint8Array, out: Int32Array): flags

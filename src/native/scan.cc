@@ -184,54 +184,110 @@ Field field_of(const uint8_t* start, const uint8_t* end, size_t depth) {
   return field_named(plain, unescape_ascii(start, end, plain, sizeof plain), depth);
 }
 
+// Checks the grammar over the structural positions. A state machine in one loop over local variables: it takes most of the
+// time of a scan after stage 1, and the compiler keeps the cursor in registers only this way.
 class Walk {
  public:
-  Walk(const uint8_t* body, size_t length, const uint32_t* positions, uint32_t count, size_t depth_max, int32_t* out)
+  Walk(const uint8_t* body, size_t length, uint32_t* positions, uint32_t count, size_t depth_max, int32_t* out)
       : body_(body), length_(length), positions_(positions), count_(count), depth_max_(depth_max), out_(out) {}
 
   Code run() {
-    if (peek() != '{') return shape_of_scalar();
-    out_[OBJECT_START] = static_cast<int32_t>(positions_[0]);
-    return walk();
+    const uint32_t first = positions_[0];
+    // Behind the last position the cursor meets the first one again. No first byte of a value is right where a key, a comma or
+    // an end is due, so only where a value is due the cursor has to be compared with the count.
+    positions_[count_] = positions_[count_ + 1] = first;
+    const Code code = walk();
+    if (code != OK) return code;
+    out_[OBJECT_START] = static_cast<int32_t>(first);
+    return body_[first] == '{' ? OK : fail(NOT_OBJECT, 0);
   }
 
  private:
-  // The loop over value, key and separator. `goto`-free: `need_key_` says what comes next inside of an object.
+  enum class State { KEY, VALUE, AFTER, CLOSE };
+
   Code walk() {
-    Code code = OK;
-    do {
-      code = need_key_ ? key() : OK;
-      if (code == OK) code = value();
-      while (code == OK && closing_) code = separator();
-    } while (code == OK && depth_ > 0);
-    return code == OK && next_ != count_ ? invalid() : code;
+    uint32_t i = 0;
+    State state = State::VALUE;
+    for (;;) {
+      const uint32_t at = positions_[i];
+      const uint8_t c = body_[at];
+      switch (state) {
+        case State::KEY: {
+          if (c != '"' || !set_string(i)) return invalid(i);
+          if (body_[positions_[i + 1]] != ':') return invalid(i + 1);
+          key_start_ = at + 1;
+          key_end_ = last_end_ - 1;
+          if (depth_ == 1 || (depth_ == 2 && in_options_)) {
+            const Code code = begin_field(i + 2);
+            if (code != OK) return code;
+          }
+          i += 2;
+          state = State::VALUE;
+          break;
+        }
+        case State::VALUE:
+          if (c == '"') {
+            if (i >= count_ || !set_string(i)) return invalid(i);
+            count_text(at);
+            state = State::AFTER;
+          } else if (c == '{' || c == '[') {
+            if (i >= count_) return invalid(i);
+            if (depth_ == depth_max_) return fail(TOO_DEEP, static_cast<int32_t>(at));
+            const bool object = c == '{';
+            push(object);
+            if (body_[positions_[i + 1]] == (object ? '}' : ']')) state = State::CLOSE;
+            else if (object) state = State::KEY;
+          } else {
+            if (i >= count_ || !scalar(i, c)) return invalid(i);
+            state = State::AFTER;
+          }
+          i++;
+          break;
+        case State::AFTER:
+          if (depth_ <= 2) {
+            if (depth_ == 0) return i == count_ ? OK : invalid(i);
+            if (pending_ != NONE || in_options_) end_field();
+          }
+          if (c == ',') {
+            state = in_object() ? State::KEY : State::VALUE;
+            i++;
+          } else if (c == (in_object() ? '}' : ']')) {
+            state = State::CLOSE;
+          } else {
+            return invalid(i);
+          }
+          break;
+        case State::CLOSE:
+          last_end_ = at + 1;
+          i++;
+          depth_--;
+          state = State::AFTER;
+          break;
+      }
+    }
   }
 
-  Code key() {
-    need_key_ = false;
-    if (peek() != '"') return invalid();
-    const size_t start = position() + 1;
-    if (!string()) return invalid();
-    const bool routed = depth_ == 1 || (depth_ == 2 && in_options_);
-    if (peek() != ':') return invalid();
-    key_start_ = start;
-    key_end_ = last_end_ - 1;
-    next_++;
-    return routed ? begin_field() : OK;
+  void push(bool object) {
+    uint64_t& word = objects_[depth_ / 64];
+    const uint64_t bit = uint64_t{1} << (depth_ % 64);
+    word = object ? word | bit : word & ~bit;
+    depth_++;
   }
 
-  Code begin_field() {
+  bool in_object() const { return (objects_[(depth_ - 1) / 64] >> ((depth_ - 1) % 64)) & 1; }
+
+  Code begin_field(uint32_t value) {
     const Field field = field_of(body_ + key_start_, body_ + key_end_, depth_);
     if (field == NONE) return OK;
     if (seen_ & (1u << field)) return fail(DUPLICATE, field);
     seen_ |= 1u << field;
-    return next_ < count_ ? start_field(field) : invalid();
+    return value < count_ ? start_field(field, value) : invalid(value);
   }
 
   // Types are checked at the first byte; the value itself is walked like any other.
-  Code start_field(Field field) {
-    const uint8_t c = peek();
-    const int32_t at = static_cast<int32_t>(position());
+  Code start_field(Field field, uint32_t value) {
+    const uint8_t c = body_[positions_[value]];
+    const int32_t at = static_cast<int32_t>(positions_[value]);
     pending_ = field;
     switch (field) {
       case MODEL:
@@ -245,7 +301,7 @@ class Walk {
       case STREAM_OPTIONS:
         if (c != '{' && c != 'n') return fail(WRONG_TYPE, field);
         out_[OPTIONS_START] = at;
-        out_[OPTIONS_KIND] = c == 'n' ? 1 : peek(1) == '}' ? 2 : 3;
+        out_[OPTIONS_KIND] = c == 'n' ? 1 : body_[positions_[value + 1]] == '}' ? 2 : 3;
         in_options_ = c == '{';
         return OK;
       default:
@@ -270,113 +326,66 @@ class Walk {
     pending_ = NONE;
   }
 
-  Code value() {
-    const uint8_t c = peek();
-    if (c == '{' || c == '[') return open(c == '{');
-    closing_ = true;
-    if (c != '"') return scalar(c) ? OK : invalid();
-    const size_t start = position();
-    if (!string()) return invalid();
-    count_text(start);
-    return OK;
-  }
-
-  Code open(bool object) {
-    if (depth_ == depth_max_) return fail(TOO_DEEP, static_cast<int32_t>(position()));
-    uint64_t& word = objects_[depth_ / 64];
-    const uint64_t bit = uint64_t{1} << (depth_ % 64);
-    word = object ? word | bit : word & ~bit;
-    depth_++;
-    next_++;
-    closing_ = peek() == (object ? '}' : ']');
-    need_key_ = object && !closing_;
-    empty_ = closing_;
-    return OK;
-  }
-
-  // After a value: the fields end here, and either the next member follows or the container closes.
-  Code separator() {
-    if (!empty_) after_value();
-    if (depth_ == 0) {
-      closing_ = false;
-      return OK;
-    }
-    const bool object = (objects_[(depth_ - 1) / 64] >> ((depth_ - 1) % 64)) & 1;
-    const uint8_t c = peek();
-    if (c == ',' && !empty_) {
-      next_++;
-      closing_ = false;
-      need_key_ = object;
-      return OK;
-    }
-    if (c != (object ? '}' : ']')) return invalid();
-    empty_ = false;
-    last_end_ = position() + 1;
-    next_++;
-    depth_--;
-    return OK;
-  }
-
-  void after_value() {
-    if (depth_ <= 2 && (pending_ != NONE || in_options_)) end_field();
-  }
-
-  // Advances over the string at the cursor. Stage 1 guarantees that it is closed before the next position.
-  bool string() {
-    const size_t start = position();
-    size_t end = next_ + 1 < count_ ? positions_[next_ + 1] : length_;
+  // Sets `last_end_` to where the token at position `i` ends: in front of the next one and the white space before it.
+  void set_end(uint32_t i) {
+    const size_t start = positions_[i];
+    size_t end = i + 1 < count_ ? positions_[i + 1] : length_;
     while (end > start && is_space(body_[end - 1])) end--;
-    if (end - start < 2 || body_[end - 1] != '"') return false;
-    next_++;
     last_end_ = end;
-    return true;
   }
 
-  bool scalar(uint8_t c) {
-    const size_t start = position();
-    size_t end = next_ + 1 < count_ ? positions_[next_ + 1] : length_;
-    while (end > start && is_space(body_[end - 1])) end--;
-    next_++;
-    last_end_ = end;
-    const char* text = reinterpret_cast<const char*>(body_ + start);
-    if (c == 't') return equals(text, end - start, "true");
-    if (c == 'f') return equals(text, end - start, "false");
-    if (c == 'n') return equals(text, end - start, "null");
-    return number_valid(body_ + start, body_ + end);
+  // Stage 1 guarantees that a string is closed before the next position.
+  bool set_string(uint32_t i) {
+    set_end(i);
+    return last_end_ >= positions_[i] + size_t{2} && body_[last_end_ - 1] == '"';
+  }
+
+  bool scalar(uint32_t i, uint8_t c) {
+    set_end(i);
+    const char* text = reinterpret_cast<const char*>(body_ + positions_[i]);
+    const size_t length = last_end_ - positions_[i];
+    if (c == 't') return equals(text, length, "true");
+    if (c == 'f') return equals(text, length, "false");
+    if (c == 'n') return equals(text, length, "null");
+    return number_valid(body_ + positions_[i], body_ + last_end_);
   }
 
   // Text that a model reads, for estimates: not names, not inline files (data URLs, base64 in "data" members).
   void count_text(size_t start) {
     const size_t bytes = last_end_ - start - 2;
-    if (bytes >= 5 && std::memcmp(body_ + start + 1, "data:", 5) == 0) return;
+    if (!is_file(body_ + start + 1, bytes) && !names_file()) text_bytes_ += bytes;
+  }
+
+  static bool is_file(const uint8_t* text, size_t bytes) {
+    return bytes >= 5 && text[0] == 'd' && std::memcmp(text, "data:", 5) == 0;
+  }
+
+  bool names_file() const {
     const char* key = reinterpret_cast<const char*>(body_ + key_start_);
-    const size_t key_length = key_end_ - key_start_;
-    if (equals(key, key_length, "data") || equals(key, key_length, "file_data") || equals(key, key_length, "model")) return;
-    text_bytes_ += bytes;
-    out_[TEXT_BYTES] = static_cast<int32_t>(text_bytes_ < INT32_MAX ? text_bytes_ : INT32_MAX);
+    switch (key_end_ - key_start_) {
+      case 4: return std::memcmp(key, "data", 4) == 0;
+      case 5: return std::memcmp(key, "model", 5) == 0;
+      case 9: return std::memcmp(key, "file_data", 9) == 0;
+      default: return false;
+    }
   }
 
-  Code shape_of_scalar() {
-    // Not an object: still say whether it was JSON at all.
-    const Code code = walk();
-    return code == OK ? fail(NOT_OBJECT, 0) : code;
-  }
-
-  uint8_t peek(uint32_t ahead = 0) const { return next_ + ahead < count_ ? body_[positions_[next_ + ahead]] : 0; }
-  size_t position() const { return next_ < count_ ? positions_[next_] : length_; }
-  Code invalid() { return fail(INVALID, static_cast<int32_t>(position())); }
+  Code invalid(uint32_t i) { return fail(INVALID, static_cast<int32_t>(i < count_ ? positions_[i] : length_)); }
   Code fail(Code code, int32_t detail) {
     out_[DETAIL] = detail;
     return code;
   }
 
-  const uint8_t* body_;
-  size_t length_;
-  const uint32_t* positions_;
-  uint32_t count_;
-  size_t depth_max_;
-  int32_t* out_;
-  uint32_t next_ = 0;
+ public:
+  int32_t text_bytes() const { return static_cast<int32_t>(text_bytes_ < INT32_MAX ? text_bytes_ : INT32_MAX); }
+
+ private:
+  const uint8_t* const body_;
+  const size_t length_;
+  uint32_t* const positions_;
+  const uint32_t count_;
+  const size_t depth_max_;
+  int32_t* const out_;
   size_t depth_ = 0;
   size_t last_end_ = 0;
   size_t key_start_ = 0;
@@ -385,10 +394,8 @@ class Walk {
   uint32_t seen_ = 0;
   Field pending_ = NONE;
   bool in_options_ = false;
-  bool need_key_ = false;
-  bool closing_ = false;
-  bool empty_ = false;
-  uint64_t objects_[DEPTH_MAX / 64] = {};
+  // Not cleared: a bit is written before it is read.
+  uint64_t objects_[DEPTH_MAX / 64];
 };
 
 std::unique_ptr<dom_parser_implementation> new_parser(size_t capacity) {
@@ -416,7 +423,10 @@ Code scan_with(dom_parser_implementation* parser, const Bytes& body, size_t dept
     out[DETAIL] = static_cast<int32_t>(bad - body.data);
     return INVALID;
   }
-  return Walk(body.data, body.length, parser->structural_indexes.get(), parser->n_structural_indexes, depth_max, out).run();
+  Walk walk(body.data, body.length, parser->structural_indexes.get(), parser->n_structural_indexes, depth_max, out);
+  const Code shape = walk.run();
+  out[TEXT_BYTES] = walk.text_bytes();
+  return shape;
 }
 
 Code scan(const Bytes& body, size_t depth_max, int32_t* out) {

@@ -2,6 +2,7 @@
  * The response scan: usage, completeness and event borders, found in the bytes of an answer while they pass. Gateway
  * worker. A scanner is a slot in the addon (native/response.cc) that must be closed exactly once.
  */
+import { SCANNER_SLOTS_MAX } from "../base/limits.ts";
 import { native } from "../native/native.ts";
 
 /** Flags of a feed; they stay set for the rest of the answer. */
@@ -22,7 +23,7 @@ const usageOut = new Float64Array(6);
 
 /** Opens a scanner for server-sent events (`true`) or one JSON document; -1 when all slots are taken. */
 export function openScan(events: boolean): number {
-  return native.responseOpen(events);
+  return native.responseOpen(events, SCANNER_SLOTS_MAX);
 }
 
 /** Feeds the next bytes of any length; returns SEEN_ flags. Borders are in `borders` until the next feed. */
