@@ -155,6 +155,8 @@ function takeOwn(action: number, name: string, value: string): void {
       if (value.length <= REQUEST_ID_BYTES_MAX && PRINTABLE.test(value)) exchange.requestId = value;
       break;
     case CONTENT_TYPE:
+      // Of two, the provider might read the body by the other one.
+      if (exchange.contentType !== "") validValues = false;
       exchange.contentType = value.startsWith("application/json") ? value : value.replace(/^[^;]*/, lowerCase);
       forward(name, value);
       break;

@@ -15,8 +15,11 @@ const PREFIX = "/v1/";
 const byPath = new Map<string, number>(ENDPOINTS.map((name, number) => [PREFIX + name, number]));
 byPath.delete(`${PREFIX}${ENDPOINTS[ENDPOINT_OTHER]}`);
 
-/** Dot segments would leave the provider's base path with the provider's credential. */
-const DOT_SEGMENT = /\/(?:\.|%2e){1,2}(?:\/|$)/i;
+/**
+ * Dot segments would leave the provider's base path with the provider's credential. Servers and proxies differ in what they
+ * take for a separator: some decode "%2f" before they resolve dots, some take a backslash, some cut a segment at ";".
+ */
+const DOT_SEGMENT = /(?:[/\\]|%2f|%5c)(?:\.|%2e){1,2}(?:[/\\;]|%2f|%5c|%3b|$)/i;
 
 /** Sets `endpoint`. 404 outside of /v1/, 405 for a known endpoint with another method. */
 export function classify(exchange: Exchange): Verdict {
@@ -39,6 +42,24 @@ function isModelPath({ path, method }: Exchange): boolean {
 /** Whether the body must be JSON with a model. */
 export function takesModel(endpoint: number): boolean {
   return endpoint >= ENDPOINT_CHAT && endpoint <= ENDPOINT_MODERATIONS;
+}
+
+const MODEL_PATHS = new Set([
+  "/v1/audio/speech",
+  "/v1/audio/transcriptions",
+  "/v1/audio/translations",
+  "/v1/images/edits",
+  "/v1/images/generations",
+  "/v1/images/variations",
+  "/v1/rerank",
+]);
+
+/**
+ * Whether the provider works with the model that the body names. Elsewhere a name in the body says nothing: a batch's
+ * models stand in a file, an engine's in the path, and a GET takes no body at all.
+ */
+export function modelDecides({ endpoint, method, path }: Exchange): boolean {
+  return method === "POST" && (takesModel(endpoint) || MODEL_PATHS.has(path));
 }
 
 /** Whether a stream of this endpoint has `stream_options.include_usage`. */

@@ -26,12 +26,15 @@ export const scan = new RequestScan();
 /** Where the model's name stands in the body that was read last, for the splice; -1: nowhere. */
 export const modelRange = { start: -1, end: -1, json: true };
 
+/** Not application/jsonl and the like. */
+const JSON_TYPE = /^application\/json[ \t]*(?:;|$)/;
+
 /** Sets `model`, `stream` and `textBytes`. 400 for what cannot be read. */
 export function readBody(exchange: Exchange): Verdict {
   modelRange.start = -1;
   if (takesModel(exchange.endpoint)) return readRequired(exchange);
   if (exchange.bodyBytes === 0) return null;
-  if (exchange.contentType.startsWith("application/json")) return readOptional(exchange);
+  if (JSON_TYPE.test(exchange.contentType)) return readOptional(exchange);
   return exchange.contentType.startsWith("multipart/form-data") ? readMultipart(exchange) : null;
 }
 
