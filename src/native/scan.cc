@@ -168,14 +168,37 @@ inline bool equals(const char* text, size_t length, const char* name) {
   return length == std::strlen(name) && std::memcmp(text, name, length) == 0;
 }
 
-Field field_named(const char* key, size_t length, size_t depth) {
-  if (depth == 2) return equals(key, length, "include_usage") ? INCLUDE_USAGE : NONE;
-  if (equals(key, length, "model")) return MODEL;
-  if (equals(key, length, "stream")) return STREAM;
-  return equals(key, length, "stream_options") ? STREAM_OPTIONS : NONE;
+// In any case of its letters.
+inline bool spells(const char* text, size_t length, const char* name) {
+  if (length != std::strlen(name)) return false;
+  for (size_t i = 0; i < length; i++) {
+    const char lower = text[i] >= 'A' && text[i] <= 'Z' ? static_cast<char>(text[i] | 0x20) : text[i];
+    if (lower != name[i]) return false;
+  }
+  return true;
 }
 
-Field field_of(const uint8_t* start, const uint8_t* end, size_t depth) {
+// A routing field by its name. Providers written in Go take "Model" for "model" (encoding/json), so a name in other case is
+// not the field for us, but its repetition.
+struct Named {
+  Field field;
+  bool exact;
+};
+
+Named field_named(const char* key, size_t length, size_t depth) {
+  const auto is = [&](const char* name, Field field) {
+    return spells(key, length, name) ? Named{field, std::memcmp(key, name, length) == 0} : Named{NONE, false};
+  };
+  if (depth == 2) return is("include_usage", INCLUDE_USAGE);
+  switch (length) {
+    case 5: return is("model", MODEL);
+    case 6: return is("stream", STREAM);
+    case 14: return is("stream_options", STREAM_OPTIONS);
+    default: return {NONE, false};
+  }
+}
+
+Named field_of(const uint8_t* start, const uint8_t* end, size_t depth) {
   const size_t length = static_cast<size_t>(end - start);
   if (std::memchr(start, '\\', length) == nullptr) {
     return field_named(reinterpret_cast<const char*>(start), length, depth);
@@ -277,10 +300,11 @@ class Walk {
   bool in_object() const { return (objects_[(depth_ - 1) / 64] >> ((depth_ - 1) % 64)) & 1; }
 
   Code begin_field(uint32_t value) {
-    const Field field = field_of(body_ + key_start_, body_ + key_end_, depth_);
+    const auto [field, exact] = field_of(body_ + key_start_, body_ + key_end_, depth_);
     if (field == NONE) return OK;
     if (seen_ & (1u << field)) return fail(DUPLICATE, field);
     seen_ |= 1u << field;
+    if (!exact) return OK;
     return value < count_ ? start_field(field, value) : invalid(value);
   }
 

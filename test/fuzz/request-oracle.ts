@@ -114,6 +114,10 @@ function match(pattern: RegExp, text: string, at: number): string {
   return pattern.exec(text)?.[0] ?? "";
 }
 
+function lower(key: string): string {
+  return key.replace(/[A-Z]/g, (letter) => letter.toLowerCase());
+}
+
 /** The members of one valid document that matter to routing, in their order. */
 class Members {
   private readonly text: string;
@@ -136,8 +140,13 @@ class Members {
   private take(member: Member): Expected | null {
     if (member.key === "model") return this.fault("model", /^"/, member) ?? this.takeModel(member);
     if (member.key === "stream") return this.fault("stream", /^[tfn]/, member) ?? this.takeStream(member);
-    if (member.key !== "stream_options") return null;
-    return this.fault("stream_options", /^[{n]/, member) ?? this.takeOptions(member);
+    if (member.key === "stream_options") {
+      return this.fault("stream_options", /^[{n]/, member) ?? this.takeOptions(member);
+    }
+    // In other case it is not the field, but its repetition.
+    const name = lower(member.key);
+    const routed = name === "model" || name === "stream" || name === "stream_options";
+    return routed ? this.fault(name, /^/, member) : null;
   }
 
   private fault(name: (typeof SCAN_FIELDS)[number], type: RegExp, member: Member): Expected | null {
@@ -165,13 +174,14 @@ class Members {
     this.fields.optionsEmpty = /^\{\s*\}$/.test(member.text);
     if (this.fields.optionsNull) return null;
     for (const inner of membersOf(this.text, member.start)) {
-      const wrong = inner.key === "include_usage" ? this.takeIncludeUsage(inner) : null;
+      const wrong = lower(inner.key) === "include_usage" ? this.takeIncludeUsage(inner) : null;
       if (wrong !== null) return wrong;
     }
     return null;
   }
 
   private takeIncludeUsage(member: Member): Expected | null {
+    if (member.key !== "include_usage") return this.fault("stream_options.include_usage", /^/, member);
     this.fields.includeUsageStart = member.start;
     this.fields.includeUsageEnd = member.end;
     this.fields.includeUsage = member.text === "true";

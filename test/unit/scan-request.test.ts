@@ -189,6 +189,10 @@ describe("request scan: what is refused", () => {
   it("repeated routing members, in any spelling, by name", () => {
     deepStrictEqual(fieldAtFault('{"model":"a","model":"b"}'), { code: SCAN_DUPLICATE, field: "model" });
     deepStrictEqual(fieldAtFault('{"model":"a","m\\u006fdel":"b"}'), { code: SCAN_DUPLICATE, field: "model" });
+    // encoding/json of Go takes the second for the first.
+    deepStrictEqual(fieldAtFault('{"model":"a","MoDel":"b"}'), { code: SCAN_DUPLICATE, field: "model" });
+    deepStrictEqual(fieldAtFault('{"\\u004dodel":"b","model":"a"}'), { code: SCAN_DUPLICATE, field: "model" });
+    strictEqual(accepted('{"MODEL":"b"}').modelStart, -1);
     deepStrictEqual(fieldAtFault('{"stream":true,"a":0,"stream":true}'), { code: SCAN_DUPLICATE, field: "stream" });
     deepStrictEqual(fieldAtFault('{"stream_options":{"include_usage":true,"include_usage":false}}'), {
       code: SCAN_DUPLICATE,
