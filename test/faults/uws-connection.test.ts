@@ -1,10 +1,10 @@
 /** Rules and documented limits of uWebSockets.js over the life of a connection (hazards.md), one test for each. */
-import { deepStrictEqual, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, match, strictEqual } from "node:assert/strict";
 import { test } from "node:test";
 import { download } from "../support/download.ts";
 import { bigBytes, sha256Of } from "../support/mock/big-body.ts";
 import { RawClient } from "../support/raw-client.ts";
-import { chunkedRequest, requestBytes, STREAM_BODY } from "../support/raw-request.ts";
+import { CHAT_BODY, chunkedRequest, requestBytes, STREAM_BODY } from "../support/raw-request.ts";
 import { headerOf } from "../support/raw-response.ts";
 import { startStage } from "../support/stage.ts";
 
@@ -31,12 +31,18 @@ test("a half-closed client is taken as gone, and its provider is cancelled", asy
   client.leave();
 });
 
-test("a chunked request closes its connection after the answer", async () => {
-  const client = await RawClient.connect(sluice.port);
-  const response = await client.ask(chunkedRequest(Buffer.from(STREAM_BODY), 10));
-  strictEqual(response.complete && response.status === 200, true);
-  await client.close();
-});
+/** The parser closes what is idle after 10 s: what is closed before, the gateway closed. */
+const BEFORE_IDLE_MS = 6_000;
+
+for (const body of [CHAT_BODY, STREAM_BODY]) {
+  test(`a chunked request closes its connection after the answer: ${body.slice(0, 40)}`, async () => {
+    const client = await RawClient.connect(sluice.port);
+    const response = await client.ask(chunkedRequest(Buffer.from(body), 10));
+    deepStrictEqual([response.complete, response.status], [true, 200]);
+    match(headerOf(response, "connection"), /\bclose\b/);
+    await client.close(BEFORE_IDLE_MS);
+  });
+}
 
 test("chunks that go on after the answer are ignored", async () => {
   const client = await RawClient.connect(sluice.port);

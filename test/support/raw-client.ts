@@ -2,7 +2,7 @@
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { parseResponse, type RawResponse } from "./raw-response.ts";
-import { until, within } from "./until.ts";
+import { DEADLINE_MS, until, within } from "./until.ts";
 
 export class RawClient {
   readonly socket: Socket;
@@ -87,8 +87,8 @@ export class RawClient {
   }
 
   /** Waits for the end of the connection. */
-  async close(): Promise<void> {
-    await within("the end of the connection", this.closed);
+  async close(deadlineMs = DEADLINE_MS): Promise<void> {
+    await within("the end of the connection", this.closed, deadlineMs);
   }
 
   /** Leaves without a word. */
