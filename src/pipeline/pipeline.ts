@@ -183,8 +183,10 @@ export class Pipeline implements RequestHandler, RelayOwner {
       this.#cut(exchange);
       return;
     }
+    // An event's beginning that is with the client already becomes an event of its own.
+    const open = exchange.heldReleased || exchange.scan < 0;
     exchange.held = null;
-    exchange.down.write(Buffer.from(exchange.heldReleased ? `\n\n${event}` : event));
+    exchange.down.write(Buffer.from(open ? `\n\n${event}` : event));
     exchange.down.end();
   }
 

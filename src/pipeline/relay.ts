@@ -94,9 +94,17 @@ export class Relay implements AttemptListener {
 
   #holdError(held: HeldError, chunk: Buffer): void {
     if (held.add(chunk)) return;
-    if (held.leaks) this.#refuseCredential();
+    if (held.leaks) this.#dropLeak();
     else if (this.#exchange.status === 0) this.#beginError(held);
     else this.#deliver(held.take());
+  }
+
+  /** The beginning of a large error answer may be with the client already. */
+  #dropLeak(): void {
+    const exchange = this.#exchange;
+    exchange.attempt?.cancel();
+    if (exchange.status === 0) this.#owner.refuse(exchange, ERRORS.upstreamAuth);
+    else this.#owner.breakOff(exchange, ERRORS.upstreamAuth);
   }
 
   #beginError(held: HeldError): void {
@@ -110,7 +118,7 @@ export class Relay implements AttemptListener {
     if (held === null) return true;
     this.#heldError = null;
     if (held.leaks) {
-      this.#owner.refuse(this.#exchange, ERRORS.upstreamAuth);
+      this.#dropLeak();
       return false;
     }
     if (this.#exchange.status === 0) this.#beginError(held);
@@ -204,7 +212,7 @@ const NO_BODY_STATUS = new Set([204, 304]);
 function readFraming(exchange: Exchange, status: number, headers: ResponseHeaders): void {
   const contentType = headerText(headers["content-type"]);
   const length = headerText(headers["content-length"]);
-  exchange.eventStream = contentType.startsWith("text/event-stream");
+  exchange.eventStream = contentType.startsWith("text/event-stream") && isPlain(headers);
   exchange.answerLength = length === "" || exchange.eventStream ? -1 : Number(length);
   if (NO_BODY_STATUS.has(status)) exchange.answerLength = 0;
   exchange.closeDelimited = length === "" && headers["transfer-encoding"] === undefined;
@@ -214,9 +222,13 @@ function readFraming(exchange: Exchange, status: number, headers: ResponseHeader
 /** Only a POST makes tokens: a GET that repeats an earlier answer would be billed twice. */
 function hasUsage(exchange: Exchange, status: number, contentType: string, headers: ResponseHeaders): boolean {
   if (exchange.method !== "POST" || status < 200 || status >= 300) return false;
+  return exchange.eventStream || (isPlain(headers) && contentType.startsWith("application/json"));
+}
+
+/** Of compressed bytes nothing can be read, and no event of ours can be put behind them. */
+function isPlain(headers: ResponseHeaders): boolean {
   const encoding = headerText(headers["content-encoding"]);
-  if (encoding !== "" && encoding !== "identity") return false;
-  return exchange.eventStream || contentType.startsWith("application/json");
+  return encoding === "" || encoding === "identity";
 }
 
 function headerText(value: string | string[] | undefined): string {
