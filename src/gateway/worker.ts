@@ -76,7 +76,7 @@ function drain(deadlineMs: number): void {
     process.disconnect?.();
     return;
   }
-  serving.pipeline.draining = true;
+  serving.pipeline.drain();
   serving.edge.stopListening();
 }
 

@@ -44,6 +44,7 @@ export class ClientStream implements Downstream {
   readonly #response: UwsResponse;
   readonly #handler: RequestHandler;
   #exchange: Exchange | null = null;
+  #address: Uint8Array = NO_BYTES;
   #head = "";
   #headSent = true;
   /** Of the body; -1: chunked. */
@@ -65,10 +66,12 @@ export class ClientStream implements Downstream {
   attach(exchange: Exchange): void {
     this.#exchange = exchange;
     this.#response.onAborted(() => this.#onAborted());
+    // A copy: the package shows a buffer of its own, and nothing once the client is gone.
+    this.#address = new Uint8Array(this.#response.getRemoteAddress()).slice();
   }
 
   address(): Uint8Array {
-    return this.closed ? NO_BYTES : new Uint8Array(this.#response.getRemoteAddress());
+    return this.#address;
   }
 
   reply(head: string, body: string): void {

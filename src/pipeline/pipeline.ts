@@ -45,7 +45,6 @@ export interface PipelineParts {
 export class Pipeline implements RequestHandler, RelayOwner {
   /** In force for requests that begin now. */
   snapshot: Snapshot;
-  /** Answers from now on close their connections. */
   draining = false;
   tickMs = nowMs();
   readonly #ring: RingWriter;
@@ -63,6 +62,12 @@ export class Pipeline implements RequestHandler, RelayOwner {
 
   get inFlight(): number {
     return this.#inFlight.size;
+  }
+
+  /** Answers from now on close their connections, also those to requests that are here already. */
+  drain(): void {
+    this.draining = true;
+    for (const exchange of this.#inFlight) exchange.closing = true;
   }
 
   open(down: Downstream, startedMs: number): Exchange {
@@ -175,6 +180,11 @@ export class Pipeline implements RequestHandler, RelayOwner {
   }
 
   breakOff(exchange: Exchange, error: ErrorRow): void {
+    // A head with a length goes out with its first bytes: without them there is still an answer to give.
+    if (exchange.answerLength > 0 && exchange.responseBytes === 0) {
+      this.refuse(exchange, error);
+      return;
+    }
     exchange.error = error;
     const provider = exchange.target === null ? "" : exchange.target.provider.name;
     const event = errorEvent(error, provider);

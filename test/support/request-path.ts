@@ -109,6 +109,11 @@ export class ScriptedProvider {
     return (this.#server.address() as AddressInfo).port;
   }
 
+  /** Of all connections. */
+  get bytesTotal(): number {
+    return this.received.reduce((sum, bytes) => sum + bytes.length, 0);
+  }
+
   #serve(socket: Socket): void {
     const index = this.sockets.push(socket) - 1;
     this.received.push(Buffer.alloc(0));
