@@ -9,8 +9,11 @@ export type ToWorker =
 
 /** From a worker. */
 export type FromWorker =
-  /** The first configuration is in force and the port is served. `slot`: which ring and counters it holds. */
-  | { readonly type: "listening"; readonly epoch: number; readonly slot: number }
+  /**
+   * The first configuration is in force and the port is served. `slot`: which ring and counters it holds; `notice`: why an
+   * earlier ring file was put aside, for the log.
+   */
+  | { readonly type: "listening"; readonly epoch: number; readonly slot: number; readonly notice: string | null }
   | { readonly type: "configured"; readonly epoch: number }
   /** It cannot go on and exits after this. `code`: of a CodedError. */
   | { readonly type: "failed"; readonly code: string; readonly message: string };

@@ -28,6 +28,8 @@ interface Serving {
 }
 
 let serving: Serving | null = null;
+/** Told to end before it served. */
+let unwanted = false;
 let drainDeadlineMs = Infinity;
 let idleSinceMs = 0;
 
@@ -43,7 +45,7 @@ function providersOf(snapshot: Snapshot): Iterable<Provider> {
 
 async function serve(config: Config, epoch: number): Promise<void> {
   const snapshot = compileSnapshot(config, epoch);
-  const { slot, writer: ring } = openRing(config.dataDir);
+  const { slot, writer: ring, notice } = openRing(config.dataDir);
   const counters = openCounters(config.dataDir, slot);
   const origins = new Origins(counters);
   origins.configure(snapshot, providersOf(snapshot));
@@ -51,9 +53,13 @@ async function serve(config: Config, epoch: number): Promise<void> {
   const pipeline = new Pipeline({ snapshot, ring, counters, transportOf });
   const edge = new Edge(pipeline);
   await edge.listen(config.listen.host, config.listen.port);
+  if (unwanted) {
+    edge.close();
+    return;
+  }
   const sweep = setInterval(onSweep, SWEEP_INTERVAL_MS);
   serving = { pipeline, origins, edge, sweep };
-  tell({ type: "listening", epoch, slot });
+  tell({ type: "listening", epoch, slot, notice });
 }
 
 function reconfigure({ pipeline, origins }: Serving, config: Config, epoch: number): void {
@@ -73,7 +79,8 @@ function onSweep(): void {
 function drain(deadlineMs: number): void {
   drainDeadlineMs = Math.min(drainDeadlineMs, nowMs() + deadlineMs);
   if (serving === null) {
-    process.disconnect?.();
+    unwanted = true;
+    if (process.connected) process.disconnect();
     return;
   }
   serving.pipeline.drain();
@@ -116,7 +123,7 @@ function onMessage(message: ToWorker): void {
 
 /** The supervisor is gone: what runs is finished, within the timeout of the configuration in force. */
 function onDisconnect(): void {
-  if (serving !== null) drain(serving.pipeline.snapshot.timeouts.drainMs);
+  drain(serving === null ? 0 : serving.pipeline.snapshot.timeouts.drainMs);
 }
 
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR2"] as const) process.on(signal, () => {});

@@ -45,6 +45,8 @@ export class WorkerProcess {
   readonly place: number;
   /** Since when it serves, by the monotonic clock; null: not yet. */
   listeningSinceMs: number | null = null;
+  /** Why an earlier ring file was put aside; null: it was not. */
+  notice: string | null = null;
   /** Its ring and counters; null: not known yet. */
   slot: number | null = null;
   /** The newest configuration that it confirmed; 0: none. */
@@ -95,6 +97,7 @@ export class WorkerProcess {
       return;
     }
     this.slot = message.slot;
+    this.notice = message.notice;
     this.listeningSinceMs = nowMs();
     this.#events.listening(this);
   }

@@ -136,6 +136,7 @@ export class Workers {
   #onListening(worker: WorkerProcess): void {
     clearTimeout(this.#placeOf(worker)?.timer);
     this.#log.info({ worker: worker.place, worker_pid: worker.pid, slot: worker.slot }, "worker serves");
+    if (worker.notice !== null) this.#log.warn({ worker: worker.place }, worker.notice);
     if (worker.epoch < this.#current.epoch) worker.configure(this.#current);
     this.#options.onServing(this.serving);
     this.#look();

@@ -63,7 +63,8 @@ function crew(context: TestContext, count: number) {
     assert.ok(found, `child ${index} was not started`);
     return found;
   };
-  const listen = (index: number, epoch = 1) => child(index).tell({ type: "listening", epoch, slot: index });
+  const listen = (index: number, epoch = 1) =>
+    child(index).tell({ type: "listening", epoch, slot: index, notice: null });
   const tick = (ms: number) => context.mock.timers.tick(ms);
   return { workers, children, child, listen, tick, lines, serving, freed };
 }
