@@ -12,6 +12,7 @@ import {
   type RequestRecord,
 } from "../telemetry/record.ts";
 import { formatAddress } from "./address.ts";
+import { TextCache } from "./text-cache.ts";
 
 /** One mapping, seen in every width. */
 export interface RecordViews {
@@ -61,6 +62,10 @@ const RECORD_WORDS = RECORD_BYTES / 4;
 const PRIME_A = 0x9e3779b1;
 const PRIME_B = 0x85ebca6b;
 const QUESTION_MARK = 63;
+
+/** Of this thread. Blocks begin with their length, which is part of what is looked up. */
+const labels = new TextCache((block) => block.toString("utf8", 1));
+const addresses = new TextCache(formatAddress);
 
 export function recordViews(mapping: ArrayBuffer): RecordViews {
   return {
@@ -166,7 +171,7 @@ export function decodeRecord(views: RecordViews, at: number, seq: number): Decod
   const word = (field: number) => u32[(at + field) >>> 2] ?? 0;
   const half = (field: number) => u16[(at + field) >>> 1] ?? 0;
   const byte = (field: number) => u8[at + field] ?? 0;
-  const text = (field: number, bytes: number) => decodeText(u8, at + field, bytes);
+  const label = (field: number, bytes: number) => decodeLabelBlock(views, at + field, bytes);
   return {
     seq,
     flags: half(AT.flags),
@@ -189,13 +194,13 @@ export function decodeRecord(views: RecordViews, at: number, seq: number): Decod
     method: byte(AT.method),
     attempts: byte(AT.attempts),
     usageSource: byte(AT.usageSource),
-    address: formatAddress(u8.subarray(at + AT.address, at + AT.address + byte(AT.addressLength))),
-    requestId: text(AT.requestId, REQUEST_ID_LABEL_BYTES),
-    key: text(AT.key, KEY_BYTES),
-    model: text(AT.model, MODEL_BYTES),
-    upstreamModel: text(AT.upstreamModel, MODEL_BYTES),
-    provider: text(AT.provider, PROVIDER_BYTES),
-    path: text(AT.path, PATH_LABEL_BYTES),
+    address: addresses.read(u32, u8, at + AT.address, byte(AT.addressLength)),
+    requestId: decodeRequestId(u8, at + AT.requestId),
+    key: label(AT.key, KEY_BYTES),
+    model: label(AT.model, MODEL_BYTES),
+    upstreamModel: label(AT.upstreamModel, MODEL_BYTES),
+    provider: label(AT.provider, PROVIDER_BYTES),
+    path: label(AT.path, PATH_LABEL_BYTES),
   };
 }
 
@@ -203,6 +208,11 @@ function wholeNumber(value: number): number {
   return value > 0 ? Math.min(Math.round(value), Number.MAX_SAFE_INTEGER) : 0;
 }
 
-function decodeText(u8: Buffer, at: number, bytes: number): string {
-  return u8.toString("utf8", at + 1, at + 1 + Math.min(u8[at] ?? 0, bytes - 1));
+function decodeLabelBlock({ u32, u8 }: RecordViews, at: number, bytes: number): string {
+  return labels.read(u32, u8, at, 1 + Math.min(u8[at] ?? 0, bytes - 1));
+}
+
+/** Never the same twice, and ASCII only: encodeText wrote it. */
+function decodeRequestId(u8: Buffer, at: number): string {
+  return u8.toString("latin1", at + 1, at + 1 + Math.min(u8[at] ?? 0, REQUEST_ID_LABEL_BYTES - 1));
 }

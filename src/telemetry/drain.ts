@@ -6,12 +6,13 @@
 import { rmSync, statSync } from "node:fs";
 import { move, transferableSymbol, valueSymbol } from "piscina";
 import { DRAIN_BATCH_RECORDS_MAX, RING_RECORDS } from "../base/limits.ts";
+import type { DecodedRecord } from "../shm/record-codec.ts";
 import { RingReader } from "../shm/ring.ts";
 import { isLeftRing } from "../shm/ring-file.ts";
 import { packBatch } from "./batch.ts";
 import type { RollupRow } from "./rollup.ts";
 import type { Outcome } from "./sinks/sink.ts";
-import { Store } from "./sinks/store.ts";
+import { NOTHING_WRITTEN, Store } from "./sinks/store.ts";
 
 export interface DrainTask {
   readonly dataDir: string;
@@ -34,6 +35,10 @@ export interface DrainResult {
   readonly batch: Uint8Array<ArrayBuffer> | null;
 }
 
+/** Records decoded at a time: the young generation is collected with few of them alive. */
+const PORTION_RECORDS = 128;
+const NOTHING_TO_WRITE: Outcome = { kind: "written" };
+
 interface OpenRing {
   readonly ino: number;
   readonly reader: RingReader;
@@ -55,21 +60,25 @@ export function drain(task: DrainTask): DrainResult {
   const left = isLeftRing(task.ringPath);
   const committed = sink.position(reader.id);
   const from = firstPosition(reader, committed, left);
-  const { records, end, torn } = reader.read(from, DRAIN_BATCH_RECORDS_MAX);
-  const batch = { ringId: reader.id, committed, end, torn, records };
-  const outcome: Outcome = end === from ? { kind: "written" } : sink.write(batch);
+  const end = Math.max(from, Math.min(reader.writePosition(), from + DRAIN_BATCH_RECORDS_MAX));
+  const logged: DecodedRecord[] = [];
+  const portions = portionsOf(reader, from, end, task.log ? logged : null);
+  const outcome = end === from ? NOTHING_TO_WRITE : sink.write({ ringId: reader.id, committed, end, portions });
   if (outcome.kind !== "written") return heldResult(reader.writePosition() - from, outcome.reason);
   reader.release(end);
   const remaining = Math.max(reader.writePosition() - end, 0);
   if (left && remaining === 0) removeRing(task.ringPath);
-  return {
-    records: records.length,
-    torn,
-    remaining,
-    heldReason: null,
-    rollup: records.length > 0 ? sink.rollup() : [],
-    batch: task.log && records.length > 0 ? packBatch(records) : null,
-  };
+  const written = end === from ? NOTHING_WRITTEN : sink.written();
+  return { ...written, remaining, heldReason: null, batch: logged.length > 0 ? packBatch(logged) : null };
+}
+
+/** Reads as the store writes; the records that the access log wants are kept in `logged`. */
+function* portionsOf(reader: RingReader, from: number, end: number, logged: DecodedRecord[] | null) {
+  for (let at = from; at < end; at += PORTION_RECORDS) {
+    const portion = reader.read(at, Math.min(PORTION_RECORDS, end - at));
+    logged?.push(...portion.records);
+    yield portion;
+  }
 }
 
 /**
@@ -84,7 +93,7 @@ function firstPosition(reader: RingReader, committed: number | null, left: boole
 }
 
 function heldResult(remaining: number, reason: string): DrainResult {
-  return { records: 0, torn: 0, remaining, heldReason: reason, rollup: [], batch: null };
+  return { ...NOTHING_WRITTEN, remaining, heldReason: reason, batch: null };
 }
 
 function openStore(dataDir: string): Store {

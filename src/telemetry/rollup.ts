@@ -6,8 +6,10 @@ import { statusClassOf } from "../shm/counters.ts";
 import { STATUS_CLASSES, type StatusClass } from "../shm/layout.ts";
 import type { DecodedRecord } from "../shm/record-codec.ts";
 import { FLAG_UNPRICED, USAGE_ESTIMATED } from "./record.ts";
+import { TupleMap } from "./tuple-map.ts";
 
 const HOUR_S = 3_600;
+const HOUR_MS = HOUR_S * 1_000;
 
 /** One row of rollup_hourly. Sums are whole numbers; a batch of 4,096 records stays far below 2^53. */
 export interface RollupRow {
@@ -30,7 +32,8 @@ export interface RollupRow {
 }
 
 export class Rollup {
-  readonly #rows = new Map<string, RollupRow>();
+  readonly #rows: RollupRow[] = [];
+  readonly #byIdentity = new TupleMap<RollupRow>();
 
   /** Adds `record` under `model`, which is its own model name or "other". */
   add(record: DecodedRecord, model: string): void {
@@ -47,18 +50,19 @@ export class Rollup {
     row.responseBytes += record.responseBytes;
   }
 
-  rows(): RollupRow[] {
-    return [...this.#rows.values()];
+  rows(): readonly RollupRow[] {
+    return this.#rows;
   }
 
   #rowFor(record: DecodedRecord, model: string): RollupRow {
-    const hour = Math.floor(record.startedAtMs / 1_000 / HOUR_S) * HOUR_S;
-    const statusClass = STATUS_CLASSES[statusClassOf(record.status)] ?? STATUS_CLASSES[0];
-    const identity = [hour, record.key, model, record.provider, statusClass].join("\0");
-    const found = this.#rows.get(identity);
-    if (found !== undefined) return found;
-    const row = emptyRow(hour, record.key, model, record.provider, statusClass);
-    this.#rows.set(identity, row);
+    const hour = Math.floor(record.startedAtMs / HOUR_MS);
+    const statusClass = statusClassOf(record.status);
+    const entry = this.#byIdentity.at(hour).at(record.key).at(model).at(record.provider).at(statusClass);
+    if (entry.value !== undefined) return entry.value;
+    const className = STATUS_CLASSES[statusClass] ?? STATUS_CLASSES[0];
+    const row = emptyRow(hour * HOUR_S, record.key, model, record.provider, className);
+    entry.value = row;
+    this.#rows.push(row);
     return row;
   }
 }

@@ -12,6 +12,7 @@ import { DRAIN_BATCH_RECORDS_MAX, RING_RECORDS } from "../../src/base/limits.ts"
 import { RING_AT } from "../../src/shm/layout.ts";
 import { openRing, RingReader, RingWriter } from "../../src/shm/ring.ts";
 import { mapRingFile, ringsDirectory } from "../../src/shm/ring-file.ts";
+import { unpackBatch } from "../../src/telemetry/batch.ts";
 import { drain } from "../../src/telemetry/drain.ts";
 import { Drainer } from "../../src/telemetry/drainer.ts";
 import { storePath } from "../../src/telemetry/sinks/store.ts";
@@ -121,6 +122,19 @@ describe("a drain task", () => {
     new Uint8Array(mapRingFile(ringPath).mapping).fill(0, 4_096 + 512, 4_096 + 1_024);
     const { records, torn } = drain({ dataDir, ringPath, log: false });
     deepEqual([records, torn], [2, 1]);
+  });
+
+  test("counts what is torn anywhere in a large batch, and logs everything else in order", () => {
+    const { dataDir, ringPath, push } = newRing();
+    push(1_000);
+    const slots = new Uint8Array(mapRingFile(ringPath).mapping, 4_096);
+    for (const position of [0, 500, 999]) slots.fill(0, position * 512, position * 512 + 512);
+    const { records, torn, remaining, batch } = drain({ dataDir, ringPath, log: true });
+    deepEqual([records, torn, remaining], [997, 3, 0]);
+    const logged = unpackBatch(batch ?? new Uint8Array()).map((record) => record.inputTokens);
+    const whole = Array.from({ length: 1_000 }, (_, i) => i).filter((i) => i % 500 !== 0 && i !== 999);
+    deepEqual(logged, whole);
+    equal(inStore(dataDir).rows, 997);
   });
 
   test("deletes a ring of an earlier boot once it is empty", () => {

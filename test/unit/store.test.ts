@@ -25,7 +25,7 @@ function newStore() {
 }
 
 function batchOf(records: DecodedRecord[], changes: Partial<StoreBatch> = {}): StoreBatch {
-  return { ringId: "aa", committed: null, end: records.length, torn: 0, records, ...changes };
+  return { ringId: "aa", committed: null, end: records.length, portions: [{ records, torn: 0 }], ...changes };
 }
 
 describe("the store", () => {
@@ -111,8 +111,61 @@ describe("the store", () => {
     equal(store.write(batch).kind, "held");
     deepEqual(all("SELECT * FROM requests"), []);
     equal(store.position("aa"), null);
+    deepEqual(all("SELECT * FROM label_sets"), []);
     database.exec("ALTER TABLE gone RENAME TO rollup_hourly");
     equal(store.write(batch).kind, "written");
+    deepEqual(all("SELECT seq, key FROM requests"), [{ seq: 0, key: "team-search-production" }]);
+  });
+
+  test("keeps what requests have in common once, also over restarts", () => {
+    const { dataDir, store, all } = newStore();
+    const records = [0, 1, 2].map((seq) => decodedRecord({ seq, status: seq === 2 ? 502 : 200, inputTokens: seq }));
+    store.write(batchOf(records));
+    store.close();
+    new Store(dataDir).write(batchOf([decodedRecord({ seq: 3 })], { committed: 3, end: 4 }));
+    deepEqual(all("SELECT count(*) AS n FROM label_sets"), [{ n: 2 }]);
+    deepEqual(all("SELECT seq, status FROM requests ORDER BY seq"), [
+      { seq: 0, status: 200 },
+      { seq: 1, status: 200 },
+      { seq: 2, status: 502 },
+      { seq: 3, status: 200 },
+    ]);
+  });
+
+  test("tells requests apart that differ in a single label", () => {
+    const { store, all } = newStore();
+    const changes: Partial<DecodedRecord>[] = [
+      {},
+      { key: "k" },
+      { model: "m" },
+      { upstreamModel: "u" },
+      { provider: "p" },
+      { path: "/v1/other" },
+      { status: 201 },
+      { upstreamStatus: 201 },
+      { error: 60 },
+      { flags: FLAG_UNPRICED },
+      { method: 1 },
+      { endpoint: 2 },
+      { attempts: 2 },
+      { usageSource: USAGE_ESTIMATED },
+    ];
+    store.write(batchOf(changes.map((change, seq) => decodedRecord({ seq, ...change }))));
+    const labels = `key, model, upstream_model, provider, path, status, upstream_status, error, stream, unpriced, method,
+      endpoint, attempts, usage_source`;
+    equal(all(`SELECT DISTINCT ${labels} FROM requests`).length, changes.length);
+  });
+
+  test("keeps rows with more labels than it knows at a time, in portions of any size", () => {
+    const { store, all } = newStore();
+    const records = Array.from({ length: 5_000 }, (_, seq) => decodedRecord({ seq, path: `/${seq % 2_500}` }));
+    const sizes = [1, 31, 32, 33, 0, 903, 4_000];
+    const begins = sizes.map((_, i) => sizes.slice(0, i).reduce((sum, size) => sum + size, 0));
+    const portions = begins.map((begin, i) => ({ records: records.slice(begin, begin + (sizes[i] ?? 0)), torn: 1 }));
+    equal(store.write(batchOf(records, { portions })).kind, "written");
+    deepEqual([store.written().records, store.written().torn], [5_000, 7]);
+    deepEqual(all("SELECT count(*) AS n FROM requests WHERE path = '/' || (seq % 2500)"), [{ n: 5_000 }]);
+    deepEqual(all("SELECT count(*) AS n FROM label_sets"), [{ n: 2_500 }]);
   });
 
   test("is for its owner's eyes only", () => {
@@ -120,11 +173,13 @@ describe("the store", () => {
     equal(statSync(storePath(dataDir)).mode & 0o077, 0);
   });
 
-  test("of a newer release is refused", () => {
-    const { dataDir, database } = newStore();
-    database.exec("PRAGMA user_version = 99");
-    throws(() => new Store(dataDir), { code: "store_version" });
-  });
+  for (const version of [1, 99]) {
+    test(`of layout ${version} is refused`, () => {
+      const { dataDir, database } = newStore();
+      database.exec(`PRAGMA user_version = ${version}`);
+      throws(() => new Store(dataDir), { code: "store_version" });
+    });
+  }
 });
 
 describe("a model name in the sums", () => {

@@ -30,7 +30,7 @@ function newStore(t: TestContext): string {
   stores.set(dataDir, store);
   t.after(() => stores.delete(dataDir));
   const records = RECORDS.map((changes, seq) => decodedRecord({ seq, ...changes }));
-  store.write({ ringId: "aa", committed: null, end: records.length, torn: 0, records });
+  store.write({ ringId: "aa", committed: null, end: records.length, portions: [{ records, torn: 0 }] });
   return dataDir;
 }
 
