@@ -158,13 +158,13 @@ describe("the store", () => {
 
   test("keeps rows with more labels than it knows at a time, in portions of any size", () => {
     const { store, all } = newStore();
-    const records = Array.from({ length: 5_000 }, (_, seq) => decodedRecord({ seq, path: `/${seq % 2_500}` }));
+    const records = Array.from({ length: 5_000 }, (_, seq) => decodedRecord({ seq, model: `m${seq % 2_500}` }));
     const sizes = [1, 31, 32, 33, 0, 903, 4_000];
     const begins = sizes.map((_, i) => sizes.slice(0, i).reduce((sum, size) => sum + size, 0));
     const portions = begins.map((begin, i) => ({ records: records.slice(begin, begin + (sizes[i] ?? 0)), torn: 1 }));
     equal(store.write(batchOf(records, { portions })).kind, "written");
     deepEqual([store.written().records, store.written().torn], [5_000, 7]);
-    deepEqual(all("SELECT count(*) AS n FROM requests WHERE path = '/' || (seq % 2500)"), [{ n: 5_000 }]);
+    deepEqual(all("SELECT count(*) AS n FROM requests WHERE model = 'm' || (seq % 2500)"), [{ n: 5_000 }]);
     deepEqual(all("SELECT count(*) AS n FROM label_sets"), [{ n: 2_500 }]);
   });
 

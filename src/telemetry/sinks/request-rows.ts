@@ -7,7 +7,7 @@ import type { DecodedRecord } from "../../shm/record-codec.ts";
 import { LabelSets } from "./label-sets.ts";
 import { placeholders } from "./store-schema.ts";
 
-const COLUMNS = 17;
+const COLUMNS = 18;
 /** Rows per statement; 16 to 64 take the same time. */
 const ROWS = 32;
 
@@ -71,17 +71,18 @@ export class RequestRows {
     values[at + 2] = this.#labelSets.idOf(record);
     values[at + 3] = record.startedAtMs;
     values[at + 4] = record.requestId;
-    values[at + 5] = record.address;
-    values[at + 6] = record.inputTokens;
-    values[at + 7] = record.cachedTokens;
-    values[at + 8] = record.outputTokens;
-    values[at + 9] = record.reasoningTokens;
-    values[at + 10] = record.costNanodollars;
-    values[at + 11] = record.requestBytes;
-    values[at + 12] = record.responseBytes;
-    values[at + 13] = record.totalUs;
-    values[at + 14] = record.firstByteUs;
-    values[at + 15] = record.ttftUs;
-    values[at + 16] = record.gatewayUs;
+    values[at + 5] = record.path;
+    values[at + 6] = record.address;
+    values[at + 7] = record.inputTokens;
+    values[at + 8] = record.cachedTokens;
+    values[at + 9] = record.outputTokens;
+    values[at + 10] = record.reasoningTokens;
+    values[at + 11] = record.costNanodollars;
+    values[at + 12] = record.requestBytes;
+    values[at + 13] = record.responseBytes;
+    values[at + 14] = record.totalUs;
+    values[at + 15] = record.firstByteUs;
+    values[at + 16] = record.ttftUs;
+    values[at + 17] = record.gatewayUs;
   }
 }

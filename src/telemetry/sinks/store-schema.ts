@@ -2,8 +2,8 @@
  * Tables of <dataDir>/usage.db.
  *
  * A request is a row of `request_rows`, small because it is written once per request: what is its own is there, and what
- * it has in common with others (names, status, flags) is a row of `label_sets`, made once. `requests` is for readers: one
- * row per request with everything in plain columns. Label sets and rings are never deleted while rows point to them.
+ * it has in common with others (names, status, flags) is a row of `label_sets`, made once. Whoever can connect can invent a
+ * path, so it is in the first. `requests` is for readers: one row per request with everything in plain columns. Label sets and rings are never deleted while rows point to them.
  */
 
 /** PRAGMA user_version. No release has written another one; append a migration when it grows. */
@@ -16,7 +16,6 @@ export const LABEL_COLUMNS = [
   "upstream_model",
   "provider",
   "method",
-  "path",
   "endpoint",
   "status",
   "upstream_status",
@@ -49,7 +48,7 @@ CREATE TABLE rings (id INTEGER PRIMARY KEY, ring_id TEXT NOT NULL UNIQUE) STRICT
 CREATE TABLE label_sets (
   id INTEGER PRIMARY KEY,
   key TEXT NOT NULL, model TEXT NOT NULL, upstream_model TEXT NOT NULL, provider TEXT NOT NULL,
-  method TEXT NOT NULL, path TEXT NOT NULL, endpoint TEXT NOT NULL,
+  method TEXT NOT NULL, endpoint TEXT NOT NULL,
   status INTEGER NOT NULL, upstream_status INTEGER NOT NULL, error TEXT NOT NULL, attempts INTEGER NOT NULL,
   stream INTEGER NOT NULL, client_aborted INTEGER NOT NULL, replayed INTEGER NOT NULL, unpriced INTEGER NOT NULL,
   usage_source TEXT NOT NULL,
@@ -57,7 +56,7 @@ CREATE TABLE label_sets (
 ) STRICT;
 CREATE TABLE request_rows (
   ring INTEGER NOT NULL, seq INTEGER NOT NULL, label_set INTEGER NOT NULL,
-  started_at_ms INTEGER NOT NULL, request_id TEXT NOT NULL, client_address TEXT NOT NULL,
+  started_at_ms INTEGER NOT NULL, request_id TEXT NOT NULL, path TEXT NOT NULL, client_address TEXT NOT NULL,
   input_tokens INTEGER NOT NULL, cached_tokens INTEGER NOT NULL,
   output_tokens INTEGER NOT NULL, reasoning_tokens INTEGER NOT NULL, cost_nanodollars INTEGER NOT NULL,
   request_bytes INTEGER NOT NULL, response_bytes INTEGER NOT NULL,
