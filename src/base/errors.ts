@@ -90,7 +90,6 @@ export const ERRORS = {
   invalidMultipart: row(30, "invalid_multipart", 400, BAD, false, "The multipart body could not be read."),
   // Admission and routing
   overloaded: row(40, "overloaded", 503, "server_error", true, "The gateway is at capacity; try again in a moment."),
-  draining: row(41, "draining", 503, "server_error", true, "The gateway is shutting down; try again."),
   modelNotFound: row(
     42,
     "model_not_found",
@@ -181,8 +180,6 @@ export const ERRORS = {
     true,
     "The gateway shut down before the answer was complete.",
   ),
-  // Us
-  internal: row(80, "internal_error", 500, "server_error", true, "The gateway failed; this is a bug in it."),
 } as const satisfies Record<string, ErrorRow>;
 
 /** Highest `number` plus one: the size of a counter array by error number. */

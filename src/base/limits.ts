@@ -74,6 +74,8 @@ export const FIRST_BYTE_TIMEOUT_MS_DEFAULT = 600_000;
 export const IDLE_TIMEOUT_MS_DEFAULT = 120_000;
 export const TOTAL_TIMEOUT_MS_DEFAULT = 3_600_000;
 export const QUEUE_TIMEOUT_MS_DEFAULT = 5_000;
+/** Longest pause in a request body: below the 10 s at which uWebSockets.js cuts the connection without an answer. */
+export const BODY_IDLE_MS_MAX = 8_000;
 export const STALL_TIMEOUT_MS_DEFAULT = 30_000;
 export const DRAIN_TIMEOUT_MS_DEFAULT = 30_000;
 export const UPSTREAM_KEEP_ALIVE_MS_DEFAULT = 20_000;

@@ -40,6 +40,7 @@ export function compileSnapshot(config: Config, epoch: number): Snapshot {
     prices,
     timeouts: Object.freeze({ ...config.timeouts }),
     bounds: Object.freeze({ ...config.bounds }),
+    recordAddress: config.accessLogPath !== null,
     replayStale: config.replayStale,
     loadedAtS: Math.floor(config.loadedAtMs / 1000),
   });

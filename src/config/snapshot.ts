@@ -95,6 +95,8 @@ export interface Snapshot {
   readonly prices: ReadonlyMap<string, Price>;
   readonly timeouts: Timeouts;
   readonly bounds: Bounds;
+  /** Whether records have the client's address: it is personal data, and only the access log shows it. */
+  readonly recordAddress: boolean;
   /** Whether a request that met a stale connection is sent once more. */
   readonly replayStale: boolean;
   /** Seconds since 1970 when this configuration was loaded: `created` in /v1/models. */

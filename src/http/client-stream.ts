@@ -19,14 +19,6 @@ const KEEP_ALIVE = "\r\nkeep-alive: timeout=8";
 const CLOSE = "\r\nconnection: close";
 const ASCII = /^[\0-\x7f]*$/;
 
-/** Streams whose head waits for first bytes; flushed in one microtask, so that a head never waits for long. */
-const heads: ClientStream[] = [];
-
-function flushHeads(): void {
-  for (const stream of heads) stream.flushHead();
-  heads.length = 0;
-}
-
 /** The stream that a cork callback writes for: corks run at once, so callbacks need no closure. */
 let writing: ClientStream;
 
@@ -66,8 +58,8 @@ export class ClientStream implements Downstream {
   attach(exchange: Exchange): void {
     this.#exchange = exchange;
     this.#response.onAborted(() => this.#onAborted());
-    // A copy: the package shows a buffer of its own, and nothing once the client is gone.
-    this.#address = new Uint8Array(this.#response.getRemoteAddress()).slice();
+    // A copy: the package shows a buffer of its own, and nothing once the client is gone. A system call, so only if wanted.
+    if (exchange.snapshot.recordAddress) this.#address = new Uint8Array(this.#response.getRemoteAddress()).slice();
   }
 
   address(): Uint8Array {
@@ -127,17 +119,6 @@ export class ClientStream implements Downstream {
     this.#head = head;
     this.#length = length;
     this.#headSent = false;
-    // A head with a length goes with its first bytes.
-    if (this.closed || length >= 0) return;
-    if (heads.length === 0) queueMicrotask(flushHeads);
-    heads.push(this);
-  }
-
-  /** Sends a head that no bytes have followed in this turn. */
-  flushHead(): void {
-    if (this.closed || this.#headSent) return;
-    this.#startStreaming();
-    this.#send(NO_BYTES);
   }
 
   write(chunk: Uint8Array): void {

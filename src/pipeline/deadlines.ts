@@ -3,6 +3,7 @@
  * timer of its own. Pure: says which row an exchange has run into, or null.
  */
 import { ERRORS, type ErrorRow } from "../base/errors.ts";
+import { BODY_IDLE_MS_MAX } from "../base/limits.ts";
 import { type Exchange, PHASE_BODY, PHASE_FLUSHING, PHASE_QUEUED, PHASE_SENT, PHASE_STREAMING } from "./exchange.ts";
 
 export function overdue(exchange: Exchange, nowMs: number): ErrorRow | null {
@@ -16,7 +17,7 @@ function overduePhase(exchange: Exchange, waitedMs: number): ErrorRow | null {
   const { timeouts } = exchange.snapshot;
   switch (exchange.phase) {
     case PHASE_BODY:
-      return waitedMs > timeouts.stallMs ? ERRORS.bodyTimeout : null;
+      return waitedMs > Math.min(timeouts.stallMs, BODY_IDLE_MS_MAX) ? ERRORS.bodyTimeout : null;
     case PHASE_QUEUED:
       // Connecting has undici's deadline; waiting for a connection has this one.
       return exchange.attempt?.queued === true && waitedMs > timeouts.queueMs ? ERRORS.upstreamQueueTimeout : null;

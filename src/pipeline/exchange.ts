@@ -22,11 +22,11 @@ export interface Downstream {
   readonly closed: boolean;
   /** The reader is behind: what is written now is held here. */
   readonly blocked: boolean;
-  /** Peer address in network order, 4 or 16 bytes; empty: unknown. */
+  /** Peer address in network order, 4 or 16 bytes; empty: not recorded. */
   address(): Uint8Array;
   /** A whole answer, also before the request's body arrived. `head` is made in response-head.ts. */
   reply(head: string, body: string): void;
-  /** Sets the head; it goes out with the first bytes, or at the end of this turn. `length`: -1: not known. */
+  /** Sets the head; it goes out with the first bytes, or with the end. `length`: of the body; -1: not known. */
   begin(head: string, length: number): void;
   write(chunk: Uint8Array): void;
   /** All is written. RequestHandler.onFlushed follows, at once or when the reader has caught up. */

@@ -37,16 +37,18 @@ function pathOf(exchange: Exchange, target: Target): string {
 
 function headersOf(exchange: Exchange, target: Target): string[] {
   const { provider } = target;
-  const headers = provider.headers.slice();
-  for (let i = 0; i < exchange.headers.length; i += 2) {
-    const name = exchange.headers[i] ?? "";
-    if (!provider.headerNames.has(name)) headers.push(name, exchange.headers[i + 1] ?? "");
-  }
+  // The edge has kept the client's credentials already, so only fixed headers can be in the way.
+  const theirs = provider.headerNames.size > 1 ? without(exchange.headers, provider.headerNames) : exchange.headers;
+  const headers = provider.headers.concat(theirs);
   headers.push("x-request-id", exchange.requestId);
   // Usage is read from the bytes that pass, and nothing is ever decompressed.
   const encoding = takesModel(exchange.endpoint) ? "identity" : exchange.acceptEncoding;
   if (encoding !== "") headers.push("accept-encoding", encoding);
   return headers;
+}
+
+function without(headers: readonly string[], names: ReadonlySet<string>): string[] {
+  return headers.filter((_, i) => !names.has(headers[i - (i % 2)] ?? ""));
 }
 
 /** The later splice first, so that the offsets of the earlier one stay true. */

@@ -1,7 +1,7 @@
 /** GET /v1/models and /v1/models/{id}: answered from the snapshot, with the models that the key may use. */
-import { ERRORS } from "../base/errors.ts";
+import { ERRORS, type ErrorRow } from "../base/errors.ts";
 import type { KeyRecord, Route, Snapshot } from "../config/snapshot.ts";
-import type { Exchange, Verdict } from "./exchange.ts";
+import type { Exchange } from "./exchange.ts";
 
 const LIST_PATH = "/v1/models";
 
@@ -21,8 +21,8 @@ function visible(key: KeyRecord | null, alias: string): boolean {
   return key === null || key.models === null || key.models.has(alias);
 }
 
-/** Sets `body` text to send, or 404. */
-export function modelsBody(exchange: Exchange): string | Verdict {
+/** The text to send, or 404. */
+export function modelsBody(exchange: Exchange): string | ErrorRow {
   const { path, snapshot, key } = exchange;
   if (path === LIST_PATH) {
     const routes = [...snapshot.routes.values()].filter((route) => visible(key, route.alias));

@@ -161,7 +161,7 @@ export class Pipeline implements RequestHandler, RelayOwner {
   #answerModels(exchange: Exchange): void {
     const body = modelsBody(exchange);
     if (typeof body !== "string") {
-      this.refuse(exchange, body ?? ERRORS.internal);
+      this.refuse(exchange, body);
       return;
     }
     exchange.status = OK;

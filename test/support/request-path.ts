@@ -49,7 +49,7 @@ export function configOf(providers: Config["providers"], dataDir: string, change
     workers: 1,
     dataDir,
     logLevel: "info",
-    accessLogPath: null,
+    accessLogPath: join(dataDir, "access.ndjson"),
     bounds: {
       bodyBytes: 1_048_576,
       bodyBytesInFlight: 8_388_608,

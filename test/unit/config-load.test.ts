@@ -198,6 +198,12 @@ describe("compiling", () => {
     deepEqual(target("é/ü")?.provider.headers, ["api-key", "az-1"]);
   });
 
+  test("client addresses are recorded only for an access log", () => {
+    const config = withDemoUrl(loadConfig(COMPLETE, ENV));
+    const recorded = (accessLogPath: string | null) => compileSnapshot({ ...config, accessLogPath }, 1).recordAddress;
+    deepEqual([recorded(null), recorded("/log/access.ndjson")], [false, true]);
+  });
+
   test("the base URL is taken apart", () => {
     deepEqual(
       [target("mini")?.provider.origin, target("mini")?.basePath, target("mini")?.query],
