@@ -110,7 +110,12 @@ export class ClientStream implements Downstream {
   discard(bytes: number, isLast: boolean): void {
     if (this.closed) return;
     this.#lingeredBytes += bytes;
-    if (!isLast && this.#lingeredBytes <= LINGER_BYTES_MAX) return;
+    // The parser holds a cork while it reads, and what is in it is lost with the connection: the answer may be.
+    if (isLast || this.#lingeredBytes > LINGER_BYTES_MAX) setImmediate(() => this.#endLinger());
+  }
+
+  #endLinger(): void {
+    if (this.closed) return;
     this.cut();
     if (this.#exchange !== null) this.#handler.onFlushed(this.#exchange);
   }

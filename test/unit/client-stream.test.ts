@@ -3,7 +3,7 @@ import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import type { Socket } from "node:net";
 import { after, test } from "node:test";
 import { RawClient } from "../support/raw-client.ts";
-import { requestBytes } from "../support/raw-request.ts";
+import { chunkedRequest, requestBytes } from "../support/raw-request.ts";
 import { headerOf } from "../support/raw-response.ts";
 import { RequestPath, ScriptedProvider } from "../support/request-path.ts";
 import { until } from "../support/until.ts";
@@ -80,6 +80,25 @@ for (const status of ["204 No Content", "304 Not Modified"]) {
     const client = await RawClient.connect(path.port);
     strictEqual((await client.ask(PASSED)).status, Number(status.slice(0, 3)));
     strictEqual((await client.ask(requestBytes({ method: "GET", target: "/v1/models", body: "" }))).status, 200);
+    client.leave();
+    await atRest();
+  });
+}
+
+const REFUSED_BODIES: [string, Buffer][] = [
+  ...[1_000, 60_000, 70_000, 100_000, 500_000].map((bytes): [string, Buffer] => [
+    `of ${bytes} bytes`,
+    requestBytes({ body: "x".repeat(bytes), headers: { authorization: "Bearer wrong" } }),
+  ]),
+  ["in one chunk", chunkedRequest(Buffer.from("x"), 1, { authorization: "Bearer wrong" })],
+  ["in chunks", chunkedRequest(Buffer.alloc(100_000), 9_000, { authorization: "Bearer wrong" })],
+];
+
+for (const [what, request] of REFUSED_BODIES) {
+  test(`an answer to the head alone arrives, also when the body came with it: a body ${what}`, async () => {
+    const client = await RawClient.connect(path.port);
+    const { status, complete } = await client.ask(request);
+    deepStrictEqual([status, complete], [401, true]);
     client.leave();
     await atRest();
   });
