@@ -24,7 +24,7 @@ const CASES: [unknown, boolean, ErrorRow][] = [
   [coded("CERT_HAS_EXPIRED"), false, ERRORS.upstreamTls],
   [coded("ERR_TLS_CERT_ALTNAME_INVALID"), false, ERRORS.upstreamTls],
   [coded("ERR_SSL_WRONG_VERSION_NUMBER"), false, ERRORS.upstreamTls],
-  [new errors.HTTPParserError("x", "INVALID_VERSION"), true, ERRORS.upstreamProtocol],
+  [coded("HPE_INVALID_VERSION"), true, ERRORS.upstreamProtocol],
   [new errors.HeadersOverflowError(), true, ERRORS.upstreamProtocol],
   [new errors.ResponseContentLengthMismatchError(), true, ERRORS.upstreamProtocol],
   [new errors.SocketError("bad response"), true, ERRORS.upstreamProtocol],
