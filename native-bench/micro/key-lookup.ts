@@ -1,0 +1,31 @@
+/**
+ * What finding a key's record costs: SHA-256 per request, against keys that are remembered once their hash matched
+ * (pipeline/authenticate.ts). `--smoke`: a short run.
+ */
+import { createHash, hash } from "node:crypto";
+import { authenticate } from "../../src/pipeline/authenticate.ts";
+import { Exchange } from "../../src/pipeline/exchange.ts";
+import { compare, PLAIN_DOWN, snapshotWith } from "./contest.ts";
+
+const KEYS = 1_000;
+const texts = Array.from({ length: KEYS }, (_, i) => `sk-sluice-benchmark-${String(i).padStart(40, "0")}`);
+const bytes = texts.map((text) => Buffer.from(text));
+const snapshot = snapshotWith(texts.map((text) => hash("sha256", text, "hex")));
+const exchange = new Exchange(snapshot, PLAIN_DOWN, 0, false);
+
+let turn = 0;
+
+/** A new string, as each request's is: its hash for the table is not known yet. */
+function nextText(): string {
+  turn = (turn + 1) % KEYS;
+  return bytes[turn]?.latin1Slice() ?? "";
+}
+
+compare(`key of ${KEYS}`, "hash by stream", {
+  authenticate: () => {
+    exchange.keyText = nextText();
+    return authenticate(exchange);
+  },
+  "hash, one call": () => snapshot.keys.get(hash("sha256", nextText(), "hex")),
+  "hash by stream": () => snapshot.keys.get(createHash("sha256").update(nextText()).digest("hex")),
+});
