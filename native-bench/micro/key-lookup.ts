@@ -18,7 +18,7 @@ let turn = 0;
 /** A new string, as each request's is: its hash for the table is not known yet. */
 function nextText(): string {
   turn = (turn + 1) % KEYS;
-  return bytes[turn]?.latin1Slice() ?? "";
+  return bytes[turn]?.toString("latin1") ?? "";
 }
 
 compare(`key of ${KEYS}`, "hash by stream", {
