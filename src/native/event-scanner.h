@@ -5,7 +5,9 @@
 namespace sluice {
 
 // Flags of responseFeed; src/providers/response-scan.ts has the same list.
-enum Flag : int32_t { USAGE_SEEN = 1, FINISHED = 2, TERMINAL = 4, ERROR_SEEN = 8, JSON_COMPLETE = 16, STRIPPABLE = 32 };
+enum Flag : int32_t {
+  USAGE_SEEN = 1, FINISHED = 2, TERMINAL = 4, ERROR_SEEN = 8, JSON_COMPLETE = 16, STRIPPABLE = 32, TERMINAL_ENDED = 64
+};
 
 // Slots of the feed result: offsets into the chunk.
 enum FeedOut : int32_t {
@@ -116,6 +118,7 @@ class Scanner {
   void end_event(int32_t offset, int32_t* out) {
     const bool strippable = json_.usage_here && json_.choices_empty && !(flags_ & STRIPPABLE);
     settle_document();
+    if (json_.terminal || (flags_ & TERMINAL)) flags_ |= TERMINAL_ENDED;
     if (strippable) {
       flags_ |= STRIPPABLE;
       out[STRIP_START] = event_start_;

@@ -17,9 +17,10 @@ byPath.delete(`${PREFIX}${ENDPOINTS[ENDPOINT_OTHER]}`);
 
 /**
  * Dot segments would leave the provider's base path with the provider's credential. Servers and proxies differ in what they
- * take for a separator: some decode "%2f" before they resolve dots, some take a backslash, some cut a segment at ";".
+ * take for a separator: some decode "%2f" before they resolve dots, some take a backslash, some cut a segment at ";". Empty
+ * segments, a slash at the end among them, are left out by some: then the path would be another endpoint for the provider.
  */
-const DOT_SEGMENT = /(?:[/\\]|%2f|%5c)(?:\.|%2e){1,2}(?:[/\\;]|%2f|%5c|%3b|$)/i;
+const ODD_SEGMENT = /(?:[/\\]|%2f|%5c)(?:\.|%2e){0,2}(?:[/\\;]|%2f|%5c|%3b|$)/i;
 
 /** Sets `endpoint`. 404 outside of /v1/, 405 for a known endpoint with another method. */
 export function classify(exchange: Exchange): Verdict {
@@ -28,7 +29,7 @@ export function classify(exchange: Exchange): Verdict {
   exchange.endpoint = endpoint;
   if (endpoint === ENDPOINT_MODELS) return method === "GET" ? null : exchange.fail(ERRORS.methodNotAllowed, method);
   if (endpoint !== ENDPOINT_OTHER) return method === "POST" ? null : exchange.fail(ERRORS.methodNotAllowed, method);
-  if (!path.startsWith(PREFIX) || path.length === PREFIX.length || DOT_SEGMENT.test(path)) {
+  if (!path.startsWith(PREFIX) || path.length === PREFIX.length || ODD_SEGMENT.test(path)) {
     return exchange.fail(ERRORS.notFound, `${method} ${path}`);
   }
   if (isModelPath(exchange)) exchange.endpoint = ENDPOINT_MODELS;

@@ -15,6 +15,7 @@ import {
   SEEN_FINISH,
   SEEN_JSON,
   SEEN_TERMINAL,
+  SEEN_TERMINAL_EVENT,
 } from "../providers/response-scan.ts";
 import type { AttemptListener, ResponseHeaders } from "../upstream/transport.ts";
 import { ENDPOINT_CHAT, ENDPOINT_COMPLETIONS, ENDPOINT_RESPONSES } from "./endpoint.ts";
@@ -140,6 +141,7 @@ export class Relay implements AttemptListener {
   #deliverEvents(chunk: Buffer): void {
     const exchange = this.#exchange;
     const { boundary, stripStart, stripEnd } = borders;
+    if ((exchange.seen & SEEN_TERMINAL_EVENT) !== 0) this.#settleAhead(boundary, stripStart, stripEnd);
     if (exchange.usageAdded && stripEnd >= 0 && this.#strip(chunk, boundary, stripStart, stripEnd)) return;
     if (boundary < 0) {
       this.#hold(chunk);
@@ -153,6 +155,20 @@ export class Relay implements AttemptListener {
     }
     this.#deliver(chunk.subarray(0, boundary));
     this.#hold(chunk.subarray(boundary));
+  }
+
+  /** A client takes the terminal event for the end of the answer: the record is there before it goes out. */
+  #settleAhead(boundary: number, stripStart: number, stripEnd: number): void {
+    const exchange = this.#exchange;
+    if (exchange.settled) return;
+    const held = exchange.held === null ? 0 : exchange.held.length;
+    const strips = exchange.usageAdded && stripEnd >= 0 && (stripStart >= 0 || !exchange.heldReleased);
+    const stripped = strips ? stripEnd - Math.max(stripStart, 0) + (stripStart < 0 ? held : 0) : 0;
+    const outgoing = held + boundary - stripped;
+    exchange.responseBytes += outgoing;
+    this.#owner.settle(exchange);
+    exchange.responseBytes -= outgoing;
+    exchange.enter(PHASE_STREAMING, exchange.progressMs);
   }
 
   /** False: the event's beginning has gone out already, so the rest of it follows. */
@@ -200,7 +216,9 @@ export class Relay implements AttemptListener {
   onFail(error: ErrorRow, replayable: boolean): void {
     const exchange = this.#exchange;
     exchange.attempt = null;
-    if (exchange.status !== 0) this.#owner.breakOff(exchange, error);
+    // What comes after the terminal event is nothing to a client.
+    if (exchange.settled) exchange.down.end();
+    else if (exchange.status !== 0) this.#owner.breakOff(exchange, error);
     else if (replayable && exchange.snapshot.replayStale && !exchange.replayed) this.#owner.replay(exchange);
     else this.#owner.refuse(exchange, error);
   }

@@ -12,7 +12,7 @@ import { serverTiming } from "./server-timing.ts";
 
 /**
  * Hop by hop (RFC 9110 7.6.1), framing, credentials, what uWebSockets.js writes itself (date), and what is true of the
- * provider's host but not of ours.
+ * provider's host but not of ours: a client that followed its redirect would take its key and prompt past the gateway.
  */
 const DROPPED = new Set([
   "connection",
@@ -29,6 +29,7 @@ const DROPPED = new Set([
   "set-cookie",
   "set-cookie2",
   "www-authenticate",
+  "location",
   "alt-svc",
   "strict-transport-security",
   "x-request-id",

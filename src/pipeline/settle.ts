@@ -130,8 +130,9 @@ function fillUsage(exchange: Exchange): void {
       return;
     }
   }
-  if (mayBeBilled(exchange)) {
-    const output = exchange.scan >= 0 && exchange.endpoint !== ENDPOINT_EMBEDDINGS ? usage.estimatedOutputTokens : 0;
+  const output = exchange.scan >= 0 && exchange.endpoint !== ENDPOINT_EMBEDDINGS ? usage.estimatedOutputTokens : 0;
+  // Whatever the path was called: text that a model wrote is not free.
+  if (output > 0 || mayBeBilled(exchange)) {
     setTokens(estimateTokens(exchange.textBytes), output, USAGE_ESTIMATED);
   }
 }

@@ -14,6 +14,8 @@ export const SEEN_TERMINAL = 4;
 export const SEEN_ERROR = 8;
 /** At least one whole JSON value. */
 export const SEEN_JSON = 16;
+/** SEEN_TERMINAL, and the event that says so is whole. */
+export const SEEN_TERMINAL_EVENT = 64;
 
 /** Bytes of English or code per token, for estimates: the usual figure for the cl100k and o200k vocabularies. */
 const BYTES_PER_TOKEN = 4;

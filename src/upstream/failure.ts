@@ -33,7 +33,7 @@ const BY_CODE = new Map<string, ErrorRow>([
 export function failureOf(error: unknown, connected: boolean): ErrorRow {
   const code = codeOf(error);
   if (code.startsWith("ERR_TLS_") || code.startsWith("ERR_SSL_") || TLS_CODES.has(code)) return ERRORS.upstreamTls;
-  const row = BY_CODE.get(code);
+  const row = connected && code === "ETIMEDOUT" ? ERRORS.upstreamReset : BY_CODE.get(code);
   if (row !== undefined) return row;
   if (code.startsWith("HPE_") || (error instanceof Error && error.name === "HTTPParserError")) {
     return ERRORS.upstreamProtocol;

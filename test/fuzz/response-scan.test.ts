@@ -13,7 +13,7 @@ import { eventsOf, type Found, foundInDocument, foundInEvents, nothingFound } fr
 import { everyByte, type Outcome, randomCuts, runScan } from "./response-run.ts";
 import { fuzz } from "./trials.ts";
 
-const ALL_FLAGS = 63;
+const ALL_FLAGS = 127;
 /** `flags` that callers know; the scanner keeps one more for itself. */
 const KNOWN_FLAGS = 31;
 

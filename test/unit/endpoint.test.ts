@@ -28,7 +28,6 @@ const KNOWN: [string, string, number][] = [
   ["GET", "/v1/models/meta/llama", ENDPOINT_MODELS],
   ["DELETE", "/v1/models/ft:x", ENDPOINT_OTHER],
   ["GET", "/v1/responses/resp_1", ENDPOINT_OTHER],
-  ["POST", "/v1/chat/completions/", ENDPOINT_OTHER],
   ["POST", "/v1/audio/speech", ENDPOINT_OTHER],
   ["GET", "/v1/files/a..b/.../x.y", ENDPOINT_OTHER],
   ["HEAD", "/v1/files", ENDPOINT_OTHER],
@@ -68,6 +67,10 @@ const ESCAPES = [
   "/v1/..;/admin",
   "/v1/..%3b/admin",
   "/v1/models/../../x",
+  "/v1/chat/completions/",
+  "/v1//chat/completions",
+  "/v1/%2Fchat/completions",
+  "/v1/;/chat/completions",
 ];
 
 for (const path of [...NOT_SERVED, ...ESCAPES]) {

@@ -150,6 +150,35 @@ test("an answer with a length is settled before its last byte is handed over", (
   deepStrictEqual(owner.calls, ["releaseBody", "write, settled: false", "settle", "write, settled: true"]);
 });
 
+/** Bytes that were written when it was settled, and those that the settled exchange says; for every split in two. */
+function settledAt(text: string, at: number, usageAdded: boolean): { written: number; said: number; calls: string[] } {
+  const { exchange, down, owner, relay } = stage(usageAdded);
+  let settled = { written: -1, said: -1 };
+  owner.settle = () => {
+    if (!exchange.settled) settled = { written: down.text.length, said: exchange.responseBytes };
+    exchange.settled = true;
+  };
+  relay.onHead(200, SSE);
+  for (const part of [text.slice(0, at), text.slice(at)]) relay.onChunk(Buffer.from(part));
+  const written = down.text.length;
+  relay.onFail(ERRORS.upstreamReset, false);
+  releaseScan(exchange);
+  deepStrictEqual([settled.said, exchange.responseBytes], [written, written], `split at ${at}`);
+  return { ...settled, calls: owner.calls };
+}
+
+test("a stream is settled before its terminal event goes out, and what breaks behind it is nothing", () => {
+  for (const usageAdded of [false, true]) {
+    const text = `${DELTA}\n\n${FINISH}\n\n${USAGE}\n\n${DONE}\n\n`;
+    const whole = usageAdded ? text.replace(`${USAGE}\n\n`, "") : text;
+    for (let at = 1; at < text.length; at += 1) {
+      const { written, calls } = settledAt(text, at, usageAdded);
+      strictEqual(written <= whole.length - `${DONE}\n\n`.length, true);
+      deepStrictEqual(calls, ["releaseBody"]);
+    }
+  }
+});
+
 const CUT_CASES: [string, ResponseHeaders, string, boolean][] = [
   ["a chat stream without an end", SSE, `${DELTA}\n\n`, true],
   ["a chat stream with a finish_reason", SSE, `${FINISH}\n\n`, false],
