@@ -1,5 +1,5 @@
 /**
- * The one error table. On the request path a step returns an ErrorCode; `pipeline/rescue.ts` renders it for the client.
+ * The one error table. On the request path a step returns a row; `pipeline/rescue.ts` renders it for the client.
  * Off the request path a CodedError with a `cause` is thrown. The numbers are stored in records and metrics: append
  * only, never renumber.
  */
