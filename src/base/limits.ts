@@ -1,6 +1,7 @@
 /**
- * Every bound in Sluice, with its unit and the reason for its size. Values an operator may change are defaults here and
- * appear in the configuration schema; the rest are fixed by a format or a package.
+ * Every bound on what clients, providers and the configuration can make Sluice hold or do, with its unit and the reason for
+ * its size. Values an operator may change are defaults here and appear in the configuration schema; the rest are fixed by a
+ * format or a package. How long the supervisor waits for its own parts stands beside those waits.
  */
 
 /** Request target (path and query), bytes. nginx's default for one large header buffer. */
@@ -35,7 +36,7 @@ export const CONNECTIONS_PER_PROVIDER_DEFAULT = 4_096;
 export const QUEUE_PER_PROVIDER_DEFAULT = 1_024;
 /** Bytes in one uWebSockets.js cork callback. Its buffer is 16 KB and more is lost (measured). */
 export const CORK_BYTES_MAX = 15_360;
-/** A server-sent event that is being held back to see whether it is the usage event, bytes. Usage events take about 500. */
+/** The beginning of a server-sent event that is held until its end is there, bytes. A larger event goes out in pieces. */
 export const HELD_EVENT_BYTES_MAX = 65_536;
 /** Header block of a provider's answer, bytes. */
 export const UPSTREAM_HEADER_BYTES_MAX = 65_536;
@@ -63,11 +64,33 @@ export const BATCH_BYTES_MAX = 16_777_216;
 export const METRIC_SERIES_MAX = 512;
 /** Configuration file, bytes. */
 export const CONFIG_BYTES_MAX = 4_194_304;
+/** Nesting of the file: deeper brackets make V8 end the process instead of throwing (measured). */
+export const CONFIG_NESTING_MAX = 64;
+/** YAML aliases in it: each may stand for a large piece. */
+export const CONFIG_ALIASES_MAX = 100;
+/** A credential, and a file of certificate authorities, bytes. */
+export const CREDENTIAL_BYTES_MAX = 8_192;
+export const CA_FILE_BYTES_MAX = 1_048_576;
+/** limits.body_bytes: the scanner's offsets have 32 bits. */
+export const BODY_BYTES_MAX = 1_073_741_824;
+/** limits.body_bytes_in_flight: more than a worker can hold. */
+export const BODY_BYTES_IN_FLIGHT_MAX = 68_719_476_736;
 /** Keys, models and providers in one configuration. */
 export const KEYS_MAX = 100_000;
 export const MODELS_MAX = 10_000;
 export const PROVIDERS_MAX = 1_000;
 
+/** Parts of a form that are looked at for the model; OpenAI's forms have a dozen. */
+export const FORM_PARTS_MAX = 256;
+/** Header block of one part, bytes. */
+export const FORM_PART_HEAD_BYTES_MAX = 4_096;
+/** Characters of a form's boundary (RFC 2046 5.1.1). */
+export const FORM_BOUNDARY_CHARS_MAX = 70;
+/** Sets of labels (key, model, provider, ...) that the store keeps in memory. */
+export const LABEL_SETS_MAX = 2_048;
+
+/** Longest timeout in the configuration: one day, far below the 24.8 days at which Node's timers wrap. */
+export const TIMEOUT_MS_MAX = 86_400_000;
 /** Timeouts and intervals, milliseconds; those that the configuration can change are defaults. */
 export const CONNECT_TIMEOUT_MS_DEFAULT = 10_000;
 export const FIRST_BYTE_TIMEOUT_MS_DEFAULT = 600_000;

@@ -64,7 +64,7 @@ function compileProvider(name: string, config: ProviderConfig): Provider {
     label: encodeLabel(name, PROVIDER_LABEL_BYTES),
     origin: baseUrl(config, "").origin,
     tlsCa: config.tlsCa,
-    secret: credential === null ? null : Buffer.from(credential.value.replace(/^Bearer /, "")),
+    credential: credential === null ? null : Buffer.from(credential.value.replace(/^Bearer /, "")),
     headers: Object.freeze(headers),
     headerNames: new Set(headers.filter((_, index) => index % 2 === 0)),
   });

@@ -2,15 +2,14 @@
  * Where a provider's credential is, and fetching it from there. Supervisor and command line. The value goes into a
  * header and nowhere else; what is said about a missing one names the place, never the value.
  */
+
 import { join, resolve } from "node:path";
 import { CodedError } from "../base/errors.ts";
+import { CREDENTIAL_BYTES_MAX } from "../base/limits.ts";
 import { readTextFile } from "./file.ts";
 import { Refusal, readHeaderValue } from "./scalar.ts";
 import type { CredentialForm } from "./schema.ts";
 import { quoted } from "./secret.ts";
-
-/** A credential in a file, bytes: tokens are under 4 KiB, and a header has to hold it. */
-const CREDENTIAL_BYTES_MAX = 8_192;
 
 /**
  * The credential, or why there is none. `fromService`: it comes from the environment that the service manager makes, so

@@ -3,6 +3,7 @@
  * of a finding becomes line and column. Supervisor and command line. Every scalar stays text (the failsafe schema): what
  * it means is the business of schema.ts. Messages are our own, because the library's repeat pieces of the text.
  */
+
 import {
   type Alias,
   type Document,
@@ -17,15 +18,10 @@ import {
   type YAMLError,
   type YAMLMap,
 } from "yaml";
+import { CONFIG_ALIASES_MAX, CONFIG_NESTING_MAX } from "../base/limits.ts";
 import type { Finding } from "./finding.ts";
 import type { Problem } from "./problem.ts";
 import { isSecretField, quoted } from "./secret.ts";
-
-/** References (`*name`) in one file; enough for any real one, too few to make a small file huge. */
-const ALIASES_MAX = 100;
-
-/** Levels of nesting; a configuration has 5. Near the end of the stack the parser takes the whole process with it. */
-const NESTING_MAX = 64;
 
 export interface Source {
   readonly document: Document.Parsed;
@@ -62,7 +58,7 @@ function deepOffset(text: string): number | null {
   let depth = 0;
   for (const { 0: bracket, index } of text.matchAll(/[[\]{}]/g)) {
     depth = Math.max(0, depth + (bracket === "[" || bracket === "{" ? 1 : -1));
-    if (depth > NESTING_MAX) return index;
+    if (depth > CONFIG_NESTING_MAX) return index;
   }
   return null;
 }
@@ -70,12 +66,12 @@ function deepOffset(text: string): number | null {
 function nestingProblem(text: string, offset: number): Problem {
   const before = text.slice(0, offset).split("\n");
   const column = (before.at(-1)?.length ?? 0) + 1;
-  return { line: before.length, column, message: `this is nested too deeply (at most ${NESTING_MAX} levels)` };
+  return { line: before.length, column, message: `this is nested too deeply (at most ${CONFIG_NESTING_MAX} levels)` };
 }
 
 /** The plain value of a source without problems: mappings, lists and text. */
 export function plainValue(source: Source): unknown {
-  return source.document.toJS({ maxAliasCount: ALIASES_MAX });
+  return source.document.toJS({ maxAliasCount: CONFIG_ALIASES_MAX });
 }
 
 /** The finding at its place; a path that leads to nothing ends at its last part that exists. */
@@ -182,9 +178,11 @@ function keyProblems(source: Source, map: YAMLMap, hidden: boolean): readonly Pr
 }
 
 function aliasProblems(source: Source, aliases: readonly Alias[]): readonly Problem[] {
-  const excess = aliases[ALIASES_MAX];
+  const excess = aliases[CONFIG_ALIASES_MAX];
   if (excess)
-    return [problemAt(source, offsetOf(excess), { message: `at most ${ALIASES_MAX} references (*name) are taken` })];
+    return [
+      problemAt(source, offsetOf(excess), { message: `at most ${CONFIG_ALIASES_MAX} references (*name) are taken` }),
+    ];
   const lost = aliases.filter((alias) => !alias.resolve(source.document));
   return lost.map((alias) =>
     problemAt(source, offsetOf(alias), { message: "there is no anchor (&name) of this name above" }),

@@ -2,16 +2,15 @@
  * What a configuration refers to outside of its file: credentials and certificate files, fetched once, with all that is
  * wrong about them. Supervisor and command line. Holds secrets for as long as a Config is being made.
  */
+
 import { X509Certificate } from "node:crypto";
 import { dirname, resolve } from "node:path";
 import { CodedError } from "../base/errors.ts";
+import { CA_FILE_BYTES_MAX } from "../base/limits.ts";
 import { resolveCredential } from "./credential.ts";
 import { readTextFile } from "./file.ts";
 import { type Finding, findingAt } from "./finding.ts";
 import type { ProviderConfig, ProviderForm } from "./schema.ts";
-
-/** PEM bundle of certificate authorities, bytes; the system's whole store is 220 KB. */
-const CA_FILE_BYTES_MAX = 1_048_576;
 
 export class Outside {
   readonly findings: Finding[] = [];

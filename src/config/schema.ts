@@ -7,6 +7,8 @@ import { z } from "zod";
 import {
   BODY_BYTES_DEFAULT,
   BODY_BYTES_IN_FLIGHT_DEFAULT,
+  BODY_BYTES_IN_FLIGHT_MAX,
+  BODY_BYTES_MAX,
   CONNECT_TIMEOUT_MS_DEFAULT,
   CONNECTIONS_PER_PROVIDER_DEFAULT,
   DRAIN_TIMEOUT_MS_DEFAULT,
@@ -19,6 +21,7 @@ import {
   QUEUE_PER_PROVIDER_DEFAULT,
   QUEUE_TIMEOUT_MS_DEFAULT,
   STALL_TIMEOUT_MS_DEFAULT,
+  TIMEOUT_MS_MAX,
   TOTAL_TIMEOUT_MS_DEFAULT,
   UPSTREAM_KEEP_ALIVE_MS_DEFAULT,
   WORKERS_MAX,
@@ -107,13 +110,6 @@ export interface Config {
 }
 
 const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal"] as const;
-
-/** limits.body_bytes, bytes: the scanner's offsets have 32 bits. */
-const BODY_BYTES_MAX = 1_073_741_824;
-/** limits.body_bytes_in_flight, bytes: more than a worker can hold. */
-const BODY_BYTES_IN_FLIGHT_MAX = 68_719_476_736;
-/** Longest timeout, milliseconds: one day, far below the 24.8 days at which Node's timers wrap. */
-const TIMEOUT_MS_MAX = 86_400_000;
 
 /**
  * A mapping with exactly these keys. The message of its unknown-key issue is the list of the known keys, out of which

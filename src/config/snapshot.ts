@@ -30,7 +30,7 @@ export interface Provider {
   /** PEM of additional certificate authorities; null: the system's only. */
   readonly tlsCa: string | null;
   /** The credential itself, to find it where a provider quotes it; null: none. */
-  readonly secret: Buffer | null;
+  readonly credential: Buffer | null;
   /** Flat list name, value, name, value: credential and fixed headers, lower-case names, validated. */
   readonly headers: readonly string[];
   /** Lower-case names in `headers`: a client's header of that name is not forwarded. */

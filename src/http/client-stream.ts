@@ -194,6 +194,12 @@ export class ClientStream implements Downstream {
     this.#response.onWritable(() => this.#onWritable());
   }
 
+  /** In front of what is kept: the rest of a slice that was taken in part. */
+  #keepFirst(rest: Uint8Array): void {
+    if (this.#backlog === NO_BACKLOG) this.#backlog = [];
+    this.#backlog.unshift(rest);
+  }
+
   #keep(chunk: Uint8Array): void {
     if (this.#backlog === NO_BACKLOG) this.#backlog = [];
     this.#backlog.push(chunk);
@@ -239,7 +245,7 @@ export class ClientStream implements Downstream {
     const taken = this.#response.getWriteOffset() - this.#sentBytes;
     this.#sentBytes += taken;
     this.#accepted = accepted;
-    if (taken < slice.length) this.#backlog = [slice.subarray(taken), ...this.#backlog];
+    if (taken < slice.length) this.#keepFirst(slice.subarray(taken));
   }
 
   /** The reader caught up: the next bytes or nothing, in a cork, as the package demands. */
@@ -261,7 +267,7 @@ export class ClientStream implements Downstream {
 
   #onCaughtUp(): void {
     if (this.#ending) this.#writeEnd();
-    else if (this.#exchange !== null) this.#handler.onDrained(this.#exchange);
+    else if (this.#exchange !== null) this.#handler.onCaughtUp(this.#exchange);
   }
 
   #writeEnd(): void {

@@ -10,7 +10,8 @@ export function overdue(exchange: Exchange, nowMs: number): ErrorRow | null {
   const { timeouts } = exchange.snapshot;
   const error = overduePhase(exchange, nowMs - exchange.progressMs);
   if (error !== null) return error;
-  return nowMs - exchange.startedMs > timeouts.totalMs ? ERRORS.upstreamTotalTimeout : null;
+  if (nowMs - exchange.startedMs <= timeouts.totalMs) return null;
+  return exchange.phase === PHASE_BODY ? ERRORS.bodyTimeout : ERRORS.upstreamTotalTimeout;
 }
 
 function overduePhase(exchange: Exchange, waitedMs: number): ErrorRow | null {

@@ -47,7 +47,7 @@ export interface RequestHandler {
   /** `body` and `bodyBytes` are complete. */
   onBody(exchange: Exchange): void;
   /** The reader caught up after `blocked`. */
-  onDrained(exchange: Exchange): void;
+  onCaughtUp(exchange: Exchange): void;
   /** Everything is handed over; the Downstream is not used again. */
   onFlushed(exchange: Exchange): void;
   /** The client closed the connection; the Downstream is closed. */

@@ -4,17 +4,13 @@
  * key's list of models would be worth nothing if the provider found another model than we did. Pure; gateway worker.
  */
 
+import { FORM_BOUNDARY_CHARS_MAX, FORM_PART_HEAD_BYTES_MAX, FORM_PARTS_MAX } from "../base/limits.ts";
+
 export type MultipartResult = "found" | "none" | "duplicate" | "invalid";
 
 /** Place of the value that was found last, bytes. */
 export const multipartModel = { start: -1, end: -1 };
 
-/** Parts that are looked at; OpenAI's forms have a dozen. */
-const PARTS_MAX = 256;
-/** Longest part header block, bytes. */
-const PART_HEAD_BYTES_MAX = 4_096;
-/** RFC 2046 5.1.1. */
-const BOUNDARY_CHARS_MAX = 70;
 const CRLF = "\r\n";
 const HEAD_END = "\r\n\r\n";
 const HEADER = /^([\w!#$%&'*+.^`|~-]+):[ \t]*([^\r\n]*)$/;
@@ -24,7 +20,7 @@ const AFTER_PARAMETERS = /^[ \t]*;?[ \t]*$/;
 /** Finds the part named "model" and sets `multipartModel`. */
 export function findMultipartModel(body: Buffer, contentType: string): MultipartResult {
   const boundary = parameterOf(contentType, "multipart/form-data", "boundary");
-  if (boundary === null || boundary === "" || boundary.length > BOUNDARY_CHARS_MAX) return "invalid";
+  if (boundary === null || boundary === "" || boundary.length > FORM_BOUNDARY_CHARS_MAX) return "invalid";
   const opening = Buffer.from(`--${boundary}`);
   if (!startsWith(body, opening)) return "invalid";
   return searchParts(body, Buffer.from(`${CRLF}--${boundary}`), opening.length);
@@ -33,7 +29,7 @@ export function findMultipartModel(body: Buffer, contentType: string): Multipart
 function searchParts(body: Buffer, delimiter: Buffer, from: number): MultipartResult {
   let at = from;
   let result: MultipartResult = "none";
-  for (let parts = 0; parts < PARTS_MAX; parts += 1) {
+  for (let parts = 0; parts < FORM_PARTS_MAX; parts += 1) {
     if (isEnd(body, at)) return result;
     const headEnd = body.indexOf(HEAD_END, at, "latin1");
     const partEnd = body.indexOf(delimiter, at);
@@ -54,7 +50,7 @@ function searchParts(body: Buffer, delimiter: Buffer, from: number): MultipartRe
 /** The delimiter's line ends at `at`, and a header block and the next delimiter follow. */
 function isPart(body: Buffer, at: number, headEnd: number, partEnd: number): boolean {
   const whole = headEnd >= at && partEnd >= headEnd + CRLF.length;
-  return whole && isLineEnd(body, at) && headEnd - at <= PART_HEAD_BYTES_MAX;
+  return whole && isLineEnd(body, at) && headEnd - at <= FORM_PART_HEAD_BYTES_MAX;
 }
 
 /** The closing delimiter has two more hyphens, and nothing else on its line. */

@@ -205,7 +205,7 @@ export class Pipeline implements RequestHandler, RelayOwner {
     this.#release(exchange);
   }
 
-  onDrained(exchange: Exchange): void {
+  onCaughtUp(exchange: Exchange): void {
     exchange.progressMs = nowMs();
     exchange.attempt?.resume();
   }

@@ -64,7 +64,7 @@ export class Relay implements AttemptListener {
     exchange.enter(PHASE_STREAMING, exchange.headMs);
     readFraming(exchange, status, headers);
     const head = responseHead(exchange, status, headers);
-    const secret = exchange.target?.provider.secret ?? null;
+    const secret = exchange.target?.provider.credential ?? null;
     if (status >= 400 && secret !== null) this.#heldError = new HeldError(head, secret);
     else this.#begin(head);
   }

@@ -49,7 +49,7 @@ export function responseHead(exchange: Exchange, status: number, headers: Respon
   for (const name in headers) {
     if (!DROPPED.has(name) && !named?.has(name)) head += headerLines(name, headers[name]);
   }
-  return `${head}${headerLines("x-upstream-request-id", headers["x-request-id"])}\r\nserver-timing: ${serverTiming(exchange)}${ownLines(exchange)}`;
+  return `${head}${headerLines("x-upstream-request-id", headers["x-request-id"])}${ownLines(exchange)}`;
 }
 
 /** The head of an answer of our own; `extra`: more header lines, each with its CRLF before it. */
@@ -58,7 +58,7 @@ export function ownHead(exchange: Exchange, extra: string): string {
 }
 
 function ownLines(exchange: Exchange): string {
-  return `\r\nx-request-id: ${exchange.requestId}`;
+  return `\r\nserver-timing: ${serverTiming(exchange)}\r\nx-request-id: ${exchange.requestId}`;
 }
 
 function headerLines(name: string, value: string | string[] | undefined): string {

@@ -5,7 +5,7 @@
 
 import { encodeLabel } from "../base/bytes.ts";
 import { nowMs, wallMs } from "../base/clock.ts";
-import { ERRORS } from "../base/errors.ts";
+import { ERRORS, type ErrorRow } from "../base/errors.ts";
 import { KEY_LABEL_BYTES, MODEL_LABEL_BYTES, PROVIDER_LABEL_BYTES, type Price } from "../config/snapshot.ts";
 import { closeScan, estimateTokens, readUsage, SEEN_USAGE, usage } from "../providers/response-scan.ts";
 import type { CountersWriter } from "../shm/counters.ts";
@@ -137,13 +137,21 @@ function fillUsage(exchange: Exchange): void {
   }
 }
 
+/** Ends of a request that its provider had and may go on with. */
+const ENDED_BY_US = new Set<ErrorRow>([
+  ERRORS.clientAborted,
+  ERRORS.drainDeadline,
+  ERRORS.upstreamFirstByteTimeout,
+  ERRORS.upstreamTotalTimeout,
+]);
+
 /**
  * A model worked, or may have begun to: the provider accepted the request, or we ended it while the provider had it.
  * A provider that failed before its answer began bills nothing.
  */
 function mayBeBilled({ sent, endpoint, upstreamStatus, error }: Exchange): boolean {
   if (!sent || !takesModel(endpoint)) return false;
-  if (upstreamStatus === 0) return error === ERRORS.clientAborted || error === ERRORS.drainDeadline;
+  if (upstreamStatus === 0) return error !== null && ENDED_BY_US.has(error);
   return upstreamStatus >= 200 && upstreamStatus < 300;
 }
 

@@ -71,7 +71,7 @@ const ERROR_0 = STATUS_CLASS_0 + STATUS_CLASSES.length;
 const ENDPOINT_0 = ERROR_0 + ERROR_NUMBERS;
 const USAGE_0 = ENDPOINT_0 + ENDPOINTS.length;
 const SINGLE_0 = USAGE_0 + USAGE_SOURCES.length;
-const GAUGE_0 = SINGLE_0 + 14;
+const GAUGE_0 = SINGLE_0 + 13;
 
 /** Index of each counter in a block, in Float64 elements. `...0` is the first of a family, the rest follow it. */
 export const COUNTER = {
@@ -92,7 +92,6 @@ export const COUNTER = {
   upstreamReuses: SINGLE_0 + 10,
   staleReplays: SINGLE_0 + 11,
   queueWaits: SINGLE_0 + 12,
-  heldEvents: SINGLE_0 + 13,
   gaugeInFlight: GAUGE_0,
   gaugeUpstreamConnections: GAUGE_0 + 1,
   gaugeBodyBytesInFlight: GAUGE_0 + 2,

@@ -31,12 +31,19 @@ export interface WorkerEvents {
   ended(worker: WorkerProcess, how: string): void;
 }
 
+/** What a runtime reads. Credentials are in the environment too, and reach a worker by its configuration only. */
+const RUNTIME_VARIABLE = /^(?:PATH|HOME|TMPDIR|TZ|LANG|LC_\w+|NODE_\w+|UV_\w+|SSL_CERT_(?:FILE|DIR)|MALLOC_\w+)$/;
+
+export function runtimeEnv(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => RUNTIME_VARIABLE.test(name)));
+}
+
 /** Starts the program of a worker. Its standard output goes to standard error, which belongs to the log. */
 export function forkWorker(): ChildProcess {
   return fork(WORKER_FILE, [], {
     serialization: "advanced",
     execArgv: WORKER_FLAGS,
-    env: { ...process.env, UWS_HTTP_MAX_HEADERS_SIZE: String(UWS_HEADER_BYTES_MAX) },
+    env: { ...runtimeEnv(process.env), UWS_HTTP_MAX_HEADERS_SIZE: String(UWS_HEADER_BYTES_MAX) },
     stdio: ["ignore", 2, 2, "ipc"],
   });
 }

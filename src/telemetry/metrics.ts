@@ -43,7 +43,6 @@ const SHARED_COUNTERS: readonly [name: string, index: number, help: string][] = 
     "Requests sent once more because their reused connection turned out to be closed.",
   ],
   ["sluice_upstream_queue_waits_total", COUNTER.queueWaits, "Requests that waited for a connection to a provider."],
-  ["sluice_held_events_total", COUNTER.heldEvents, "Stream events held back to see whether they carry the usage."],
 ];
 
 const SHARED_GAUGES: readonly [name: string, index: number, help: string][] = [

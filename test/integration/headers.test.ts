@@ -104,6 +104,17 @@ test("Server-Timing carries the gateway's own time", async () => {
   match(headerOf(response, "server-timing"), /dur=\d+(\.\d+)?/);
 });
 
+test("Server-Timing is on the gateway's own answers too", async () => {
+  for (const target of ["/v1/models", "/nowhere"]) {
+    const client = await RawClient.connect(sluice.port);
+    const response = await client.ask(
+      requestBytes({ method: "GET", target, headers: { "content-length": "" }, body: "" }),
+    );
+    match(headerOf(response, "server-timing"), /^auth;dur=\d+\.\d+, /, target);
+    client.leave();
+  }
+});
+
 test("a header value of the provider that could split the response is refused or cleaned, never passed", async () => {
   for (const fault of ["crlf-in-header", "nul-in-header"]) {
     const response = await send({ "x-mock": fault });

@@ -52,6 +52,7 @@ test("an answer of our own", () => {
     "503 Service Unavailable",
     "content-type: application/json",
     "retry-after: 1",
+    "server-timing: auth;dur=0.000, recv;dur=0.000, scan;dur=0.000, route;dur=0.000, upstream;dur=0.000",
     "x-request-id: req_test",
   ];
   deepStrictEqual(ownHead(exchange, "\r\nretry-after: 1").split("\r\n"), lines);

@@ -113,10 +113,19 @@ for (const [what, change] of UNBILLED) {
   });
 }
 
-test("a client that left while the provider worked pays for its prompt", () => {
-  const exchange = Object.assign(accepted(), { status: 499, upstreamStatus: 0, error: ERRORS.clientAborted });
-  deepStrictEqual(tokensOf(recordOf(exchange)), [11, 0, 0, 0, USAGE_ESTIMATED]);
-});
+const ENDED_WHILE_PROVIDER_WORKS = [
+  ERRORS.clientAborted,
+  ERRORS.upstreamFirstByteTimeout,
+  ERRORS.upstreamTotalTimeout,
+  ERRORS.drainDeadline,
+];
+
+for (const error of ENDED_WHILE_PROVIDER_WORKS) {
+  test(`what was ended while the provider worked pays for its prompt: ${error.code}`, () => {
+    const exchange = Object.assign(accepted(), { status: error.status, upstreamStatus: 0, error });
+    deepStrictEqual(tokensOf(recordOf(exchange)), [11, 0, 0, 0, USAGE_ESTIMATED]);
+  });
+}
 
 test("no price: the cost is 0, and the record says why", () => {
   const exchange = answer(accepted(), ANSWER);

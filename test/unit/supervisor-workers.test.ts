@@ -7,6 +7,7 @@ import { logTo } from "../../src/base/log.ts";
 import type { FromWorker, ToWorker } from "../../src/config/messages.ts";
 import type { Config } from "../../src/config/schema.ts";
 import { delayAfter } from "../../src/supervisor/backoff.ts";
+import { runtimeEnv } from "../../src/supervisor/worker-process.ts";
 import { Workers } from "../../src/supervisor/workers.ts";
 
 const CONFIG = { dataDir: "/data" } as Config;
@@ -206,4 +207,9 @@ test("a worker that is still starting is not waited for", async (context) => {
   void workers.start();
   await workers.drain(60_000);
   assert.equal(child(0).connected, false);
+});
+
+test("a worker's environment has what the runtime reads, and no credential", () => {
+  const env = { PATH: "/bin", LC_ALL: "C", NODE_OPTIONS: "--x", OPENAI_API_KEY: "sk-1", NODE: "n", AWS_PATH: "p" };
+  assert.deepEqual(runtimeEnv(env), { PATH: "/bin", LC_ALL: "C", NODE_OPTIONS: "--x" });
 });

@@ -4,8 +4,10 @@
  * the table, and each knows the sets that it met lately. Where a key may use any model and its
  * holder invents names, every request makes a set: then a record costs about 15 us instead of 2.
  */
+
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { errorByNumber } from "../../base/errors.ts";
+import { LABEL_SETS_MAX } from "../../base/limits.ts";
 import type { DecodedRecord } from "../../shm/record-codec.ts";
 import {
   ENDPOINTS,
@@ -18,9 +20,6 @@ import {
 } from "../record.ts";
 import { TupleMap } from "../tuple-map.ts";
 import { LABEL_COLUMNS, placeholders } from "./store-schema.ts";
-
-/** Sets known at a time; then all are forgotten, and found again in the table. A set takes about 2 KB. */
-const SETS_MAX = 2_048;
 
 export class LabelSets {
   #ids = new TupleMap<number>();
@@ -40,7 +39,7 @@ export class LabelSets {
     const entry = this.#entryOf(record);
     if (entry.value !== undefined) return entry.value;
     const id = this.#findOrMake(labelColumns(record));
-    if (this.#known >= SETS_MAX) this.forget();
+    if (this.#known >= LABEL_SETS_MAX) this.forget();
     else entry.value = id;
     this.#known += 1;
     return id;
