@@ -1,4 +1,4 @@
-/** Rules and documented limits of uWebSockets.js over the life of a connection (hazards.md), one test for each. */
+/** Rules and documented limits of uWebSockets.js over the life of a connection, one test for each. */
 import { deepStrictEqual, match, strictEqual } from "node:assert/strict";
 import { test } from "node:test";
 import { download } from "../support/download.ts";
@@ -7,6 +7,7 @@ import { RawClient } from "../support/raw-client.ts";
 import { CHAT_BODY, chunkedRequest, requestBytes, STREAM_BODY } from "../support/raw-request.ts";
 import { headerOf } from "../support/raw-response.ts";
 import { startStage } from "../support/stage.ts";
+import { until } from "../support/until.ts";
 
 const { sluice, upstream } = await startStage(() => ({ limits: { body_bytes: "1MiB" } }));
 
@@ -128,4 +129,35 @@ test("a stream whose head comes long before its first byte arrives whole; the pa
   deepStrictEqual([response?.status, response?.complete], [200, true]);
   strictEqual(response?.body.toString().endsWith("data: [DONE]\n\n"), true);
   client.leave();
+});
+
+/** Sends a piece at every look, 100 looks a second, until the connection is over. */
+async function trickle(client: RawClient, piece: Buffer): Promise<void> {
+  await until("the parser cuts it", async () => {
+    if (client.ended || client.socket.destroyed) return true;
+    await client.send(piece);
+    return false;
+  });
+}
+
+test("a body that arrives more slowly than 16 KB/s is cut, and reaches nobody", async () => {
+  const client = await RawClient.connect(sluice.port);
+  const before = (await upstream.journal()).requestsTotal;
+  const whole = requestBytes({ headers: { "content-length": "900000" }, body: "" });
+  await client.send(whole);
+  await trickle(client, Buffer.alloc(20, 0x20));
+  strictEqual((await upstream.journal()).requestsTotal, before);
+});
+
+test("a head that stops in the middle is cut", async () => {
+  const client = await RawClient.connect(sluice.port);
+  await client.send("POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthoriz");
+  strictEqual(await client.response(), null);
+});
+
+test("HTTP/2 without TLS is not spoken", async () => {
+  const client = await RawClient.connect(sluice.port);
+  await client.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+  strictEqual((await client.response())?.status, 505);
+  await client.close();
 });

@@ -1,5 +1,5 @@
 /**
- * What uWebSockets.js accepts and HTTP forbids (hazards.md): the guard closes the connection, and nothing of it or behind it
+ * What uWebSockets.js accepts and HTTP forbids: the guard closes the connection, and nothing of it or behind it
  * reaches a provider. A newer build that behaves otherwise shows here.
  */
 import { deepStrictEqual, strictEqual } from "node:assert/strict";

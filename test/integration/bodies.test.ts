@@ -74,7 +74,7 @@ test("a request that arrives byte by byte is answered", async () => {
   client.leave();
 });
 
-/** The request line must come in one segment (hazards.md); what follows may come in any. */
+/** The request line must come in one segment; what follows may come in any. */
 function splitAfterLine(request: Buffer): [Buffer, Buffer] {
   const end = request.indexOf("\r\n") + 2;
   return [request.subarray(0, end), request.subarray(end)];
