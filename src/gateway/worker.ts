@@ -34,7 +34,8 @@ let drainDeadlineMs = Infinity;
 let idleSinceMs = 0;
 
 function tell(message: FromWorker): void {
-  if (process.connected) process.send?.(message);
+  // With a callback: else a supervisor that died a moment ago is an uncaught EPIPE here.
+  if (process.connected) process.send?.(message, undefined, undefined, () => {});
 }
 
 function providersOf(snapshot: Snapshot): Iterable<Provider> {

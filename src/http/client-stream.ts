@@ -17,6 +17,7 @@ const NO_BACKLOG: Uint8Array[] = [];
 /** The parser closes idle connections after 10 s: clients that know stop using theirs before. */
 const KEEP_ALIVE = "\r\nkeep-alive: timeout=8";
 const CLOSE = "\r\nconnection: close";
+const LINE_BREAK_BYTES = 2;
 const ASCII = /^[\0-\x7f]*$/;
 
 /** The stream that a cork callback writes for: corks run at once, so callbacks need no closure. */
@@ -94,8 +95,9 @@ export class ClientStream implements Downstream {
    */
   #replyEarly(body: string): void {
     this.lingering = true;
+    // writeStatus ends with a line break of its own: as white space behind the JSON it belongs to the body.
     const bytes = Buffer.from(body);
-    const head = `${this.#head}${CLOSE}\r\ncontent-length: ${bytes.length}\r\n\r\n`;
+    const head = `${this.#head}${CLOSE}\r\ncontent-length: ${bytes.length + LINE_BREAK_BYTES}\r\n\r\n`;
     this.#slice = Buffer.concat([Buffer.from(head, "latin1"), bytes]);
     writing = this;
     this.#response.cork(writeEarly);

@@ -150,7 +150,7 @@ function blockOf(mapping: ArrayBuffer, slot: number): Float64Array {
 export function createCounters(dataDir: string): CountersReader {
   const path = countersPath(dataDir);
   rmSync(`${path}.new`, { force: true });
-  const mapping = native.mapFile(`${path}.new`, COUNTERS_BYTES);
+  const mapping = mapNew(`${path}.new`);
   const header = new DataView(mapping);
   header.setUint32(COUNTERS_AT.magic, COUNTERS_MAGIC, true);
   header.setUint32(COUNTERS_AT.version, COUNTERS_VERSION, true);
@@ -158,6 +158,20 @@ export function createCounters(dataDir: string): CountersReader {
   header.setUint32(COUNTERS_AT.blocks, RINGS_MAX, true);
   renameSync(`${path}.new`, path);
   return new CountersReader(mapping);
+}
+
+/** Throws CodedError `data_dir_unusable`: a full disk shows here first, and not as a SIGBUS later. */
+function mapNew(path: string): ArrayBuffer {
+  try {
+    return native.mapFile(path, COUNTERS_BYTES);
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new CodedError(
+      "data_dir_unusable",
+      `The data directory (setting 'data_dir') cannot be used: ${reason}`,
+      cause,
+    );
+  }
 }
 
 /** The block of `slot` (of openRing), for the worker that holds it. Throws CodedError `counters_invalid`. */

@@ -22,6 +22,8 @@ export class Connection {
   /** Monotonic time at which it became free. */
   idleSinceMs = 0;
   readonly #counters: CountersWriter;
+  /** While it connects: undici does not end a socket that is not connected yet. */
+  #connecting: { destroy(): unknown } | null = null;
 
   constructor(options: ConnectionOptions, counters: CountersWriter) {
     this.#counters = counters;
@@ -34,7 +36,10 @@ export class Connection {
       keepAliveTimeout: options.keepAliveMs,
       keepAliveMaxTimeout: options.keepAliveMs,
       maxHeaderSize: UPSTREAM_HEADER_BYTES_MAX,
-      connect: options.connector,
+      connect: (target, done) => {
+        // buildConnector returns its socket, which its type does not say.
+        this.#connecting = options.connector(target, done) as unknown as { destroy(): unknown } | null;
+      },
     });
     this.client.on("connect", () => this.#onConnect());
     this.client.on("disconnect", () => this.#onDisconnect());
@@ -58,5 +63,6 @@ export class Connection {
   destroy(): void {
     // The promise only says when the socket is gone; it does not fail.
     void this.client.destroy();
+    if (!this.connected) this.#connecting?.destroy();
   }
 }

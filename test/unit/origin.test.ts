@@ -2,7 +2,7 @@
 import { deepStrictEqual, strictEqual } from "node:assert/strict";
 import { once } from "node:events";
 import { mkdtempSync } from "node:fs";
-import type { Socket } from "node:net";
+import { type AddressInfo, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
@@ -137,6 +137,22 @@ test("an attempt that is cancelled while it connects tells nothing, and holds no
   provider.script = respond;
   deepStrictEqual(await ask(origin), GOOD);
   deepStrictEqual([heard.events, origin.connections], [[], 1]);
+});
+
+test("a connection that is still being made ends with the attempt that wanted it", async () => {
+  // Accepts and never says a word: the TLS handshake stays open.
+  const silent = createServer((socket) => socket.on("error", () => socket.destroy())).listen(0, "127.0.0.1");
+  after(() => silent.close());
+  await once(silent, "listening");
+  const { port } = silent.address() as AddressInfo;
+  const connector = buildConnector({ timeout: 60_000, allowH2: false });
+  const options = { origin: `https://127.0.0.1:${port}`, connector, keepAliveMs: 10_000 };
+  const origin = new Origin(options, { connections: 1, queue: 1 }, counters);
+  const attempt = origin.send(REQUEST, new Heard(), false);
+  const [socket] = (await once(silent, "connection")) as [Socket];
+  attempt.cancel();
+  await within("the end of the handshake", once(socket.resume(), "close"));
+  strictEqual(origin.connections, 0);
 });
 
 test("a request that cannot be written is refused, and its connection is not lost to the count", async () => {

@@ -52,6 +52,17 @@ test("an answer that breaks before its first byte is an error answer", async () 
   await atRest(client);
 });
 
+test("a chunked or close-delimited answer that breaks before its first byte is an error answer too", async () => {
+  const head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n";
+  for (const framing of ["transfer-encoding: chunked\r\n\r\n", "\r\n"]) {
+    provider.script = (socket) => socket.end(head + framing);
+    const client = await RawClient.connect(path.port);
+    const { status, complete } = await client.ask(requestBytes({ body: BODY }));
+    deepStrictEqual([status, complete], [502, true], framing);
+    await atRest(client);
+  }
+});
+
 test("an answer that breaks after its first byte is cut", async () => {
   provider.script = (socket) => socket.end(ANSWER.slice(0, -1));
   const client = await RawClient.connect(path.port);
