@@ -104,5 +104,7 @@ export const DRAIN_TIMEOUT_MS_DEFAULT = 30_000;
 export const UPSTREAM_KEEP_ALIVE_MS_DEFAULT = 20_000;
 /** How often a worker looks at the deadlines of everything in flight: deadlines are late by at most this. */
 export const SWEEP_INTERVAL_MS = 100;
+/** Between two log lines about one kind of failure of one provider, per worker. */
+export const TROUBLE_INTERVAL_MS = 10_000;
 /** How often the supervisor has the rings drained. */
 export const DRAIN_INTERVAL_MS = 200;

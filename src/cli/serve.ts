@@ -1,4 +1,5 @@
 /** `sluice serve`: runs the gateway until it is told to stop. The supervisor is only loaded here, so that others start fast. */
+import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { Command } from "commander";
 
@@ -7,8 +8,11 @@ export function serveCommand(): Command {
     .description("run the gateway")
     .option("-c, --config <file>", "configuration file", "sluice.yaml")
     .option("--first-run", "write a first configuration if the file does not exist", false)
-    .action(async ({ config, firstRun }: { config: string; firstRun: boolean }) => {
+    .action(async ({ config, firstRun }: { config: string; firstRun: boolean }, command: Command) => {
       const { serve } = await import("../supervisor/supervisor.ts");
-      process.exitCode = await serve({ configPath: resolve(config), firstRun });
+      const configPath = resolve(config);
+      // A file that was named is expected to be there: a mistyped name must not make a new gateway.
+      const mistyped = command.getOptionValueSource("config") === "cli" && !existsSync(configPath);
+      process.exitCode = await serve({ configPath, firstRun: firstRun && !mistyped });
     });
 }

@@ -15,5 +15,14 @@ export type FromWorker =
    */
   | { readonly type: "listening"; readonly epoch: number; readonly slot: number; readonly notice: string | null }
   | { readonly type: "configured"; readonly epoch: number }
+  /** A provider fails, for the log: fields of pipeline/trouble.ts. */
+  | {
+      readonly type: "trouble";
+      readonly provider: string;
+      readonly code: string;
+      readonly cause: string;
+      readonly requestId: string;
+      readonly count: number;
+    }
   /** It cannot go on and exits after this. `code`: of a CodedError. */
   | { readonly type: "failed"; readonly code: string; readonly message: string };

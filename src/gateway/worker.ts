@@ -12,6 +12,7 @@ import type { Config } from "../config/schema.ts";
 import type { Provider, Snapshot } from "../config/snapshot.ts";
 import { Edge } from "../http/edge.ts";
 import { Pipeline } from "../pipeline/pipeline.ts";
+import type { Trouble } from "../pipeline/trouble.ts";
 import { openCounters } from "../shm/counters.ts";
 import { openRing } from "../shm/ring.ts";
 import { Origins } from "../upstream/origins.ts";
@@ -51,7 +52,8 @@ async function serve(config: Config, epoch: number): Promise<void> {
   const origins = new Origins(counters);
   origins.configure(snapshot, providersOf(snapshot));
   const transportOf = (provider: Provider) => origins.transportOf(provider);
-  const pipeline = new Pipeline({ snapshot, ring, counters, transportOf });
+  const onTrouble = (trouble: Trouble) => tell({ type: "trouble", ...trouble });
+  const pipeline = new Pipeline({ snapshot, ring, counters, transportOf, onTrouble });
   const edge = new Edge(pipeline);
   await edge.listen(config.listen.host, config.listen.port);
   if (unwanted) {

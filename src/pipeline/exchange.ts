@@ -123,6 +123,8 @@ export class Exchange {
   /** An event was too large to be held, and its beginning is with the client already. */
   heldReleased = false;
   error: ErrorRow | null = null;
+  /** The transport's own words about it, for the log. */
+  failureCause = "";
   /** The request was written, or began to be: the provider may bill it. */
   sent = false;
   settled = false;

@@ -32,6 +32,7 @@ import { answerError, errorEvent } from "./rescue.ts";
 import { ownHead } from "./response-head.ts";
 import { route } from "./route.ts";
 import { releaseScan, settle } from "./settle.ts";
+import { type Trouble, Troubles } from "./trouble.ts";
 
 const OK = 200;
 
@@ -40,6 +41,8 @@ export interface PipelineParts {
   readonly ring: RingWriter;
   readonly counters: CountersWriter;
   readonly transportOf: (provider: Provider) => Transport | undefined;
+  /** For the log. */
+  readonly onTrouble: (trouble: Trouble) => void;
 }
 
 export class Pipeline implements RequestHandler, RelayOwner {
@@ -50,6 +53,7 @@ export class Pipeline implements RequestHandler, RelayOwner {
   readonly #ring: RingWriter;
   readonly #counters: CountersWriter;
   readonly #transportOf: (provider: Provider) => Transport | undefined;
+  readonly #troubles: Troubles;
   readonly #inFlight = new Set<Exchange>();
   #bodyBytesInFlight = 0;
 
@@ -58,6 +62,7 @@ export class Pipeline implements RequestHandler, RelayOwner {
     this.#ring = parts.ring;
     this.#counters = parts.counters;
     this.#transportOf = parts.transportOf;
+    this.#troubles = new Troubles(parts.onTrouble);
   }
 
   get inFlight(): number {
@@ -172,6 +177,7 @@ export class Pipeline implements RequestHandler, RelayOwner {
 
   refuse(exchange: Exchange, error: ErrorRow): void {
     exchange.error = error;
+    this.#troubles.note(exchange, error, this.tickMs);
     exchange.status = error.status;
     if (exchange.detail === "" && exchange.target !== null) exchange.detail = exchange.target.provider.name;
     this.settle(exchange);
@@ -187,6 +193,7 @@ export class Pipeline implements RequestHandler, RelayOwner {
       return;
     }
     exchange.error = error;
+    this.#troubles.note(exchange, error, this.tickMs);
     const provider = exchange.target === null ? "" : exchange.target.provider.name;
     const event = errorEvent(error, provider);
     this.settle(exchange);

@@ -213,8 +213,9 @@ export class Relay implements AttemptListener {
     exchange.down.end();
   }
 
-  onFail(error: ErrorRow, replayable: boolean): void {
+  onFail(error: ErrorRow, replayable: boolean, cause = ""): void {
     const exchange = this.#exchange;
+    exchange.failureCause = cause;
     exchange.attempt = null;
     // What comes after the terminal event is nothing to a client.
     if (exchange.settled) exchange.down.end();

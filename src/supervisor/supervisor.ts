@@ -18,6 +18,7 @@ import { native } from "../native/native.ts";
 import { createCounters } from "../shm/counters.ts";
 import { Drainer } from "../telemetry/drainer.ts";
 import { Metrics } from "../telemetry/metrics.ts";
+import { requireSinks } from "../telemetry/preflight.ts";
 import { DemoProvider } from "./demo-provider.ts";
 import { greeting, keyNotice } from "./greeting.ts";
 import { requireFreePorts } from "./ports.ts";
@@ -67,12 +68,13 @@ async function openParts(configPath: string, closers: Closers): Promise<Parts> {
   const config = loadConfig(configPath, process.env);
   const version = readVersion();
   const log = openLog("supervisor", config.logLevel);
-  log.info({ version, config: configPath, data_dir: config.dataDir }, "starting");
+  log.info({ version, supervisor_pid: process.pid, config: configPath, data_dir: config.dataDir }, "starting");
   takeDataDir(config.dataDir);
   await requireFreePorts([
     { ...config.listen, setting: "listen" },
     { ...config.admin, setting: "admin.listen" },
   ]);
+  requireSinks(config.dataDir, config.accessLogPath);
   const demo = new DemoProvider();
   closers.push(() => demo.close());
   const first = { epoch: 1, config: await demo.fillIn(config) };

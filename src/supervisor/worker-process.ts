@@ -23,11 +23,15 @@ export interface Configured {
   readonly config: Config;
 }
 
+/** A provider fails. */
+export type ProviderTrouble = Extract<FromWorker, { type: "trouble" }>;
+
 /** Anything that changed with this worker; `ended` comes once and last. */
 export interface WorkerEvents {
   listening(worker: WorkerProcess): void;
   configured(worker: WorkerProcess): void;
   failed(worker: WorkerProcess, code: string, message: string): void;
+  trouble(worker: WorkerProcess, trouble: ProviderTrouble): void;
   ended(worker: WorkerProcess, how: string): void;
 }
 
@@ -96,6 +100,10 @@ export class WorkerProcess {
   #take(message: FromWorker): void {
     if (message.type === "failed") {
       this.#events.failed(this, message.code, message.message);
+      return;
+    }
+    if (message.type === "trouble") {
+      this.#events.trouble(this, message);
       return;
     }
     this.epoch = message.epoch;

@@ -5,10 +5,10 @@
  */
 import type { ChildProcess } from "node:child_process";
 import { nowMs } from "../base/clock.ts";
-import { CodedError } from "../base/errors.ts";
+import { CodedError, ERRORS } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import { delayAfter, SOUND_AFTER_MS } from "./backoff.ts";
-import { type Configured, type WorkerEvents, WorkerProcess } from "./worker-process.ts";
+import { type Configured, type ProviderTrouble, type WorkerEvents, WorkerProcess } from "./worker-process.ts";
 
 /** Deaths in a row of one place, before the service was up, that end it. */
 const BOOT_DEATHS_MAX = 3;
@@ -47,6 +47,7 @@ export class Workers {
     listening: (worker) => this.#onListening(worker),
     configured: (worker) => this.#onConfigured(worker),
     failed: (worker, code, message) => this.#onFailed(worker, code, message),
+    trouble: (worker, trouble) => this.#onTrouble(worker, trouble),
     ended: (worker, how) => this.#onEnded(worker, how),
   };
   /** Those who wait for something look again after every event. */
@@ -151,6 +152,13 @@ export class Workers {
     const place = this.#placeOf(worker);
     if (place !== undefined) place.lastFailure = message;
     this.#log.error({ worker: worker.place, worker_pid: worker.pid, code }, `worker failed: ${message}`);
+  }
+
+  /** A refused credential needs a person; the rest may pass by itself. */
+  #onTrouble(worker: WorkerProcess, { provider, code, cause, requestId, count }: ProviderTrouble): void {
+    const facts = { worker: worker.place, provider, code, cause, request_id: requestId, count };
+    const level = code === ERRORS.upstreamAuth.code ? "error" : "warn";
+    this.#log[level](facts, "provider failed");
   }
 
   #onEnded(worker: WorkerProcess, how: string): void {

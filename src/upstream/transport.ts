@@ -26,8 +26,8 @@ export interface AttemptListener {
   onChunk(chunk: Buffer): void;
   /** The framing says that the body is complete; a close-delimited body may have been cut all the same. */
   onEnd(): void;
-  /** `replayable`: a reused connection broke before any byte of an answer. */
-  onFail(error: ErrorRow, replayable: boolean): void;
+  /** `replayable`: a reused connection broke before any byte of an answer. `cause`: for the operator, never for a client. */
+  onFail(error: ErrorRow, replayable: boolean, cause?: string): void;
 }
 
 export interface Attempt {

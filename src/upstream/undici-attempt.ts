@@ -110,7 +110,7 @@ export class UndiciAttempt implements Attempt {
     const row = this.#failure(error, begun || warm);
     const stale = begun ? this.#reused && !this.#answered : warm && row === ERRORS.upstreamReset;
     this.#drop();
-    this.#listener.onFail(row, stale);
+    this.#listener.onFail(row, stale, error instanceof Error ? error.message : "");
   }
 
   #failure(error: unknown, connected: boolean): ErrorRow {

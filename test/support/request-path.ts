@@ -160,7 +160,7 @@ export class RequestPath {
     this.origins = new Origins(counters);
     const snapshot = this.#use(config);
     const transportOf = (provider: Provider) => this.origins.transportOf(provider);
-    this.pipeline = new Pipeline({ snapshot, ring, counters, transportOf });
+    this.pipeline = new Pipeline({ snapshot, ring, counters, transportOf, onTrouble: () => undefined });
     this.#edge = new Edge(this.pipeline);
     this.#sweep = setInterval(() => this.#onSweep(), SWEEP_MS);
   }
