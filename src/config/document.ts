@@ -69,9 +69,14 @@ function nestingProblem(text: string, offset: number): Problem {
   return { line: before.length, column, message: `this is nested too deeply (at most ${CONFIG_NESTING_MAX} levels)` };
 }
 
-/** The plain value of a source without problems: mappings, lists and text. */
-export function plainValue(source: Source): unknown {
-  return source.document.toJS({ maxAliasCount: CONFIG_ALIASES_MAX });
+/** The plain value of a source without problems: mappings, lists and text. Null: its aliases multiply beyond the bound. */
+export function plainValue(source: Source): { readonly value: unknown } | null {
+  try {
+    return { value: source.document.toJS({ maxAliasCount: CONFIG_ALIASES_MAX }) };
+  } catch (error) {
+    if (error instanceof ReferenceError) return null;
+    throw error;
+  }
 }
 
 /** The finding at its place; a path that leads to nothing ends at its last part that exists. */

@@ -13,6 +13,8 @@ import { ConfigError, formatProblems, type Problem } from "./problem.ts";
 import { checkReferences } from "./references.ts";
 import type { Config, Form } from "./schema.ts";
 
+const ALIASES_MULTIPLY = "aliases (*name) stand for aliases again and again; write the values out";
+
 /** A file as read, valid or not. */
 export interface Reading {
   readonly path: string;
@@ -35,7 +37,9 @@ export function checkText(path: string, text: string, env: NodeJS.ProcessEnv): R
   const { source, problems } = parseSource(text);
   const base = { path, text, form: null, config: null, missing: [] };
   if (problems.length > 0) return { ...base, problems };
-  const { form, findings } = checkForm(plainValue(source));
+  const plain = plainValue(source);
+  if (plain === null) return { ...base, problems: [{ line: 1, column: 1, message: ALIASES_MULTIPLY }] };
+  const { form, findings } = checkForm(plain.value);
   const located = (list: readonly Finding[]) => list.map((finding) => problemOf(source, finding));
   if (form === null) return { ...base, problems: located(findings) };
   const outside = new Outside(path, env);

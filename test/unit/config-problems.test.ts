@@ -288,3 +288,13 @@ test("the caret stands under the mistake", () => {
     `    log: { level: wran }\n    ${" ".repeat(14)}^`,
   );
 });
+
+test("aliases that multiply are a problem of the file, not a bug", () => {
+  const levels = Array.from(
+    { length: 9 },
+    (_, i) => `${i === 0 ? "a0: &a0 [x, x, x]" : `a${i}: &a${i} [${`*a${i - 1}, `.repeat(9)}x]`}`,
+  );
+  const { problems } = checkText("/etc/sluice.yaml", `${levels.join("\n")}\n`, {});
+  equal(problems.length, 1);
+  match(problems[0]?.message ?? "", /aliases/);
+});
