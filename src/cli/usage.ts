@@ -1,5 +1,5 @@
 /**
- * `sluice usage`: requests, tokens and cost by key, model and day. Reads the store's file, so it works while the gateway
+ * `sluice usage`: requests, tokens and cost by key, model, target and day. Reads the store's file, so it works while the gateway
  * runs and when it does not. Times are UTC, and sums are kept per hour: an hour that --since or --until cuts counts whole.
  */
 import { resolve } from "node:path";
@@ -11,6 +11,7 @@ import { isUsageDimension, queryUsage, USAGE_DIMENSIONS, type UsageDimension } f
 import { print } from "./terminal.ts";
 import { formatCsv, formatJson, formatTable } from "./usage-report.ts";
 
+const DEFAULT_BY: UsageDimension[] = ["key", "model", "day"];
 const DEFAULT_FILE = "sluice.yaml";
 const UNIT_S: Readonly<Record<string, number>> = { m: 60, h: 3_600, d: 86_400, w: 604_800 };
 
@@ -29,11 +30,20 @@ interface UsageOptions {
 
 export function usageCommand(): Command {
   return new Command("usage")
-    .description("usage and cost by key, model and day (UTC)")
+    .description("usage and cost by key, model, target (provider/upstream model) and day (UTC), summed by hour")
     .addOption(new Option("-d, --data-dir <directory>", "data directory of the gateway").conflicts("config"))
     .option("-c, --config <file>", "configuration file that names the data directory", DEFAULT_FILE)
-    .option("--by <list>", `columns out of ${USAGE_DIMENSIONS.join(", ")}`, parseDimensions, ["key", "model", "day"])
-    .option("--since <time>", "from then on: 90m, 24h, 7d, 4w ago, or an ISO date", parseTime)
+    .option(
+      "--by <list>",
+      `columns out of ${USAGE_DIMENSIONS.join(", ")}; may be repeated`,
+      parseDimensions,
+      DEFAULT_BY,
+    )
+    .option(
+      "--since <time>",
+      "from then on: 90m, 24h, 7d, 4w ago, or an ISO date; that hour (UTC) counts whole",
+      parseTime,
+    )
     .option("--until <time>", "before then, likewise", parseTime)
     .option("--key <name>", "this key only")
     .option("--model <name>", "this model only")
@@ -63,10 +73,12 @@ function dataDirOf(file: string): string {
   return config.dataDir;
 }
 
-function parseDimensions(list: string): UsageDimension[] {
-  const names = [...new Set(list.split(",").map((name) => name.trim()))];
+/** `before`: of the options `--by` to the left of this one. */
+function parseDimensions(list: string, before: UsageDimension[]): UsageDimension[] {
+  const names = list.split(",").map((name) => name.trim());
   const dimensions = names.filter(isUsageDimension);
-  if (dimensions.length === names.length) return dimensions;
+  if (dimensions.length === names.length)
+    return [...new Set([...(before === DEFAULT_BY ? [] : before), ...dimensions])];
   throw new InvalidArgumentError(`It is a list of ${USAGE_DIMENSIONS.join(", ")}.`);
 }
 

@@ -1,6 +1,6 @@
 /**
- * Sums over a batch of records: per hour, key, model, provider and status class, as the store keeps them. Pure; pool
- * tasks. `series.ts` makes the sums for /metrics from the same rows.
+ * Sums over a batch of records: per hour, key, model, target (provider and upstream model) and status class, as the store
+ * keeps them. Pure; pool tasks. `series.ts` makes the sums for /metrics from the same rows.
  */
 import { statusClassOf } from "../shm/counters.ts";
 import { STATUS_CLASSES, type StatusClass } from "../shm/layout.ts";
@@ -18,6 +18,8 @@ export interface RollupRow {
   readonly key: string;
   readonly model: string;
   readonly provider: string;
+  /** With the provider: the target. */
+  readonly upstreamModel: string;
   readonly statusClass: StatusClass;
   requests: number;
   estimated: number;
@@ -35,9 +37,9 @@ export class Rollup {
   readonly #rows: RollupRow[] = [];
   readonly #byIdentity = new TupleMap<RollupRow>();
 
-  /** Adds `record` under `model`, which is its own model name or "other". */
-  add(record: DecodedRecord, model: string): void {
-    const row = this.#rowFor(record, model);
+  /** Adds `record` under these labels: its own names, or "other" (sinks/model-names.ts). */
+  add(record: DecodedRecord, model: string, upstreamModel: string): void {
+    const row = this.#rowFor(record, model, upstreamModel);
     row.requests += 1;
     if (record.usageSource === USAGE_ESTIMATED) row.estimated += 1;
     if ((record.flags & FLAG_UNPRICED) !== 0) row.unpriced += 1;
@@ -54,25 +56,29 @@ export class Rollup {
     return this.#rows;
   }
 
-  #rowFor(record: DecodedRecord, model: string): RollupRow {
+  #rowFor(record: DecodedRecord, model: string, upstreamModel: string): RollupRow {
+    const { key, provider } = record;
     const hour = Math.floor(record.startedAtMs / HOUR_MS);
     const statusClass = statusClassOf(record.status);
-    const entry = this.#byIdentity.at(hour).at(record.key).at(model).at(record.provider).at(statusClass);
+    const entry = this.#byIdentity.at(hour).at(key).at(model).at(provider).at(upstreamModel).at(statusClass);
     if (entry.value !== undefined) return entry.value;
     const className = STATUS_CLASSES[statusClass] ?? STATUS_CLASSES[0];
-    const row = emptyRow(hour * HOUR_S, record.key, model, record.provider, className);
+    const row = emptyRow({ hour: hour * HOUR_S, key, model, provider, upstreamModel, statusClass: className });
     entry.value = row;
     this.#rows.push(row);
     return row;
   }
 }
 
-function emptyRow(hour: number, key: string, model: string, provider: string, statusClass: StatusClass): RollupRow {
+type Identity = Pick<RollupRow, "hour" | "key" | "model" | "provider" | "upstreamModel" | "statusClass">;
+
+function emptyRow({ hour, key, model, provider, upstreamModel, statusClass }: Identity): RollupRow {
   return {
     hour,
     key,
     model,
     provider,
+    upstreamModel,
     statusClass,
     requests: 0,
     estimated: 0,

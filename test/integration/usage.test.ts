@@ -1,12 +1,15 @@
 /** Every request leaves one record with the right usage and cost: field.md's first complaint. */
 import { deepStrictEqual, strictEqual } from "node:assert/strict";
+import { join } from "node:path";
 import { test } from "node:test";
 import { UPSTREAM_MODEL } from "../support/config.ts";
 import { ask, chat, streamChat } from "../support/http-client.ts";
 import { WORDS } from "../support/mock/chat-answers.ts";
+import { Program, ROOT } from "../support/program.ts";
 import { RawClient } from "../support/raw-client.ts";
 import { requestBytes, STREAM_BODY } from "../support/raw-request.ts";
 import { startStage } from "../support/stage.ts";
+import { until } from "../support/until.ts";
 import type { RecordRow } from "../support/usage-db.ts";
 
 const { sluice, upstream } = await startStage();
@@ -35,6 +38,28 @@ test("the record names key, models, provider and endpoint", async () => {
     ["default", "gpt-4o", UPSTREAM_MODEL, "mock"],
   );
   deepStrictEqual([row.endpoint, row.method, row.path], ["chat/completions", "POST", "/v1/chat/completions"]);
+});
+
+test("the hourly sums name the target, and sluice usage prints it", async () => {
+  await sluice.recordOf((await chat(sluice)).requestId);
+  await sluice.recordOf((await chat(sluice, "", { model: "gpt-4o-mini", messages: [] })).requestId);
+  const usage = new Program([
+    join(ROOT, "src/main.ts"),
+    "usage",
+    "-c",
+    sluice.configFile,
+    "--by",
+    "model,target",
+    "--json",
+  ]);
+  strictEqual(await usage.end(), 0, usage.stderr());
+  const text = await until("the rows are printed", () => usage.stdout().endsWith("]\n") && usage.stdout());
+  const rows: Record<string, unknown>[] = JSON.parse(text);
+  const targets = rows.map((row) => `${row["model"]} -> ${row["target"]}`);
+  deepStrictEqual(
+    ["gpt-4o", "gpt-4o-mini"].map((model) => targets.filter((line) => line.startsWith(`${model} -> mock`))),
+    [[`gpt-4o -> mock/${UPSTREAM_MODEL}`], ["gpt-4o-mini -> mock/gpt-4o-mini"]],
+  );
 });
 
 for (const fault of ["", "split-every-byte", "one-piece", "crlf", "close-delimited", "comments"]) {

@@ -25,7 +25,7 @@ function newMetrics() {
 
 function rollupOf(...records: Parameters<typeof decodedRecord>[0][]) {
   const rollup = new Rollup();
-  for (const changes of records) rollup.add(decodedRecord(changes), changes?.model ?? "gpt-5-mini");
+  for (const changes of records) rollup.add(decodedRecord(changes), changes?.model ?? "gpt-5-mini", "m");
   return rollup.rows();
 }
 

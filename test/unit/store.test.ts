@@ -1,6 +1,6 @@
 /** The store: rows, hourly sums and the ring's position, in one transaction or not at all. */
 import { deepEqual, equal, match, throws } from "node:assert/strict";
-import { mkdtempSync, statSync } from "node:fs";
+import { mkdtempSync, readFileSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
@@ -11,6 +11,7 @@ import { Store, type StoreBatch, storePath } from "../../src/telemetry/sinks/sto
 import { decodedRecord } from "../support/sample-record.ts";
 
 const HOUR_MS = 3_600_000;
+const LAYOUT_2 = readFileSync(new URL("../fixtures/usage/layout-2.sql", import.meta.url), "utf8");
 
 function newStore() {
   const dataDir = mkdtempSync(join(tmpdir(), "sluice-store-"));
@@ -73,6 +74,27 @@ describe("the store", () => {
         { h: 2, key, c: "2xx", n: 2, e: 1, i: 2_500 },
         { h: 2, key, c: "5xx", n: 1, e: 0, i: 1_250 },
       ].toSorted((a, b) => a.h - b.h || (a.key < b.key ? -1 : 1)),
+    );
+  });
+
+  test("sums by target: one model that goes to two, two models that go to one", () => {
+    const { store, all } = newStore();
+    const routes = [
+      ["fast", "openai", "gpt-1"],
+      ["fast", "openai", "gpt-2"],
+      ["fast", "azure", "gpt-2"],
+      ["good", "azure", "gpt-2"],
+      ["good", "azure", "gpt-2"],
+    ];
+    const records = routes.map(([model = "", provider = "", upstreamModel = ""], seq) =>
+      decodedRecord({ seq, model, provider, upstreamModel }),
+    );
+    store.write(batchOf(records));
+    deepEqual(
+      all("SELECT model, provider, upstream_model, requests FROM rollup_hourly").map((row) =>
+        Object.values(row).join(),
+      ),
+      ["fast,azure,gpt-2,1", "fast,openai,gpt-1,1", "fast,openai,gpt-2,1", "good,azure,gpt-2,2"],
     );
   });
 
@@ -182,6 +204,67 @@ describe("the store", () => {
   }
 });
 
+describe("a store of layout 2", () => {
+  function oldStore() {
+    const dataDir = mkdtempSync(join(tmpdir(), "sluice-store-"));
+    const database = new DatabaseSync(storePath(dataDir));
+    database.exec(LAYOUT_2);
+    const texts = (sql: string) => {
+      const statement = database.prepare(sql);
+      statement.setReadBigInts(true);
+      return statement.all().map((row) => Object.values(row).join());
+    };
+    return { dataDir, texts };
+  }
+
+  test("keeps every sum, and says the target where there was only one", () => {
+    const { dataDir, texts } = oldStore();
+    const sums = `requests, estimated, unpriced, input_tokens, cached_tokens, output_tokens, reasoning_tokens,
+      cost_nanodollars, request_bytes, response_bytes`;
+    const rows = `SELECT hour, key, model, provider, status_class, ${sums} FROM rollup_hourly ORDER BY 1, 2, 3, 4, 5`;
+    const before = texts(rows);
+    new Store(dataDir).close();
+    deepEqual(texts(rows), before);
+    deepEqual(
+      texts("SELECT hour / 3600, key, model, upstream_model, status_class FROM rollup_hourly ORDER BY 2, 3, 5, 1"),
+      [
+        "2,alice,gpt,gpt-2024,2xx",
+        "3,alice,gpt,gpt-2024,2xx",
+        "2,alice,gpt,,4xx",
+        "2,alice,mini,,2xx",
+        "2,bob,gone,,none",
+        "2,bob,gpt,gpt-2024,4xx",
+        "2,bob,other,,4xx",
+      ],
+    );
+    deepEqual(texts("SELECT name FROM sqlite_schema WHERE name LIKE '%rollup%' AND type = 'table'"), ["rollup_hourly"]);
+  });
+
+  test("goes on as one of this layout, also when two open it at once", () => {
+    const { dataDir, texts } = oldStore();
+    const [store] = [new Store(dataDir), new Store(dataDir)];
+    equal(store?.position("aa"), 40);
+    const records = [
+      decodedRecord({ seq: 40, startedAtMs: 2 * HOUR_MS, key: "alice", model: "mini", upstreamModel: "m" }),
+    ];
+    equal(store.write(batchOf(records, { committed: 40, end: 41 })).kind, "written");
+    const mini = "SELECT upstream_model, requests FROM rollup_hourly WHERE model = 'mini' ORDER BY 1";
+    deepEqual(texts(mini), [",4", "m,1"]);
+    deepEqual(texts("SELECT seq, model FROM requests ORDER BY 1"), ["39,gpt", "40,mini"]);
+  });
+
+  test("has the same tables afterwards as a new one", () => {
+    const columnsOf = (dataDir: string) => {
+      const database = new DatabaseSync(storePath(dataDir));
+      const tables = database.prepare("SELECT name FROM sqlite_schema WHERE type <> 'index' ORDER BY name").all();
+      return tables.map(({ name }) => [name, database.prepare(`PRAGMA table_info(${String(name)})`).all()]);
+    };
+    const { dataDir } = oldStore();
+    new Store(dataDir).close();
+    deepEqual(columnsOf(dataDir), columnsOf(newStore().dataDir));
+  });
+});
+
 describe("a model name in the sums", () => {
   /** Labels after requests with these models, statuses and usage sources, one batch each. */
   function labelsAfter(...requests: [model: string, status: number, usageSource?: number][]): unknown[] {
@@ -205,5 +288,15 @@ describe("a model name in the sums", () => {
     deepEqual(labelsAfter(["gpt", 499, USAGE_ESTIMATED]), [["gpt", 1]]);
   });
   test("whose provider fails keeps its name", () => deepEqual(labelsAfter(["gpt", 502]), [["gpt", 1]]));
+  test("that went upstream as it was is bounded there as well", () => {
+    const { store, all } = newStore();
+    const records = ["made-up-1", "made-up-2"].map((model, seq) =>
+      decodedRecord({ seq, model, upstreamModel: model, status: 404, usageSource: USAGE_NONE }),
+    );
+    store.write(batchOf(records));
+    deepEqual(all("SELECT model, upstream_model, requests FROM rollup_hourly"), [
+      { model: "other", upstream_model: "other", requests: 2 },
+    ]);
+  });
   test("that is missing stays empty", () => deepEqual(labelsAfter(["", 404]), [["", 1]]));
 });

@@ -1,14 +1,15 @@
 /** `sluice usage`: exact sums in the shape that was asked for, from the file the gateway writes. */
 import { deepEqual, equal, match, rejects } from "node:assert/strict";
-import { mkdtempSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { describe, type TestContext, test } from "node:test";
 import { usageCommand } from "../../src/cli/usage.ts";
 import { formatDollars } from "../../src/cli/usage-report.ts";
 import type { DecodedRecord } from "../../src/shm/record-codec.ts";
 import { USAGE_ESTIMATED } from "../../src/telemetry/record.ts";
-import { Store } from "../../src/telemetry/sinks/store.ts";
+import { Store, storePath } from "../../src/telemetry/sinks/store.ts";
 import { decodedRecord } from "../support/sample-record.ts";
 
 const DAY_1 = Date.UTC(2026, 0, 1, 22, 30);
@@ -18,7 +19,15 @@ const RECORDS: Partial<DecodedRecord>[] = [
   { key: "alice", model: "gpt", startedAtMs: DAY_1, costNanodollars: 1_500_000_001 },
   { key: "alice", model: "gpt", startedAtMs: DAY_1, costNanodollars: 2, usageSource: USAGE_ESTIMATED },
   { key: "alice", model: "gpt", startedAtMs: DAY_2, costNanodollars: 30_000_000 },
-  { key: "bob", model: 'a,"b"', provider: "azure", startedAtMs: DAY_2, costNanodollars: 0, status: 502 },
+  {
+    key: "bob",
+    model: 'a,"b"',
+    provider: "azure",
+    upstreamModel: "",
+    startedAtMs: DAY_2,
+    costNanodollars: 0,
+    status: 502,
+  },
 ];
 
 const stores = new Map<string, Store>();
@@ -77,6 +86,36 @@ describe("sluice usage", () => {
     );
   });
 
+  test("groups by target: provider/model there, or the provider alone", async (t) => {
+    const rows = JSON.parse(await run(t, "--data-dir", newStore(t), "--by", "target", "--json"));
+    deepEqual(
+      rows.map((row: Record<string, unknown>) => [row["target"], row["requests"]]),
+      [
+        ["azure", 1],
+        ["openai/gpt-5-mini-2025-08-07", 3],
+      ],
+    );
+  });
+
+  test("takes --by more than once as one list", async (t) => {
+    const lines = await run(t, "--data-dir", newStore(t), "--by", "key", "--by", "target,key", "--csv");
+    match(lines, /^key,target,requests,.*\nalice,openai\/gpt-5-mini-2025-08-07,3,.*\nbob,azure,1,/);
+  });
+
+  test("of an older layout says what to do about targets, and answers everything else", async (t) => {
+    const dataDir = mkdtempSync(join(tmpdir(), "sluice-usage-"));
+    const database = new DatabaseSync(storePath(dataDir));
+    database.exec(readFileSync(new URL("../fixtures/usage/layout-2.sql", import.meta.url), "utf8"));
+    database.close();
+    match(await run(t, "--data-dir", dataDir, "--by", "key"), /^total +17 /m);
+    await rejects(run(t, "--data-dir", dataDir, "--by", "target"), {
+      code: "store_version",
+      message: /start the gateway/,
+    });
+    new Store(dataDir).close();
+    match(await run(t, "--data-dir", dataDir, "--by", "target"), /^openai\/gpt-2024 +5 /m);
+  });
+
   test("filters by time, key and model", async (t) => {
     const dataDir = newStore(t);
     const count = async (...argv: string[]) =>
@@ -113,7 +152,7 @@ describe("sluice usage", () => {
   test("says what is wrong: no database yet, a column or a time that does not exist", async (t) => {
     const empty = mkdtempSync(join(tmpdir(), "sluice-usage-"));
     await rejects(run(t, "--data-dir", empty), { code: "no_usage" });
-    await rejects(run(t, "--data-dir", empty, "--by", "colour"), /list of key, model, provider, day, hour/);
+    await rejects(run(t, "--data-dir", empty, "--by", "colour"), /list of key, model, provider, target, day, hour/);
     await rejects(run(t, "--data-dir", empty, "--since", "yesterday"), /7d/);
     writeFileSync(join(empty, "usage.db"), "not a database");
     await rejects(run(t, "--data-dir", empty), { code: "store_unreadable" });

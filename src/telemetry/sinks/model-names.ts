@@ -54,6 +54,14 @@ export class ModelNames {
   }
 }
 
+/**
+ * The label of the name that went to the provider: where the client's own went there, what became of that; else it is
+ * the configuration's, and there are no more of those than it has.
+ */
+export function upstreamLabelOf(record: DecodedRecord, modelLabel: string): string {
+  return record.upstreamModel === record.model ? modelLabel : record.upstreamModel;
+}
+
 function isProven(record: DecodedRecord): boolean {
   return record.usageSource !== USAGE_NONE || record.status < 400 || record.status > 499;
 }

@@ -6,8 +6,8 @@
  * path, so it is in the first. `requests` is for readers: one row per request with everything in plain columns. Label sets and rings are never deleted while rows point to them.
  */
 
-/** PRAGMA user_version. No release has written another one; append a migration when it grows. */
-export const STORE_VERSION = 2;
+/** PRAGMA user_version. When it grows, append to MIGRATIONS. */
+export const STORE_VERSION = 3;
 
 /** What requests have in common, in the order of the table. */
 export const LABEL_COLUMNS = [
@@ -28,6 +28,9 @@ export const LABEL_COLUMNS = [
   "usage_source",
 ] as const;
 
+/** What the hourly sums are kept by, in the order of the table. */
+export const ROLLUP_LABEL_COLUMNS = ["hour", "key", "model", "provider", "upstream_model", "status_class"] as const;
+
 /** What the hourly sums sum, in the order of the table. */
 export const SUM_COLUMNS = [
   "requests",
@@ -41,6 +44,8 @@ export const SUM_COLUMNS = [
   "request_bytes",
   "response_bytes",
 ] as const;
+
+const SUMS = SUM_COLUMNS.map((column) => `${column} INTEGER NOT NULL`).join(", ");
 
 /** `error` is '' when there was none: two NULLs are never equal, and a set must be found again. */
 export const SCHEMA = `
@@ -70,17 +75,55 @@ CREATE VIEW requests AS SELECT
   request_bytes, response_bytes, total_us, first_byte_us, ttft_us, gateway_us, client_address
   FROM request_rows JOIN rings ON rings.id = ring JOIN label_sets ON label_sets.id = label_set;
 CREATE TABLE rollup_hourly (
-  hour INTEGER NOT NULL, key TEXT NOT NULL, model TEXT NOT NULL, provider TEXT NOT NULL, status_class TEXT NOT NULL,
-  requests INTEGER NOT NULL, estimated INTEGER NOT NULL, unpriced INTEGER NOT NULL,
-  input_tokens INTEGER NOT NULL, cached_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL,
-  reasoning_tokens INTEGER NOT NULL, cost_nanodollars INTEGER NOT NULL,
-  request_bytes INTEGER NOT NULL, response_bytes INTEGER NOT NULL,
-  PRIMARY KEY (hour, key, model, provider, status_class)
+  hour INTEGER NOT NULL, key TEXT NOT NULL, model TEXT NOT NULL, provider TEXT NOT NULL,
+  upstream_model TEXT NOT NULL, status_class TEXT NOT NULL, ${SUMS},
+  PRIMARY KEY (${ROLLUP_LABEL_COLUMNS.join(", ")})
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE ring_offsets (ring_id TEXT PRIMARY KEY, position INTEGER NOT NULL, torn INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE models (name TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
 PRAGMA user_version = ${STORE_VERSION};
 `;
+
+/** A migration is never changed, so it has no name in it that may mean something else later. */
+const SUMS_2 = `requests, estimated, unpriced, input_tokens, cached_tokens, output_tokens, reasoning_tokens, cost_nanodollars,
+  request_bytes, response_bytes`;
+
+/**
+ * What each layout lacks of the next one, oldest first; the last one leads to STORE_VERSION. A migration runs in one
+ * transaction, in front of the first batch, and loses no row.
+ *
+ * 2 to 3: sums by target. The upstream model of old sums is known where all requests of the same key, model, provider and
+ * status class had the same one, and '' where they had several.
+ */
+export const MIGRATIONS: readonly string[] = [
+  `
+ALTER TABLE rollup_hourly RENAME TO rollup_2;
+CREATE TABLE rollup_hourly (
+  hour INTEGER NOT NULL, key TEXT NOT NULL, model TEXT NOT NULL, provider TEXT NOT NULL,
+  upstream_model TEXT NOT NULL, status_class TEXT NOT NULL,
+  requests INTEGER NOT NULL, estimated INTEGER NOT NULL, unpriced INTEGER NOT NULL,
+  input_tokens INTEGER NOT NULL, cached_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL,
+  reasoning_tokens INTEGER NOT NULL, cost_nanodollars INTEGER NOT NULL,
+  request_bytes INTEGER NOT NULL, response_bytes INTEGER NOT NULL,
+  PRIMARY KEY (hour, key, model, provider, upstream_model, status_class)
+) STRICT, WITHOUT ROWID;
+CREATE TEMP TABLE known_targets (
+  key TEXT, model TEXT, provider TEXT, status_class TEXT, upstream_model TEXT,
+  PRIMARY KEY (key, model, provider, status_class)
+) WITHOUT ROWID;
+INSERT INTO known_targets
+  SELECT key, model, provider, CASE WHEN status / 100 BETWEEN 1 AND 5 THEN (status / 100) || 'xx' ELSE 'none' END AS class,
+    min(upstream_model)
+  FROM label_sets WHERE model <> 'other' GROUP BY key, model, provider, class
+  HAVING min(upstream_model) = max(upstream_model);
+INSERT INTO rollup_hourly
+  SELECT hour, key, model, provider, coalesce(upstream_model, ''), status_class, ${SUMS_2}
+  FROM rollup_2 LEFT JOIN known_targets USING (key, model, provider, status_class);
+DROP TABLE known_targets;
+DROP TABLE rollup_2;
+PRAGMA user_version = 3;
+`,
+];
 
 /** `(?, ?, ...)`, `rows` times. */
 export function placeholders(columns: number, rows = 1): string {

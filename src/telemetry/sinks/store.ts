@@ -16,10 +16,10 @@ import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { CodedError } from "../../base/errors.ts";
 import type { DecodedRecord } from "../../shm/record-codec.ts";
 import { Rollup, type RollupRow } from "../rollup.ts";
-import { ModelNames } from "./model-names.ts";
+import { ModelNames, upstreamLabelOf } from "./model-names.ts";
 import { RequestRows } from "./request-rows.ts";
 import { type Outcome, reasonOf, type Sink } from "./sink.ts";
-import { placeholders, SCHEMA, STORE_VERSION, SUM_COLUMNS } from "./store-schema.ts";
+import { MIGRATIONS, placeholders, ROLLUP_LABEL_COLUMNS, SCHEMA, STORE_VERSION, SUM_COLUMNS } from "./store-schema.ts";
 
 /** A checkpoint or a reader of the command line may hold a lock for a moment. */
 const BUSY_TIMEOUT_MS = 5_000;
@@ -66,14 +66,14 @@ export class Store implements Sink<StoreBatch> {
   readonly #setPosition: StatementSync;
   #written = NOTHING_WRITTEN;
 
-  /** Opens or makes the database. Throws CodedError `store_version` for one of another layout. */
+  /** Opens or makes the database, or brings it up to date. Throws CodedError `store_version` for a layout that is not known. */
   constructor(dataDir: string) {
     mkdirSync(dataDir, { recursive: true, mode: 0o700 });
     this.#database = openDatabase(storePath(dataDir));
     this.#models = new ModelNames(this.#database);
     this.#requests = new RequestRows(this.#database);
     this.#upsert = this.#database.prepare(
-      `INSERT INTO rollup_hourly VALUES ${placeholders(5 + SUM_COLUMNS.length)}
+      `INSERT INTO rollup_hourly VALUES ${placeholders(ROLLUP_LABEL_COLUMNS.length + SUM_COLUMNS.length)}
        ON CONFLICT DO UPDATE SET ${SUM_COLUMNS.map((column) => `${column} = ${column} + excluded.${column}`).join(", ")}`,
     );
     this.#findPosition = this.#database.prepare("SELECT position FROM ring_offsets WHERE ring_id = ?");
@@ -123,7 +123,8 @@ export class Store implements Sink<StoreBatch> {
       records += portion.records.length;
       torn += portion.torn;
       for (const record of this.#requests.insert(ring, portion.records)) {
-        rollup.add(record, this.#models.labelOf(record));
+        const model = this.#models.labelOf(record);
+        rollup.add(record, model, upstreamLabelOf(record, model));
       }
     }
     for (const row of rollup.rows()) this.#upsert.run(...rollupColumns(row));
@@ -154,12 +155,19 @@ function migrate(database: DatabaseSync, path: string): void {
   if (versionOf(database) === STORE_VERSION) return;
   database.exec("BEGIN IMMEDIATE");
   const version = versionOf(database);
-  if (version === 0) database.exec(SCHEMA);
+  for (const sql of stepsFrom(version)) database.exec(sql);
   database.exec("COMMIT");
-  if (version === 0 || version === STORE_VERSION) return;
+  if (versionOf(database) === STORE_VERSION) return;
   database.close();
   const whose = version > STORE_VERSION ? "a newer release" : "a version before the first release";
   throw new CodedError("store_version", `${path} was written by ${whose} of Sluice (version ${version})`);
+}
+
+/** What makes a database of this version one of ours; nothing when it cannot become one. */
+function stepsFrom(version: number): readonly string[] {
+  if (version === 0) return [SCHEMA];
+  const oldest = STORE_VERSION - MIGRATIONS.length;
+  return version < oldest ? [] : MIGRATIONS.slice(version - oldest);
 }
 
 function versionOf(database: DatabaseSync): number {
@@ -173,6 +181,7 @@ function rollupColumns(row: RollupRow): (string | bigint)[] {
     row.key,
     row.model,
     row.provider,
+    row.upstreamModel,
     row.statusClass,
     BigInt(row.requests),
     BigInt(row.estimated),

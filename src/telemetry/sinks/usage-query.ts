@@ -13,6 +13,8 @@ const DIMENSIONS = {
   key: "key",
   model: "model",
   provider: "provider",
+  // Of requests that named no model, and of some old sums, only the provider is known.
+  target: "provider || CASE upstream_model WHEN '' THEN '' ELSE '/' || upstream_model END",
   day: "strftime('%Y-%m-%d', hour, 'unixepoch')",
   hour: "strftime('%Y-%m-%dT%H:00Z', hour, 'unixepoch')",
 } as const;
@@ -56,7 +58,13 @@ const SUMS = `sum(requests) AS requests,
   sum(input_tokens) AS inputTokens, sum(cached_tokens) AS cachedTokens, sum(output_tokens) AS outputTokens,
   sum(estimated) AS estimated, sum(cost_nanodollars) AS costNanodollars`;
 
-/** Rows in the order of their labels. Throws CodedError `no_usage` when there is no database, `store_unreadable` else. */
+/** The first layout with sums by target. */
+const TARGET_VERSION = 3;
+
+/**
+ * Rows in the order of their labels. Throws CodedError `no_usage` when there is no database, `store_version` when it is too
+ * old for the question, `store_unreadable` else.
+ */
 export function queryUsage(dataDir: string, query: UsageQuery): UsageRow[] {
   const path = storePath(dataDir);
   if (!existsSync(path)) {
@@ -68,6 +76,7 @@ export function queryUsage(dataDir: string, query: UsageQuery): UsageRow[] {
   try {
     return readRows(path, query);
   } catch (cause) {
+    if (cause instanceof CodedError) throw cause;
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new CodedError("store_unreadable", `${path} could not be read: ${reason}`, cause);
   }
@@ -76,6 +85,7 @@ export function queryUsage(dataDir: string, query: UsageQuery): UsageRow[] {
 function readRows(path: string, query: UsageQuery): UsageRow[] {
   const database = new DatabaseSync(path, { readOnly: true, timeout: 5_000 });
   try {
+    if (query.by.includes("target")) requireTargets(database, path);
     const { where, parameters } = conditions(query);
     const groups = query.by.map((name) => DIMENSIONS[name]);
     const columns = [...groups.map((sql, i) => `${sql} AS label${i}`), SUMS].join(", ");
@@ -87,6 +97,14 @@ function readRows(path: string, query: UsageQuery): UsageRow[] {
   } finally {
     database.close();
   }
+}
+
+function requireTargets(database: DatabaseSync, path: string): void {
+  if (Number(database.prepare("PRAGMA user_version").get()?.["user_version"]) >= TARGET_VERSION) return;
+  throw new CodedError(
+    "store_version",
+    `${path} has no targets yet: start the gateway of this release once, it adds them.`,
+  );
 }
 
 function conditions(query: UsageQuery): { where: string; parameters: (string | number)[] } {
