@@ -62,6 +62,14 @@ export const POOL_QUEUE_MAX = 64;
 export const BATCH_BYTES_MAX = 16_777_216;
 /** Label sets (model, provider) with counters of their own on /metrics; further ones are counted under "other". */
 export const METRIC_SERIES_MAX = 512;
+/**
+ * Routes and targets with latency histograms of their own, over all configurations since the start, and two for the rest.
+ * A histogram that is in use takes 4 KB per power of two that its values spread over, per worker; typically 20 KB.
+ */
+export const HDR_SERIES_MAX = 64;
+/** Defaults of histograms.interval and histograms.disk_bytes. */
+export const HDR_INTERVAL_MS_DEFAULT = 10_000;
+export const HDR_DISK_BYTES_DEFAULT = 268_435_456;
 /** Configuration file, bytes. */
 export const CONFIG_BYTES_MAX = 4_194_304;
 /** Nesting of the file: deeper brackets make V8 end the process instead of throwing (measured). */
@@ -108,3 +116,8 @@ export const SWEEP_INTERVAL_MS = 100;
 export const TROUBLE_INTERVAL_MS = 10_000;
 /** How often the supervisor has the rings drained. */
 export const DRAIN_INTERVAL_MS = 200;
+
+/** One encoded histogram after decompression, bytes: one with 5 digits over all 63 bits, each count 9 bytes, has 60 MB. */
+export const HDR_ENCODED_BYTES_MAX = 8_388_608;
+/** Counts in one histogram that is read from a file: 4 digits over 63 bits have 800,000. */
+export const HDR_COUNTS_MAX = 1_048_576;

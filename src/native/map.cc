@@ -2,6 +2,9 @@
 //
 // A mapping is MAP_SHARED of a plain file: the page cache outlives the process, so what was stored before a `kill -9` is
 // there for the next one. The ArrayBuffer owns the mapping and unmaps it when it is collected.
+//
+// A memory file has no name and no disk behind it: it lives as long as a descriptor or a mapping of it. Its pages are
+// made when they are touched, so a store into it waits for no disk and a full disk cannot turn it into a SIGBUS.
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/mman.h>
@@ -52,6 +55,18 @@ int open_sized(const char* path, size_t bytes) {
 
 void unmap(napi_env, void* data, void* hint) { munmap(data, reinterpret_cast<size_t>(hint)); }
 
+// An ArrayBuffer over `length` bytes of `fd` from `offset` on; null and a pending exception when that fails.
+napi_value map_shared(napi_env env, int fd, int64_t offset, size_t length, const char* path) {
+  void* data = mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_SHARED, fd, static_cast<off_t>(offset));
+  if (data == MAP_FAILED) return throw_errno(env, "cannot map", path);
+  napi_value buffer = nullptr;
+  if (!ok(env, napi_create_external_arraybuffer(env, data, length, unmap, reinterpret_cast<void*>(length), &buffer))) {
+    munmap(data, length);
+    return nullptr;
+  }
+  return buffer;
+}
+
 napi_value map_file(napi_env env, napi_callback_info info) {
   size_t argc = 2;
   napi_value argv[2];
@@ -66,15 +81,48 @@ napi_value map_file(napi_env env, napi_callback_info info) {
   const size_t length = static_cast<size_t>(bytes);
   const int fd = open_sized(path, length);
   if (fd < 0) return throw_errno(env, "cannot open", path);
-  void* data = mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  const napi_value buffer = map_shared(env, fd, 0, length, path);
   close(fd);
-  if (data == MAP_FAILED) return throw_errno(env, "cannot map", path);
-  napi_value buffer = nullptr;
-  if (!ok(env, napi_create_external_arraybuffer(env, data, length, unmap, reinterpret_cast<void*>(length), &buffer))) {
-    munmap(data, length);
+  return buffer;
+}
+
+napi_value memory_file(napi_env env, napi_callback_info info) {
+  size_t argc = 2;
+  napi_value argv[2];
+  char name[PATH_BYTES_MAX];
+  int64_t bytes = 0;
+  if (!ok(env, napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr))) return nullptr;
+  if (!path_of(env, argv[0], name) || !ok(env, napi_get_value_int64(env, argv[1], &bytes))) return nullptr;
+  const int fd = memfd_create(name, MFD_CLOEXEC);
+  if (fd < 0) return throw_errno(env, "cannot make the memory file", name);
+  if (ftruncate(fd, static_cast<off_t>(bytes)) != 0) {
+    const int reason = errno;
+    close(fd);
+    errno = reason;
+    return throw_errno(env, "cannot size the memory file", name);
+  }
+  napi_value result = nullptr;
+  napi_create_int32(env, fd, &result);
+  return result;
+}
+
+napi_value map_descriptor(napi_env env, napi_callback_info info) {
+  size_t argc = 3;
+  napi_value argv[3];
+  int32_t fd = -1;
+  int64_t offset = 0, bytes = 0;
+  if (!ok(env, napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr))) return nullptr;
+  if (!ok(env, napi_get_value_int32(env, argv[0], &fd)) || !ok(env, napi_get_value_int64(env, argv[1], &offset)) ||
+      !ok(env, napi_get_value_int64(env, argv[2], &bytes)))
+    return nullptr;
+  struct stat info_of_file;
+  if (fstat(fd, &info_of_file) != 0) return throw_errno(env, "cannot map", "the descriptor");
+  // A mapping beyond the end would be a SIGBUS at its first use.
+  if (offset < 0 || bytes <= 0 || info_of_file.st_size < offset + bytes) {
+    napi_throw_range_error(env, "SLUICE_MAP", "the file is too short for this mapping");
     return nullptr;
   }
-  return buffer;
+  return map_shared(env, fd, offset, static_cast<size_t>(bytes), "the descriptor");
 }
 
 // The descriptor stays open on purpose: the kernel drops the lock when the process ends, however it ends.
@@ -102,6 +150,8 @@ napi_value lock_file(napi_env env, napi_callback_info info) {
 
 void register_map(napi_env env, napi_value exports) {
   define(env, exports, "mapFile", map_file);
+  define(env, exports, "memoryFile", memory_file);
+  define(env, exports, "mapDescriptor", map_descriptor);
   define(env, exports, "lockFile", lock_file);
 }
 

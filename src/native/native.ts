@@ -11,6 +11,13 @@ export interface NativeAddon {
    * until the ArrayBuffer is collected. Throws an Error with errno text when the file cannot be opened or mapped.
    */
   mapFile(path: string, bytes: number): ArrayBuffer;
+  /**
+   * Makes a file of `bytes` without a name, in memory only, which costs what is touched of it. The descriptor belongs to
+   * the caller; a child gets it as an entry of its stdio. `name` is for /proc. Throws an Error with errno text.
+   */
+  memoryFile(name: string, bytes: number): number;
+  /** Maps `bytes` of an open file from `offset` (of a page) on, like mapFile. Throws when the file is shorter than that. */
+  mapDescriptor(descriptor: number, offset: number, bytes: number): ArrayBuffer;
   /** Takes an exclusive flock on the file, creating it; held until the process ends. False: another process holds it. */
   lockFile(path: string): boolean;
 

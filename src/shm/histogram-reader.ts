@@ -1,0 +1,212 @@
+/**
+ * The readers of the latency histograms (memory map in histogram-map.ts). `HistogramsReader` lives in one pool task at a
+ * time: it adds up all workers, and keeps in the memory file what was written to disk, so that any later task, of another
+ * thread too, goes on exactly there. `HistogramsGauge` tells the supervisor's main thread whether there is anything to do.
+ */
+import { HDR_COUNTS } from "../base/hdr-geometry.ts";
+import { RINGS_MAX } from "../base/limits.ts";
+import { native } from "../native/native.ts";
+import {
+  BLOCK_BYTES,
+  blockAt,
+  HEAD_WORDS,
+  HEADS_BYTES,
+  HISTOGRAMS,
+  NOTES_AT,
+  OCTAVE_COUNTS,
+  WRITTEN_AT,
+  WRITTEN_BYTES,
+} from "./histogram-map.ts";
+import { PAGE_BYTES } from "./layout.ts";
+
+const OCTAVES = HDR_COUNTS / OCTAVE_COUNTS - 1;
+const COUNTS_WORD = HEADS_BYTES / 4;
+/** Of the workers' counts. */
+const MODULUS = 2 ** 32;
+
+type Counts = Uint32Array | Float64Array;
+
+/** Where the pool tasks stand; 0: nowhere yet. */
+export interface RotationNotes {
+  /** Wall-clock milliseconds: name of the file that is being written. */
+  fileMs: number;
+  /** Of that file, that are whole lines. */
+  fileBytes: number;
+  /** Wall-clock milliseconds: begin of what is not on disk. */
+  intervalMs: number;
+}
+
+/** An interval of one histogram. */
+export interface Unwritten {
+  readonly histogram: number;
+  readonly counts: Float64Array;
+  /** Where counts can be other than 0. */
+  readonly octaves: number;
+  /** Of the workers' heads when this was read, modulo 2^32. */
+  readonly total: number;
+}
+
+/** The blocks of slots that have had a writer. */
+class Blocks {
+  readonly words: Uint32Array[] = [];
+  readonly #descriptor: number;
+  readonly #bytes: number;
+  readonly #used: Uint8Array;
+  readonly #mapped = new Set<number>();
+
+  /** `bytes`: how much of each block is looked at. */
+  constructor(descriptor: number, bytes: number) {
+    this.#descriptor = descriptor;
+    this.#bytes = bytes;
+    this.#used = new Uint8Array(native.mapDescriptor(descriptor, 0, PAGE_BYTES), 0, RINGS_MAX);
+  }
+
+  /** Maps those that came since. */
+  look(): void {
+    for (let slot = 0; slot < RINGS_MAX; slot += 1) {
+      if (this.#used[slot] !== 1 || this.#mapped.has(slot)) continue;
+      this.#mapped.add(slot);
+      this.words.push(new Uint32Array(native.mapDescriptor(this.#descriptor, blockAt(slot), this.#bytes)));
+    }
+  }
+}
+
+export class HistogramsGauge {
+  readonly #blocks: Blocks;
+
+  constructor(descriptor: number) {
+    this.#blocks = new Blocks(descriptor, HEADS_BYTES);
+  }
+
+  /** How many values were recorded by all workers since the start, modulo 2^32. */
+  recorded(): number {
+    let sum = 0;
+    this.#blocks.look();
+    for (const words of this.#blocks.words) {
+      for (let histogram = 0; histogram < HISTOGRAMS; histogram += 1) sum += words[histogram * HEAD_WORDS] ?? 0;
+    }
+    return sum % MODULUS;
+  }
+}
+
+export class HistogramsReader {
+  readonly #blocks: Blocks;
+  readonly #notes: Float64Array;
+  readonly #writtenHeads: Uint32Array;
+  /** Since the start, not modulo anything: exact up to 2^53. */
+  readonly #written: Float64Array;
+
+  constructor(descriptor: number) {
+    this.#blocks = new Blocks(descriptor, BLOCK_BYTES);
+    this.#notes = new Float64Array(native.mapDescriptor(descriptor, 0, PAGE_BYTES), NOTES_AT, 3);
+    const written = native.mapDescriptor(descriptor, WRITTEN_AT, WRITTEN_BYTES);
+    this.#writtenHeads = new Uint32Array(written, 0, HEADS_BYTES / 4);
+    this.#written = new Float64Array(written, HEADS_BYTES);
+  }
+
+  /** Takes in the workers that came since it was made, or since the last call. Before the calls below. */
+  look(): this {
+    this.#blocks.look();
+    return this;
+  }
+
+  get notes(): RotationNotes {
+    const [fileMs = 0, fileBytes = 0, intervalMs = 0] = this.#notes;
+    return { fileMs, fileBytes, intervalMs };
+  }
+
+  setNotes({ fileMs, fileBytes, intervalMs }: RotationNotes): void {
+    this.#notes.set([fileMs, fileBytes, intervalMs]);
+  }
+
+  /** Counts of all workers since the start; null: nothing was ever recorded. */
+  total(histogram: number): Float64Array | null {
+    if (this.#recorded(histogram) === 0 && this.#writtenTotal(histogram) === 0) return null;
+    const { counts } = this.#newSinceWritten(histogram);
+    addCounts(counts, this.#written, histogram * HDR_COUNTS, this.#octavesWritten(histogram));
+    return counts;
+  }
+
+  /** What all workers counted and nobody wrote yet; null: nothing. */
+  unwritten(histogram: number): Unwritten | null {
+    // Before the counts: what is counted meanwhile makes another total, and is found the next time.
+    const total = this.#recorded(histogram);
+    if (total === this.#writtenTotal(histogram)) return null;
+    const { counts, octaves, empty } = this.#newSinceWritten(histogram);
+    if (!empty) return { histogram, counts, octaves, total };
+    this.#writtenHeads[histogram * HEAD_WORDS] = total;
+    return null;
+  }
+
+  /** It is on disk. */
+  commit({ histogram, counts, octaves, total }: Unwritten): void {
+    const head = histogram * HEAD_WORDS;
+    addCounts(this.#written.subarray(histogram * HDR_COUNTS), counts, 0, octaves);
+    this.#writtenHeads[head] = total;
+    this.#writtenHeads[head + 1] = this.#octavesWritten(histogram) | octaves;
+  }
+
+  /** Touches no page that no worker touched. */
+  #newSinceWritten(histogram: number): { counts: Float64Array; octaves: number; empty: boolean } {
+    const counts = new Float64Array(HDR_COUNTS);
+    const at = histogram * HDR_COUNTS;
+    let octaves = 0;
+    for (const words of this.#blocks.words) {
+      const touched = words[histogram * HEAD_WORDS + 1] ?? 0;
+      addCounts(counts, words, COUNTS_WORD + at, touched);
+      octaves |= touched;
+    }
+    // What was written is a part of what is there: its octaves are among those above.
+    addCounts(counts, this.#written, at, this.#octavesWritten(histogram), -1);
+    return { counts, octaves, empty: isEmptyAfterWrap(counts, octaves) };
+  }
+
+  /** Modulo 2^32. */
+  #recorded(histogram: number): number {
+    let total = 0;
+    for (const words of this.#blocks.words) total += words[histogram * HEAD_WORDS] ?? 0;
+    return total % MODULUS;
+  }
+
+  /** What `#recorded` was when the last interval was read. */
+  #writtenTotal(histogram: number): number {
+    return this.#writtenHeads[histogram * HEAD_WORDS] ?? 0;
+  }
+
+  #octavesWritten(histogram: number): number {
+    return this.#writtenHeads[histogram * HEAD_WORDS + 1] ?? 0;
+  }
+}
+
+/** Adds the counts at `from[at]`, `factor` times, in the octaves that were ever touched. */
+function addCounts(counts: Float64Array, from: Counts, at: number, octaves: number, factor = 1): void {
+  for (let octave = 0; octave < OCTAVES; octave += 1) {
+    if ((octaves & (1 << octave)) === 0) continue;
+    const end = endOf(octave);
+    for (let i = beginOf(octave); i < end; i += 1) counts[i] = (counts[i] ?? 0) + factor * (from[at + i] ?? 0);
+  }
+}
+
+/** Takes the counts modulo 2^32, as the workers count; whether all of them are 0 then. */
+function isEmptyAfterWrap(counts: Float64Array, octaves: number): boolean {
+  let sum = 0;
+  for (let octave = 0; octave < OCTAVES; octave += 1) {
+    if ((octaves & (1 << octave)) === 0) continue;
+    const end = endOf(octave);
+    for (let i = beginOf(octave); i < end; i += 1) {
+      const count = (counts[i] ?? 0) >>> 0;
+      counts[i] = count;
+      sum += count;
+    }
+  }
+  return sum === 0;
+}
+
+/** The first octave has two parts. */
+function beginOf(octave: number): number {
+  return octave === 0 ? 0 : (octave + 1) * OCTAVE_COUNTS;
+}
+
+function endOf(octave: number): number {
+  return (octave + 2) * OCTAVE_COUNTS;
+}
