@@ -40,6 +40,13 @@ export function* bigEvents(mib: number): Generator<Buffer> {
   yield Buffer.from("data: [DONE]\n\n");
 }
 
+/** Without end, and cheap: always the same event of 32 KiB. */
+export function* endlessEvents(): Generator<Buffer> {
+  const delta = { content: "x".repeat(32_768) };
+  const piece = Buffer.from(dataEvent({ object: "chat.completion.chunk", choices: [{ index: 0, delta }] }));
+  for (;;) yield piece;
+}
+
 /** Hex SHA-256 of the pieces together. */
 export function sha256Of(pieces: Iterable<Buffer>): string {
   const hash = createHash("sha256");

@@ -1,6 +1,6 @@
 /** Faults that change the answer itself: `x-mock: NAME[=ARG]`. Pure. */
 import { gzipSync } from "node:zlib";
-import { bigBytes, bigEvents } from "./big-body.ts";
+import { bigBytes, bigEvents, endlessEvents } from "./big-body.ts";
 import { CHAT_USAGE } from "./chat-answers.ts";
 import type { Entry } from "./journal.ts";
 import { bodyOf, bytesPlan, dataEvent, errorPlan, firstHalf, type HeaderList, type Plan, ssePlan } from "./plan.ts";
@@ -27,6 +27,7 @@ export const PLAN_FAULTS: Readonly<Record<string, PlanFault>> = {
   "close-delimited": (plan) => ({ ...plan, framing: "close" }),
   chunked: (plan) => ({ ...plan, framing: "chunked" }),
   "big-stream": (_plan, arg) => ({ ...ssePlan([]), pieces: bigEvents(Number(arg)) }),
+  "endless-stream": () => ({ ...ssePlan([]), pieces: endlessEvents() }),
   "big-body": (_plan, arg) => bytesPlan("application/octet-stream", Buffer.concat(Array.from(bigBytes(Number(arg))))),
   "split-every-byte": (plan) => ({ ...plan, pieces: everyByte(plan) }),
   "one-piece": (plan) => ({ ...plan, pieces: [bodyOf(plan)] }),
