@@ -67,9 +67,14 @@ export const METRIC_SERIES_MAX = 512;
  * A histogram that is in use takes 4 KB per power of two that its values spread over, per worker; typically 20 KB.
  */
 export const HDR_SERIES_MAX = 64;
-/** Defaults of histograms.interval and histograms.disk_bytes. */
+/** histograms.interval: a shorter one writes more than it tells, a longer one risks much when the supervisor is killed. */
+export const HDR_INTERVAL_MS_MIN = 100;
 export const HDR_INTERVAL_MS_DEFAULT = 10_000;
+export const HDR_INTERVAL_MS_MAX = 3_600_000;
+/** histograms.disk_bytes: at least one interval of all histograms must fit. */
+export const HDR_DISK_BYTES_MIN = 1_048_576;
 export const HDR_DISK_BYTES_DEFAULT = 268_435_456;
+export const HDR_DISK_BYTES_MAX = 1_099_511_627_776;
 /** Configuration file, bytes. */
 export const CONFIG_BYTES_MAX = 4_194_304;
 /** Nesting of the file: deeper brackets make V8 end the process instead of throwing (measured). */
@@ -121,3 +126,7 @@ export const DRAIN_INTERVAL_MS = 200;
 export const HDR_ENCODED_BYTES_MAX = 8_388_608;
 /** Counts in one histogram that is read from a file: 4 digits over 63 bits have 800,000. */
 export const HDR_COUNTS_MAX = 1_048_576;
+/** One line of a histogram log, bytes: an encoded histogram in base64. Real ones have under 100 KB. */
+export const HDR_LINE_BYTES_MAX = 16_777_216;
+/** Tags in the logs that one command reads: the sum of each is in memory, 270 KB. */
+export const HDR_TAGS_MAX = 2_048;
