@@ -1,11 +1,11 @@
 /**
  * What the head of an answer costs: one string for one call into uWebSockets.js (pipeline/response-head.ts), against one
- * pair of strings per header, which is one call each there. `--smoke`: a short run.
+ * pair of strings per header, which is one call each there.
  */
-import { Exchange } from "../../src/pipeline/exchange.ts";
 import { responseHead } from "../../src/pipeline/response-head.ts";
 import type { ResponseHeaders } from "../../src/upstream/transport.ts";
-import { compare, PLAIN_DOWN, snapshotWith } from "./contest.ts";
+import { compare } from "./contest.ts";
+import { idleExchange } from "./idle-exchange.ts";
 
 const OK = 200;
 /** As OpenAI sends them. */
@@ -29,7 +29,7 @@ const HEADERS: ResponseHeaders = {
 const LINE_BREAK = /[\r\n\0]/;
 const DROPPED = new Set(["date", "content-length", "connection", "set-cookie", "x-request-id"]);
 
-const exchange = new Exchange(snapshotWith([]), PLAIN_DOWN, 0, false);
+const exchange = idleExchange([]);
 exchange.requestId = "req_0123456789abcdef012345671";
 
 /** Checked by pattern, and kept apart: what a call per header needs before its calls. */

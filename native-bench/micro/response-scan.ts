@@ -1,6 +1,6 @@
 /**
  * What reading usage out of an answer costs while it passes: the response scan (native/response.cc), against splitting the
- * stream into lines and parsing each event, and JSON.parse of a document. `--smoke`: a short run.
+ * stream into lines and parsing each event, and JSON.parse of a document.
  */
 import { closeScan, feedScan, openScan, readUsage, SEEN_USAGE, usage } from "../../src/providers/response-scan.ts";
 import { compare } from "./contest.ts";
@@ -48,7 +48,8 @@ function parsed(chunks: readonly Buffer[]): number {
 
 const stream = streamChunks();
 const answer = [Buffer.from(`{"choices":[{"message":{"content":"${"All is well. ".repeat(300)}"}}],${USAGE}}`)];
-if (scanned(stream, true) !== parsed(stream)) throw new Error("the contestants disagree");
+if (scanned(stream, true) !== parsed(stream) || scanned(answer, false) !== 200)
+  throw new Error("the contestants disagree");
 
 compare(`stream of ${EVENTS} events`, "JSON.parse per event", {
   "response scan": () => scanned(stream, true),
