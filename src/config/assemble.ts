@@ -22,6 +22,8 @@ export function configOf(form: Form, outside: Outside): Config {
     bounds: boundsOf(form.limits),
     timeouts: timeoutsOf(form.timeouts),
     replayStale: form.replay_stale,
+    series: new Map(),
+    histograms: { intervalMs: form.histograms.interval, diskBytes: form.histograms.disk_bytes },
     providers: mapValues(form.providers, (provider, name) => providerOf(name, provider, outside)),
     models: mapValues(form.models, ({ provider, model }, alias) => ({
       provider,

@@ -5,6 +5,7 @@
 import { assert } from "../base/assert.ts";
 import { encodeLabel } from "../base/bytes.ts";
 import type { Config, KeyConfig, ProviderConfig } from "./schema.ts";
+import { NO_ALIAS, SERIES_OTHER } from "./series.ts";
 import {
   KEY_LABEL_BYTES,
   type KeyRecord,
@@ -26,7 +27,8 @@ export function compileSnapshot(config: Config, epoch: number): Snapshot {
   const target = (name: string, model: string | null, alias: string) => {
     const [source, provider] = [config.providers[name], providers.get(name)];
     assert(source !== undefined && provider !== undefined, "a configuration that was checked names existing providers");
-    return compileTarget(source, provider, model, alias, prices);
+    const series = config.series.get(alias) ?? SERIES_OTHER;
+    return compileTarget(source, provider, model, alias, series, prices);
   };
   const routes = Object.entries(config.models).map(([alias, model]) =>
     compileRoute(alias, target(model.provider, model.model, alias)),
@@ -36,7 +38,7 @@ export function compileSnapshot(config: Config, epoch: number): Snapshot {
     keys: new Map(config.keys.map((key) => [key.hash, compileKey(key)])),
     routes: new Map(routes.filter(({ alias }) => alias !== "*").map((route) => [route.alias, route])),
     anyModel: routes.find(({ alias }) => alias === "*") ?? null,
-    passthrough: config.passthrough === null ? null : target(config.passthrough, null, ""),
+    passthrough: config.passthrough === null ? null : target(config.passthrough, null, NO_ALIAS),
     prices,
     timeouts: Object.freeze({ ...config.timeouts }),
     bounds: Object.freeze({ ...config.bounds }),
@@ -86,6 +88,7 @@ function compileTarget(
   provider: Provider,
   model: string | null,
   alias: string,
+  series: number,
   prices: ReadonlyMap<string, Price>,
 ): Target {
   const url = baseUrl(config, model ?? "");
@@ -99,5 +102,6 @@ function compileTarget(
     upstreamModelLabel: encodeLabel(upstreamModel ?? "", MODEL_LABEL_BYTES),
     price: model === null ? null : (prices.get(model) ?? prices.get(alias) ?? null),
     usageOption: config.usageOption,
+    series,
   });
 }

@@ -14,6 +14,12 @@ import {
   DRAIN_TIMEOUT_MS_DEFAULT,
   EXCHANGES_IN_FLIGHT_MAX,
   FIRST_BYTE_TIMEOUT_MS_DEFAULT,
+  HDR_DISK_BYTES_DEFAULT,
+  HDR_DISK_BYTES_MAX,
+  HDR_DISK_BYTES_MIN,
+  HDR_INTERVAL_MS_DEFAULT,
+  HDR_INTERVAL_MS_MAX,
+  HDR_INTERVAL_MS_MIN,
   IDLE_TIMEOUT_MS_DEFAULT,
   JSON_DEPTH_DEFAULT,
   JSON_DEPTH_MAX,
@@ -82,6 +88,13 @@ export interface KeyConfig {
   readonly models: readonly string[] | null;
 }
 
+export interface HistogramsConfig {
+  /** How often what was counted is written to disk. */
+  readonly intervalMs: number;
+  /** What is kept there. */
+  readonly diskBytes: number;
+}
+
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
 export interface Config {
@@ -104,6 +117,9 @@ export interface Config {
   readonly models: Readonly<Record<string, ModelConfig>>;
   /** Provider of /v1 requests that name no model; null: they are refused. */
   readonly passthrough: string | null;
+  /** Numbers of the latency histograms, by alias (series.ts); filled in by the supervisor. Without one: SERIES_OTHER. */
+  readonly series: ReadonlyMap<string, number>;
+  readonly histograms: HistogramsConfig;
   /** By upstream model name or alias. */
   readonly prices: Readonly<Record<string, Price>>;
   readonly keys: readonly KeyConfig[];
@@ -157,6 +173,11 @@ const TIMEOUTS = mapping({
   stall: duration(STALL_TIMEOUT_MS_DEFAULT),
   drain: duration(DRAIN_TIMEOUT_MS_DEFAULT),
   upstream_keep_alive: duration(UPSTREAM_KEEP_ALIVE_MS_DEFAULT),
+});
+
+const HISTOGRAMS = mapping({
+  interval: scalar(readDuration(HDR_INTERVAL_MS_MIN, HDR_INTERVAL_MS_MAX)).default(HDR_INTERVAL_MS_DEFAULT),
+  disk_bytes: scalar(readSize(HDR_DISK_BYTES_MIN, HDR_DISK_BYTES_MAX)).default(HDR_DISK_BYTES_DEFAULT),
 });
 
 const CREDENTIAL_EXPECTED =
@@ -226,6 +247,7 @@ export const FORM = mapping({
   limits: section(LIMITS, {}),
   timeouts: section(TIMEOUTS, {}),
   replay_stale: boolean(true),
+  histograms: section(HISTOGRAMS, {}),
   providers: z.record(providerName, PROVIDER),
   models: section(z.record(modelName, MODEL), {}),
   passthrough: providerName.optional(),

@@ -54,6 +54,8 @@ export interface Target {
   readonly price: Price | null;
   /** Whether the provider takes stream_options.include_usage. */
   readonly usageOption: boolean;
+  /** Number of the latency histograms of this target by this route: series.ts. */
+  readonly series: number;
 }
 
 export interface Route {

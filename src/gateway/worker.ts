@@ -14,6 +14,7 @@ import { Edge } from "../http/edge.ts";
 import { Pipeline } from "../pipeline/pipeline.ts";
 import type { Trouble } from "../pipeline/trouble.ts";
 import { openCounters } from "../shm/counters.ts";
+import { HISTOGRAMS_DESCRIPTOR, openHistograms } from "../shm/histogram-map.ts";
 import { openRing } from "../shm/ring.ts";
 import { Origins } from "../upstream/origins.ts";
 
@@ -49,11 +50,12 @@ async function serve(config: Config, epoch: number): Promise<void> {
   const snapshot = compileSnapshot(config, epoch);
   const { slot, writer: ring, notice } = openRing(config.dataDir);
   const counters = openCounters(config.dataDir, slot);
+  const histograms = openHistograms(HISTOGRAMS_DESCRIPTOR, slot);
   const origins = new Origins(counters);
   origins.configure(snapshot, providersOf(snapshot));
   const transportOf = (provider: Provider) => origins.transportOf(provider);
   const onTrouble = (trouble: Trouble) => tell({ type: "trouble", ...trouble });
-  const pipeline = new Pipeline({ snapshot, ring, counters, transportOf, onTrouble });
+  const pipeline = new Pipeline({ snapshot, ring, counters, histograms, transportOf, onTrouble });
   const edge = new Edge(pipeline);
   await edge.listen(config.listen.host, config.listen.port);
   if (unwanted) {

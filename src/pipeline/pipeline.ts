@@ -8,9 +8,7 @@ import { ERRORS, type ErrorRow } from "../base/errors.ts";
 import { EXCHANGES_IN_FLIGHT_MAX } from "../base/limits.ts";
 import type { Provider, Snapshot } from "../config/snapshot.ts";
 import { scansOpen } from "../providers/response-scan.ts";
-import type { CountersWriter } from "../shm/counters.ts";
 import { COUNTER } from "../shm/layout.ts";
-import type { RingWriter } from "../shm/ring.ts";
 import type { Transport } from "../upstream/transport.ts";
 import { authenticate } from "./authenticate.ts";
 import { overdue } from "./deadlines.ts";
@@ -25,21 +23,20 @@ import {
   type Verdict,
 } from "./exchange.ts";
 import { upstreamRequest } from "./forward.ts";
+import { recordGap } from "./latencies.ts";
 import { modelsBody } from "./models.ts";
 import { readBody } from "./read-body.ts";
 import { Relay, type RelayOwner } from "./relay.ts";
 import { answerError, errorEvent } from "./rescue.ts";
 import { ownHead } from "./response-head.ts";
 import { route } from "./route.ts";
-import { releaseScan, settle } from "./settle.ts";
+import { type Books, releaseScan, settle } from "./settle.ts";
 import { type Trouble, Troubles } from "./trouble.ts";
 
 const OK = 200;
 
-export interface PipelineParts {
+export interface PipelineParts extends Books {
   readonly snapshot: Snapshot;
-  readonly ring: RingWriter;
-  readonly counters: CountersWriter;
   readonly transportOf: (provider: Provider) => Transport | undefined;
   /** For the log. */
   readonly onTrouble: (trouble: Trouble) => void;
@@ -50,8 +47,7 @@ export class Pipeline implements RequestHandler, RelayOwner {
   snapshot: Snapshot;
   draining = false;
   tickMs = nowMs();
-  readonly #ring: RingWriter;
-  readonly #counters: CountersWriter;
+  readonly #books: Books;
   readonly #transportOf: (provider: Provider) => Transport | undefined;
   readonly #troubles: Troubles;
   readonly #inFlight = new Set<Exchange>();
@@ -59,8 +55,7 @@ export class Pipeline implements RequestHandler, RelayOwner {
 
   constructor(parts: PipelineParts) {
     this.snapshot = parts.snapshot;
-    this.#ring = parts.ring;
-    this.#counters = parts.counters;
+    this.#books = { ring: parts.ring, counters: parts.counters, histograms: parts.histograms };
     this.#transportOf = parts.transportOf;
     this.#troubles = new Troubles(parts.onTrouble);
   }
@@ -147,7 +142,7 @@ export class Pipeline implements RequestHandler, RelayOwner {
   /** A reused connection turned out to be closed: the provider saw nothing, so once more on a new one. */
   replay(exchange: Exchange): void {
     exchange.replayed = true;
-    this.#counters.add(COUNTER.staleReplays, 1);
+    this.#books.counters.add(COUNTER.staleReplays, 1);
     this.#attempt(exchange, true);
   }
 
@@ -159,8 +154,12 @@ export class Pipeline implements RequestHandler, RelayOwner {
   }
 
   settle(exchange: Exchange): void {
-    settle(exchange, this.#ring, this.#counters);
+    settle(exchange, this.#books);
     if (exchange.phase !== PHASE_OVER) exchange.enter(PHASE_FLUSHING, this.tickMs);
+  }
+
+  onGap(exchange: Exchange, gapMs: number): void {
+    recordGap(exchange, gapMs, this.#books.histograms);
   }
 
   #answerModels(exchange: Exchange): void {
@@ -253,10 +252,11 @@ export class Pipeline implements RequestHandler, RelayOwner {
       const error = overdue(exchange, this.tickMs);
       if (error !== null) this.#expire(exchange, error);
     }
-    this.#counters.set(COUNTER.gaugeInFlight, this.#inFlight.size);
-    this.#counters.set(COUNTER.gaugeBodyBytesInFlight, this.#bodyBytesInFlight);
-    this.#counters.set(COUNTER.gaugeScannerSlots, scansOpen());
-    this.#counters.set(COUNTER.heartbeatMs, Date.now());
+    const { counters } = this.#books;
+    counters.set(COUNTER.gaugeInFlight, this.#inFlight.size);
+    counters.set(COUNTER.gaugeBodyBytesInFlight, this.#bodyBytesInFlight);
+    counters.set(COUNTER.gaugeScannerSlots, scansOpen());
+    counters.set(COUNTER.heartbeatMs, Date.now());
   }
 
   /** Ends everything: the drain's deadline has passed. */

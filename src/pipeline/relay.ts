@@ -29,6 +29,8 @@ export interface RelayOwner {
   readonly tickMs: number;
   releaseBody(exchange: Exchange): void;
   settle(exchange: Exchange): void;
+  /** Between two reads of a stream that brought events to the client. */
+  onGap(exchange: Exchange, gapMs: number): void;
   /** Before anything was sent to the client. */
   refuse(exchange: Exchange, error: ErrorRow): void;
   /** In the middle of the answer. */
@@ -147,6 +149,7 @@ export class Relay implements AttemptListener {
       this.#hold(chunk);
       return;
     }
+    this.#noteEvents();
     this.#releaseHeld();
     exchange.heldReleased = false;
     if (boundary === chunk.length) {
@@ -176,12 +179,25 @@ export class Relay implements AttemptListener {
     const exchange = this.#exchange;
     if (stripStart < 0 && exchange.heldReleased) return false;
     if (stripStart < 0) exchange.held = null;
+    if (stripStart > 0 || boundary > stripEnd) this.#noteEvents();
     this.#releaseHeld();
     exchange.heldReleased = false;
     if (stripStart > 0) this.#deliver(chunk.subarray(0, stripStart));
     this.#deliver(chunk.subarray(stripEnd, boundary));
     this.#hold(chunk.subarray(boundary));
     return true;
+  }
+
+  /** The first of them came with the first chunk; each further one is one look at the clock. */
+  #noteEvents(): void {
+    const exchange = this.#exchange;
+    if (exchange.eventsMs === 0) {
+      exchange.eventsMs = exchange.firstChunkMs;
+      return;
+    }
+    const now = nowMs();
+    this.#owner.onGap(exchange, now - exchange.eventsMs);
+    exchange.eventsMs = now;
   }
 
   #hold(rest: Buffer): void {

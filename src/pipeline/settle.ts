@@ -9,6 +9,7 @@ import { ERRORS, type ErrorRow } from "../base/errors.ts";
 import { KEY_LABEL_BYTES, MODEL_LABEL_BYTES, PROVIDER_LABEL_BYTES, type Price } from "../config/snapshot.ts";
 import { closeScan, estimateTokens, readUsage, SEEN_USAGE, usage } from "../providers/response-scan.ts";
 import type { CountersWriter } from "../shm/counters.ts";
+import type { HistogramWriter } from "../shm/histogram-map.ts";
 import { COUNTER } from "../shm/layout.ts";
 import type { RingWriter } from "../shm/ring.ts";
 import {
@@ -23,6 +24,7 @@ import {
 } from "../telemetry/record.ts";
 import { ENDPOINT_EMBEDDINGS, takesModel } from "./endpoint.ts";
 import type { Exchange } from "./exchange.ts";
+import { recordLatencies } from "./latencies.ts";
 
 const NO_KEY = encodeLabel("", KEY_LABEL_BYTES);
 const NO_MODEL = encodeLabel("", MODEL_LABEL_BYTES);
@@ -61,16 +63,25 @@ const record: RequestRecord = {
   path: "",
 };
 
+/** Where a finished request leaves its traces. */
+export interface Books {
+  readonly ring: RingWriter;
+  readonly counters: CountersWriter;
+  readonly histograms: HistogramWriter;
+}
+
 /** Writes the record and counts it; a second call does nothing. */
-export function settle(exchange: Exchange, ring: RingWriter, counters: CountersWriter): void {
+export function settle(exchange: Exchange, { ring, counters, histograms }: Books): void {
   if (exchange.settled) return;
   exchange.settled = true;
+  const endMs = nowMs();
   fillOutcome(exchange);
   fillLabels(exchange);
-  fillDurations(exchange);
+  fillDurations(exchange, endMs);
   fillUsage(exchange);
   fillCost(exchange);
   counters.recordRequest(record);
+  recordLatencies(exchange, endMs, histograms);
   if (!ring.push(record)) counters.add(COUNTER.recordsDropped, 1);
 }
 
@@ -103,9 +114,8 @@ function fillLabels(exchange: Exchange): void {
   record.upstreamModel = target === null ? NO_MODEL : kept ? record.model : target.upstreamModelLabel;
 }
 
-function fillDurations(exchange: Exchange): void {
+function fillDurations(exchange: Exchange, endMs: number): void {
   const { startedMs, authenticatedMs, bodyMs, forwardedMs, headMs, firstChunkMs } = exchange;
-  const endMs = nowMs();
   record.startedAtMs = wallMs(startedMs);
   record.totalUs = us(endMs - startedMs);
   record.firstByteUs = headMs > 0 ? us(headMs - forwardedMs) : 0;

@@ -13,9 +13,11 @@ import { type Log, openLog } from "../base/log.ts";
 import { writeFirstConfig } from "../config/first.ts";
 import { loadConfig } from "../config/load.ts";
 import type { Config } from "../config/schema.ts";
+import { SeriesTable } from "../config/series.ts";
 import { openAdmin } from "../control/admin.ts";
 import { native } from "../native/native.ts";
 import { createCounters } from "../shm/counters.ts";
+import { createHistograms } from "../shm/histogram-map.ts";
 import { Drainer } from "../telemetry/drainer.ts";
 import { Metrics } from "../telemetry/metrics.ts";
 import { requireSinks } from "../telemetry/preflight.ts";
@@ -42,6 +44,7 @@ interface Parts {
   readonly log: Log;
   readonly first: Configured;
   readonly demo: DemoProvider;
+  readonly series: SeriesTable;
   readonly drainer: Drainer;
   readonly status: Status;
   readonly workers: Workers;
@@ -77,10 +80,12 @@ async function openParts(configPath: string, closers: Closers): Promise<Parts> {
   requireSinks(config.dataDir, config.accessLogPath);
   const demo = new DemoProvider();
   closers.push(() => demo.close());
-  const first = { epoch: 1, config: await demo.fillIn(config) };
+  const series = new SeriesTable();
+  const first = { epoch: 1, config: series.numbered(await demo.fillIn(config)) };
   const drainer = openDrainer(config, log);
   closers.push(() => drainer.close());
   const counters = createCounters(config.dataDir);
+  const histograms = createHistograms();
   const status = new Status(version, new Metrics({ counters, drainer, version }));
   const admin = await openAdmin(config.admin.host, config.admin.port, status);
   closers.push(() => admin.close());
@@ -88,12 +93,12 @@ async function openParts(configPath: string, closers: Closers): Promise<Parts> {
     count: config.workers ?? Math.min(availableParallelism(), WORKERS_MAX),
     configured: first,
     log,
-    fork: forkWorker,
+    fork: () => forkWorker(histograms),
     onServing: (serving) => status.setServing(serving),
     onSlotFree: (slot) => counters.resetGauges(slot),
   });
   closers.push(() => workers.kill());
-  return { log, first, demo, drainer, status, workers };
+  return { log, first, demo, series, drainer, status, workers };
 }
 
 /** One supervisor for each data directory: its store has one writer, its counters one maker. Held until the process ends. */
@@ -138,7 +143,7 @@ async function runParts(parts: Parts, configPath: string, closers: Closers, onRe
   return Promise.race([end.promise, stop.promise.then((signal) => shutDown(parts, reloader, signal))]);
 }
 
-function openReloader({ log, first, demo, drainer, status, workers }: Parts, configPath: string): Reloader {
+function openReloader({ log, first, demo, series, drainer, status, workers }: Parts, configPath: string): Reloader {
   const apply = async (next: Configured) => {
     const late = await workers.configure(next);
     log.level = next.config.logLevel;
@@ -146,7 +151,7 @@ function openReloader({ log, first, demo, drainer, status, workers }: Parts, con
     status.setEpoch(next.epoch);
     return late;
   };
-  const complete = (config: Config) => demo.fillIn(config);
+  const complete = async (config: Config) => series.numbered(await demo.fillIn(config));
   return new Reloader({ configPath, env: process.env, log, current: first, complete, apply });
 }
 

@@ -42,13 +42,16 @@ export function runtimeEnv(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return Object.fromEntries(Object.entries(env).filter(([name]) => RUNTIME_VARIABLE.test(name)));
 }
 
-/** Starts the program of a worker. Its standard output goes to standard error, which belongs to the log. */
-export function forkWorker(): ChildProcess {
+/**
+ * Starts the program of a worker. Its standard output goes to standard error, which belongs to the log; the memory file
+ * `histograms` becomes its descriptor HISTOGRAMS_DESCRIPTOR.
+ */
+export function forkWorker(histograms: number): ChildProcess {
   return fork(WORKER_FILE, [], {
     serialization: "advanced",
     execArgv: WORKER_FLAGS,
     env: { ...runtimeEnv(process.env), UWS_HTTP_MAX_HEADERS_SIZE: String(UWS_HEADER_BYTES_MAX) },
-    stdio: ["ignore", 2, 2, "ipc"],
+    stdio: ["ignore", 2, 2, "ipc", histograms],
   });
 }
 

@@ -2,7 +2,7 @@
  * The request path in the test's own process: real edge, pipeline, transport and ring, in front of a provider that is a
  * plain socket and says what the test scripts. For what the program as a whole cannot be made to do on command.
  */
-import { mkdtempSync, rmSync } from "node:fs";
+import { closeSync, mkdtempSync, rmSync } from "node:fs";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -13,6 +13,8 @@ import type { Provider, Snapshot } from "../../src/config/snapshot.ts";
 import { Edge } from "../../src/http/edge.ts";
 import { Pipeline } from "../../src/pipeline/pipeline.ts";
 import { type CountersReader, createCounters, openCounters } from "../../src/shm/counters.ts";
+import { createHistograms, openHistograms } from "../../src/shm/histogram-map.ts";
+import { HistogramsReader } from "../../src/shm/histogram-reader.ts";
 import type { DecodedRecord } from "../../src/shm/record-codec.ts";
 import { openRing, RingReader } from "../../src/shm/ring.ts";
 import { listRings } from "../../src/shm/ring-file.ts";
@@ -68,6 +70,12 @@ export function configOf(providers: Config["providers"], dataDir: string, change
       upstreamKeepAliveMs: 10_000,
     },
     replayStale: true,
+    series: new Map([
+      ["allowed", 2],
+      ["other", 3],
+      ["", 4],
+    ]),
+    histograms: { intervalMs: 60_000, diskBytes: 1_048_576 },
     providers,
     models: { allowed: { provider: "main", model: "upstream-allowed" }, other: { provider: "main", model: null } },
     passthrough: "main",
@@ -145,6 +153,7 @@ export class RequestPath {
   readonly pipeline: Pipeline;
   readonly origins: Origins;
   readonly counters: CountersReader;
+  readonly histograms: HistogramsReader;
   readonly dataDir: string;
   readonly #edge: Edge;
   readonly #sweep: NodeJS.Timeout;
@@ -160,7 +169,11 @@ export class RequestPath {
     this.origins = new Origins(counters);
     const snapshot = this.#use(config);
     const transportOf = (provider: Provider) => this.origins.transportOf(provider);
-    this.pipeline = new Pipeline({ snapshot, ring, counters, transportOf, onTrouble: () => undefined });
+    const descriptor = createHistograms();
+    const histograms = openHistograms(descriptor, slot);
+    this.histograms = new HistogramsReader(descriptor).look();
+    closeSync(descriptor);
+    this.pipeline = new Pipeline({ snapshot, ring, counters, histograms, transportOf, onTrouble: () => undefined });
     this.#edge = new Edge(this.pipeline);
     this.#sweep = setInterval(() => this.#onSweep(), SWEEP_MS);
   }

@@ -28,6 +28,7 @@ const DONE = "data: [DONE]";
 class SeenOwner implements RelayOwner {
   readonly tickMs = 1;
   readonly calls: string[] = [];
+  readonly gaps: number[] = [];
 
   releaseBody(): void {
     this.calls.push("releaseBody");
@@ -44,6 +45,10 @@ class SeenOwner implements RelayOwner {
 
   breakOff(_exchange: Exchange, error: ErrorRow): void {
     this.calls.push(`breakOff ${error.code}`);
+  }
+
+  onGap(_exchange: Exchange, gapMs: number): void {
+    this.gaps.push(gapMs);
   }
 
   replay(exchange: Exchange): void {
@@ -293,4 +298,29 @@ describe("through the edge", async () => {
       deepStrictEqual([status, complete, body.toString() === text], [400, true, true]);
     }
   });
+});
+
+const GAPS: [string, readonly string[], number][] = [
+  ["three events in three reads", [`${DELTA}\n\n`, `${DELTA}\n\n`, `${DONE}\n\n`], 2],
+  ["three events in one read", [`${DELTA}\n\n${DELTA}\n\n${DONE}\n\n`], 0],
+  ["an event in two reads", [DELTA, `\n\n${DELTA}`, `\n\n${DONE}\n\n`], 1],
+  ["a usage event that is left out", [`${DELTA}\n\n`, `${USAGE}\n\n`, `${DONE}\n\n`], 1],
+  ["a usage event that is left out, between others", [`${DELTA}\n\n`, `${DELTA}\n\n${USAGE}\n\n${DONE}\n\n`], 1],
+];
+
+for (const [what, chunks, gaps] of GAPS) {
+  test(`gaps between reads that brought events: ${what}`, () => {
+    const cuts = chunks.map((_, i) => chunks.slice(0, i + 1).join("").length).slice(0, -1);
+    const { owner } = relayed(Buffer.from(chunks.join("")), cuts);
+    strictEqual(owner.gaps.length, gaps);
+    strictEqual(
+      owner.gaps.every((gapMs) => gapMs >= 0),
+      true,
+    );
+  });
+}
+
+test("an answer that is no stream has no gaps", () => {
+  const json = Buffer.from('{"choices":[]}');
+  strictEqual(relayed(json, [3, 6], true, { "content-type": "application/json" }).owner.gaps.length, 0);
 });

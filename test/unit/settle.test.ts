@@ -1,16 +1,19 @@
 /** The record of a request: once, with measured or estimated usage, and a cost in whole nano-dollars. */
 import { deepStrictEqual, strictEqual } from "node:assert/strict";
-import { mkdtempSync } from "node:fs";
+import { closeSync, mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { ERRORS } from "../../src/base/errors.ts";
+import { hdrIndexOf } from "../../src/base/hdr-geometry.ts";
 import type { Price } from "../../src/config/snapshot.ts";
 import { classify } from "../../src/pipeline/endpoint.ts";
 import type { Exchange } from "../../src/pipeline/exchange.ts";
 import { costNanodollars, releaseScan, settle } from "../../src/pipeline/settle.ts";
 import { feedScan, openScan } from "../../src/providers/response-scan.ts";
 import { createCounters, openCounters } from "../../src/shm/counters.ts";
+import { createHistograms, METRICS, openHistograms } from "../../src/shm/histogram-map.ts";
+import { HistogramsReader } from "../../src/shm/histogram-reader.ts";
 import type { DecodedRecord } from "../../src/shm/record-codec.ts";
 import { openRing, RingReader } from "../../src/shm/ring.ts";
 import { listRings } from "../../src/shm/ring-file.ts";
@@ -28,6 +31,10 @@ const dataDir = mkdtempSync(join(tmpdir(), "sluice-settle-"));
 createCounters(dataDir);
 const { slot, writer } = openRing(dataDir);
 const counters = openCounters(dataDir, slot);
+const descriptor = createHistograms();
+const books = { ring: writer, counters, histograms: openHistograms(descriptor, slot) };
+const histograms = new HistogramsReader(descriptor).look();
+closeSync(descriptor);
 const reader = new RingReader(listRings(dataDir)[0] ?? "");
 
 const price: Price = { inputPico: 2_500_000, cachedInputPico: 1_250_000, outputPico: 10_000_000 };
@@ -58,8 +65,8 @@ function answer(exchange: Exchange, text: string, events = false): Exchange {
 /** The one record that settling an exchange, twice, writes. */
 function recordOf(exchange: Exchange): DecodedRecord {
   const from = reader.writePosition();
-  settle(exchange, writer, counters);
-  settle(exchange, writer, counters);
+  settle(exchange, books);
+  settle(exchange, books);
   releaseScan(exchange);
   releaseScan(exchange);
   const { records } = reader.read(from, 10);
@@ -158,3 +165,80 @@ for (const [of, input, cached, output, expected] of COSTS) {
   test(`the cost of ${input} (${cached} cached) and ${output} tokens at ${of.inputPico}/${of.outputPico} pico-dollars`, () =>
     strictEqual(costNanodollars(of, input, cached, output), expected));
 }
+
+/** How many values each metric of these series got while `work` ran; without those that got none. */
+function recordedBy(series: number, work: () => void): Record<string, number> {
+  const sums = () => METRICS.map((_, metric) => sumOf(histograms.total(series * METRICS.length + metric)));
+  const before = sums();
+  work();
+  const counts = sums().map((sum, i) => sum - (before[i] ?? 0));
+  return Object.fromEntries(METRICS.flatMap((name, i) => (counts[i] === 0 ? [] : [[name, counts[i] ?? 0]])));
+}
+
+function sumOf(counts: Float64Array | null): number {
+  return counts === null ? 0 : counts.reduce((sum, count) => sum + count, 0);
+}
+
+const [UNROUTED, ALLOWED] = [1, 2];
+const REACHED: [string, number, (exchange: Exchange) => void, string[]][] = [
+  ["was never read", UNROUTED, () => undefined, ["total"]],
+  ["had no key", UNROUTED, (exchange) => Object.assign(exchange, { authenticatedMs: 1 }), ["auth", "total"]],
+  [
+    "named an unknown model",
+    UNROUTED,
+    (exchange) => Object.assign(exchange, { authenticatedMs: 1, bodyMs: 2, scannedMs: 3 }),
+    ["auth", "recv", "scan", "total"],
+  ],
+  [
+    "met a provider that did not answer",
+    ALLOWED,
+    (exchange) => {
+      exchange.target = snapshot.routes.get("allowed")?.target ?? null;
+      Object.assign(exchange, { authenticatedMs: 1, bodyMs: 2, scannedMs: 3, forwardedMs: 4 });
+    },
+    ["auth", "recv", "scan", "route", "overhead", "total"],
+  ],
+  [
+    "was answered whole",
+    ALLOWED,
+    (exchange) => {
+      exchange.target = snapshot.routes.get("allowed")?.target ?? null;
+      Object.assign(exchange, { authenticatedMs: 1, bodyMs: 2, scannedMs: 3, forwardedMs: 4, headMs: 5 });
+      exchange.firstChunkMs = 5;
+    },
+    ["auth", "recv", "scan", "route", "overhead", "upstream_first_byte", "total"],
+  ],
+  [
+    "was answered with a stream",
+    ALLOWED,
+    (exchange) => {
+      exchange.target = snapshot.routes.get("allowed")?.target ?? null;
+      Object.assign(exchange, { authenticatedMs: 1, bodyMs: 2, scannedMs: 3, forwardedMs: 4, headMs: 5 });
+      Object.assign(exchange, { firstChunkMs: 6, eventStream: true });
+    },
+    ["auth", "recv", "scan", "route", "overhead", "upstream_first_byte", "ttft", "total"],
+  ],
+];
+
+for (const [what, series, change, metrics] of REACHED) {
+  test(`a request that ${what} is in the histograms ${metrics.join(", ")}, once`, () => {
+    const exchange = exchangeOf({ snapshot });
+    change(exchange);
+    const expected = Object.fromEntries(metrics.map((name) => [name, 1]));
+    deepStrictEqual(
+      recordedBy(series, () => void recordOf(exchange)),
+      expected,
+    );
+  });
+}
+
+test("the overhead leaves out how long the client took for its body", () => {
+  const exchange = exchangeOf({ snapshot });
+  Object.assign(exchange, { authenticatedMs: 1, bodyMs: 1_000, scannedMs: 1_002, forwardedMs: 1_004 });
+  exchange.target = snapshot.passthrough;
+  const overhead = 4 * METRICS.length + METRICS.indexOf("overhead");
+  const before = histograms.total(overhead);
+  recordOf(exchange);
+  const index = hdrIndexOf(5e6);
+  strictEqual((histograms.total(overhead)?.[index] ?? 0) - (before?.[index] ?? 0), 1);
+});

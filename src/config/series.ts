@@ -1,0 +1,60 @@
+/**
+ * Which latency histograms a route has: a number for each route with its target, given by the supervisor and never given
+ * again, because counts under a number go on over reloads. Supervisor main thread; workers get the numbers in `Config.series`.
+ */
+import { HDR_SERIES_MAX } from "../base/limits.ts";
+import type { Config } from "./schema.ts";
+
+/** Of routes for which no number was left. */
+export const SERIES_OTHER = 0;
+/** Of requests that were answered before they had a target. */
+export const SERIES_UNROUTED = 1;
+
+/** Alias of requests that name no model, in `Config.series`. */
+export const NO_ALIAS = "";
+
+export interface Series {
+  /** The alias; what is none begins with "~". */
+  readonly route: string;
+  /** "": there is no target, or there are several. */
+  readonly provider: string;
+  /** Model name upstream; "*": the client's. */
+  readonly model: string;
+}
+
+export class SeriesTable {
+  /** By number. */
+  readonly rows: Series[] = [
+    { route: "~other", provider: "", model: "*" },
+    { route: "~unrouted", provider: "", model: "*" },
+  ];
+  /** Routes of the last configuration that are counted as SERIES_OTHER. */
+  beyond = 0;
+  readonly #numbers = new Map<string, number>();
+
+  /** The configuration with `series` filled in. */
+  numbered(config: Config): Config {
+    const series = new Map(seriesOf(config).map(([alias, row]) => [alias, this.#numberOf(row)]));
+    this.beyond = [...series.values()].filter((number) => number === SERIES_OTHER).length;
+    return { ...config, series };
+  }
+
+  #numberOf(row: Series): number {
+    const name = JSON.stringify([row.route, row.provider, row.model]);
+    const known = this.#numbers.get(name);
+    if (known !== undefined) return known;
+    if (this.rows.length >= HDR_SERIES_MAX) return SERIES_OTHER;
+    const number = this.rows.push(row) - 1;
+    this.#numbers.set(name, number);
+    return number;
+  }
+}
+
+function seriesOf({ models, passthrough }: Config): [alias: string, row: Series][] {
+  const routes = Object.entries(models).map(([alias, { provider, model }]): [string, Series] => [
+    alias,
+    { route: alias, provider, model: model ?? "*" },
+  ]);
+  if (passthrough === null) return routes;
+  return [...routes, [NO_ALIAS, { route: "~passthrough", provider: passthrough, model: "*" }]];
+}
