@@ -1,0 +1,77 @@
+// The load generator: `load SPEC.json` sends what the spec says to a server on this machine, checks every answer, and prints
+// histograms and a summary as NDJSON when it is done. Exit code 0: it ran, whatever the answers were; 2: it did not, the
+// reason is on stderr.
+//
+// What the figures mean:
+// - `requests` ended in any way; `right` were as expected; `requestsPerSecond` is of those that were right or cut on purpose.
+// - a request belongs to the window when it began in it (open loop: was intended); it is waited for in the drain, and what the
+//   drain does not bring counts as `timeout`. Bytes, events, connections, gaps and CPU time belong to it when they happened in it.
+// - total: of right answers. ttft: first event of a stream, first body byte of another answer. gap: between the arrivals of two
+//   events, 0 for those that one read brought; the terminal event has none.
+// - timeoutMs is for a whole request, from when it was begun in fact.
+// - `events` expected and counted include the terminal one.
+// - lagMaxNs: open loop: how late a request was begun although a connection was free; closed loop: longest turn of the loop.
+// - intervals are in Unix time; what the drain brought is in the last one.
+#include <sys/signalfd.h>
+
+#include <csignal>
+#include <cstdio>
+#include <memory>
+#include <thread>
+
+#include "report.h"
+#include "shard.h"
+
+namespace bench {
+namespace {
+
+uint64_t wall_ns() {
+  timespec time;
+  clock_gettime(CLOCK_REALTIME, &time);
+  return static_cast<uint64_t>(time.tv_sec) * NS_PER_S + static_cast<uint64_t>(time.tv_nsec);
+}
+
+// A descriptor that is readable once the process was asked to end. Every thread watches it and none reads it.
+int open_stop_signal() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  sigprocmask(SIG_BLOCK, &signals, nullptr);
+  const int fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+  if (fd < 0) fail_errno("signalfd");
+  return fd;
+}
+
+// A shard per thread; with one thread this one only waits.
+void run(const Spec& spec) {
+  const int stop_fd = open_stop_signal();
+  const uint64_t wall_start_ns = wall_ns();
+  const Window window(spec, now_ns());
+  std::vector<std::unique_ptr<Shard>> shards;
+  for (uint64_t i = 0; i < spec.threads; i++) shards.push_back(std::make_unique<Shard>(spec, window, i, stop_fd));
+  std::vector<std::thread> threads;
+  for (const auto& shard : shards) threads.emplace_back([&shard] { shard->run(); });
+  for (std::thread& thread : threads) thread.join();
+  std::vector<const Tally*> tallies;
+  for (const auto& shard : shards) tallies.push_back(&shard->tally());
+  print_report(spec, window, wall_start_ns, tallies);
+}
+
+int main_checked(int argc, char** argv) {
+  if (argc != 2) fail("usage: load SPEC.json");
+  run(read_spec(argv[1]));
+  return 0;
+}
+
+}  // namespace
+}  // namespace bench
+
+int main(int argc, char** argv) {
+  try {
+    return bench::main_checked(argc, argv);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "load: %s\n", error.what());
+    return 2;
+  }
+}
