@@ -10,8 +10,8 @@ import { HDR_COUNTS } from "../../src/base/hdr-geometry.ts";
 import { decodeHistogram, encodeHistogram } from "../../src/telemetry/hdr/encoding.ts";
 import { hgrmOf } from "../../src/telemetry/hdr/hgrm.ts";
 import { type Histogram, newHistogram } from "../../src/telemetry/hdr/histogram.ts";
+import { HlogWriter, hlogHead, hlogLine, type Interval } from "../../src/telemetry/hdr/hlog.ts";
 import { readHlog } from "../../src/telemetry/hdr/hlog-reader.ts";
-import { HlogWriter, hlogHead, hlogLine, type Interval } from "../../src/telemetry/hdr/hlog-writer.ts";
 import { Random } from "../fuzz/random.ts";
 
 const FIXTURES = join(import.meta.dirname, "../fixtures/hdr");

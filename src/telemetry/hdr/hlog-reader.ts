@@ -7,7 +7,7 @@
  */
 import { CodedError } from "../../base/errors.ts";
 import { decodeHistogram } from "./encoding.ts";
-import type { Interval } from "./hlog-writer.ts";
+import type { Interval } from "./hlog.ts";
 import { linesOf } from "./text-lines.ts";
 
 const HEAD = "#[Histogram log format";
