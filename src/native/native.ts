@@ -21,8 +21,14 @@ export interface NativeAddon {
   /** Takes an exclusive flock on the file, creating it; held until the process ends. False: another process holds it. */
   lockFile(path: string): boolean;
 
-  /** Scans a JSON request body; result codes and the layout of `out` (13 or more) are in providers/request-scan.ts. */
-  scanRequest(body: Uint8Array, depthMax: number, out: Int32Array): number;
+  /** Scans a JSON request body; result codes and the layout of `scanned`, which it fills, are in providers/request-scan.ts. */
+  scanRequest(body: Uint8Array, depthMax: number): number;
+  /** The same without what only this CPU can do: tests compare the two. */
+  scanRequestPortable(body: Uint8Array, depthMax: number): number;
+  /** Of the last scan in this thread. */
+  readonly scanned: Int32Array;
+  /** Whether scanRequest uses more of this CPU than scanRequestPortable. */
+  readonly scanIsWide: boolean;
 
   /** Takes a response scanner; `events`: server-sent events, else one JSON document. -1: `slotsMax` are taken. */
   responseOpen(events: boolean, slotsMax: number): number;

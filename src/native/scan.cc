@@ -1,24 +1,17 @@
-// The request scan: one pass over a JSON body that checks all of it and finds the few fields the gateway needs, as
-// offsets into the client's bytes. Gateway worker, main thread.
+// The request scan: checks all of a JSON body and finds the few fields the gateway needs, as offsets into the client's bytes.
+// Gateway worker, main thread.
 //
-// simdjson's stage 1 (SIMD: UTF-8, strings, control characters, structural positions) does the heavy part; the walk
-// below checks the grammar over those positions. Accepts exactly what JSON.parse accepts in valid UTF-8 (fuzzed against
-// it), up to a depth. Duplicate routing fields are refused, so that nobody can disagree about which one counts.
-#include <immintrin.h>
-
+// Stage 1 (json-index.h) finds the structural positions; the walk below checks the grammar over them. Accepts exactly what
+// JSON.parse accepts in valid UTF-8 (fuzzed against it), up to a depth. Duplicate routing fields are refused, so that
+// nobody can disagree about which one counts.
 #include <cstring>
-#include <memory>
 
 #include "addon.h"
-#include "simdjson.h"
+#include "json-escapes.h"
+#include "json-index.h"
 
 namespace sluice {
 namespace {
-
-using simdjson::internal::dom_parser_implementation;
-
-// Result codes; src/providers/request-scan.ts has the same list.
-enum Code : int32_t { OK = 0, INVALID = 1, UTF8 = 2, TOO_DEEP = 3, NOT_OBJECT = 4, DUPLICATE = 5, WRONG_TYPE = 6, MEMORY = 7 };
 
 // Routing fields; the number goes to `out[DETAIL]` with DUPLICATE and WRONG_TYPE.
 enum Field : int32_t { NONE = 0, MODEL = 1, STREAM = 2, STREAM_OPTIONS = 3, INCLUDE_USAGE = 4 };
@@ -42,86 +35,9 @@ enum Out : int32_t {
 };
 
 constexpr size_t DEPTH_MAX = 1024;
-// Structural positions take four bytes per body byte: what a larger body needs is given back after its scan.
-constexpr size_t KEPT_CAPACITY = 256 * 1024;
 
 inline bool is_space(uint8_t c) { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; }
 inline bool is_digit(uint8_t c) { return c >= '0' && c <= '9'; }
-
-int hex_digit(uint8_t c) {
-  if (is_digit(c)) return c - '0';
-  const uint8_t lower = c | 0x20;
-  return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
-// Value of four hex digits, or -1.
-int hex4(const uint8_t* p, const uint8_t* end) {
-  if (end - p < 4) return -1;
-  int value = 0;
-  for (int i = 0; i < 4; i++) {
-    const int digit = hex_digit(p[i]);
-    if (digit < 0) return -1;
-    value = value * 16 + digit;
-  }
-  return value;
-}
-
-// Escapes (RFC 8259 section 7) are checked for the whole body at once, not string by string: a backslash outside of a
-// string fails in the walk anyway. Returns the backslash of the first bad escape, or `end`.
-const uint8_t* check_escapes_plain(const uint8_t* p, const uint8_t* end) {
-  while (p < end) {
-    p = static_cast<const uint8_t*>(std::memchr(p, '\\', static_cast<size_t>(end - p)));
-    if (p == nullptr) return end;
-    if (end - p < 2 || std::memchr("\"\\/bfnrtu", p[1], 9) == nullptr) return p;
-    if (p[1] == 'u' && hex4(p + 2, end) < 0) return p;
-    p += 2;
-  }
-  return end;
-}
-
-// Bytes that may follow a backslash, by nibbles: lo[low] & hi[high] is not 0 for these nine only.
-alignas(16) constexpr uint8_t ESCAPED_LOW[16] = {0, 0, 13, 0, 8, 8, 4, 0, 0, 0, 0, 0, 2, 0, 4, 1};
-alignas(16) constexpr uint8_t ESCAPED_HIGH[16] = {0, 0, 1, 0, 0, 2, 4, 8, 0, 0, 0, 0, 0, 0, 0, 0};
-
-// Of 32 bytes and the ones before them: bit set: escaped and not allowed; `*unicode`: escaped u.
-__attribute__((target("avx2"))) inline uint32_t bad_escapes(__m256i bytes, __m256i escaped, uint32_t* unicode) {
-  const __m256i nibble = _mm256_set1_epi8(15);
-  const __m256i low_table = _mm256_broadcastsi128_si256(_mm_load_si128(reinterpret_cast<const __m128i*>(ESCAPED_LOW)));
-  const __m256i high_table = _mm256_broadcastsi128_si256(_mm_load_si128(reinterpret_cast<const __m128i*>(ESCAPED_HIGH)));
-  const __m256i low = _mm256_shuffle_epi8(low_table, _mm256_and_si256(bytes, nibble));
-  const __m256i high = _mm256_shuffle_epi8(high_table, _mm256_and_si256(_mm256_srli_epi16(bytes, 4), nibble));
-  const __m256i refused = _mm256_cmpeq_epi8(_mm256_and_si256(low, high), _mm256_setzero_si256());
-  *unicode = static_cast<uint32_t>(
-      _mm256_movemask_epi8(_mm256_and_si256(escaped, _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8('u')))));
-  return static_cast<uint32_t>(_mm256_movemask_epi8(_mm256_and_si256(refused, escaped)));
-}
-
-// The same as check_escapes_plain, 32 bytes at a time. A body with "\\" in it goes the plain way from there.
-__attribute__((target("avx2"))) const uint8_t* check_escapes_avx2(const uint8_t* start, const uint8_t* end) {
-  const __m256i backslash = _mm256_set1_epi8('\\');
-  const uint8_t* p = start + 1;
-  for (; end - p >= 32; p += 32) {
-    const __m256i before = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p - 1));
-    const __m256i escaped = _mm256_cmpeq_epi8(before, backslash);
-    if (_mm256_testz_si256(escaped, escaped)) continue;
-    const __m256i bytes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
-    if (!_mm256_testz_si256(escaped, _mm256_cmpeq_epi8(bytes, backslash))) return check_escapes_plain(p - 1, end);
-    uint32_t unicode = 0;
-    const uint32_t bad = bad_escapes(bytes, escaped, &unicode);
-    if (bad != 0) return p + __builtin_ctz(bad) - 1;
-    for (; unicode != 0; unicode &= unicode - 1) {
-      const uint8_t* u = p + __builtin_ctz(unicode);
-      if (hex4(u + 1, end) < 0) return u - 1;
-    }
-  }
-  return check_escapes_plain(p - 1, end);
-}
-
-const bool HAS_AVX2 = __builtin_cpu_supports("avx2");
-
-const uint8_t* check_escapes(const uint8_t* start, const uint8_t* end) {
-  return HAS_AVX2 && end - start > 32 ? check_escapes_avx2(start, end) : check_escapes_plain(start, end);
-}
 
 const uint8_t* skip_digits(const uint8_t* p, const uint8_t* end) {
   while (p < end && is_digit(*p)) p++;
@@ -207,111 +123,143 @@ Named field_of(const uint8_t* start, const uint8_t* end, size_t depth) {
   return field_named(plain, unescape_ascii(start, end, plain, sizeof plain), depth);
 }
 
-// Checks the grammar over the structural positions. A state machine in one loop over local variables: it takes most of the
-// time of a scan after stage 1, and the compiler keeps the cursor in registers only this way.
+// Checks the grammar over the structural positions. It takes most of the time of a scan after stage 1: a state machine whose
+// states are labels, so that each has branches of its own to predict, over a cursor that the compiler keeps in registers.
 class Walk {
  public:
-  Walk(const uint8_t* body, size_t length, uint32_t* positions, uint32_t count, size_t depth_max, int32_t* out)
-      : body_(body), length_(length), positions_(positions), count_(count), depth_max_(depth_max), out_(out) {}
+  Walk(const Bytes& body, const JsonIndex& index, size_t depth_max, int32_t* out)
+      : body_(body.data), length_(body.length), positions_(index.positions), count_(index.count), depth_max_(depth_max), out_(out) {}
 
   Code run() {
-    const uint32_t first = positions_[0];
     // Behind the last position the cursor meets the first one again. No first byte of a value is right where a key, a comma or
     // an end is due, so only where a value is due the cursor has to be compared with the count.
-    positions_[count_] = positions_[count_ + 1] = first;
+    if (count_ == 0) positions_[0] = 0;
+    positions_[count_] = positions_[count_ + 1] = positions_[0];
     const Code code = walk();
     if (code != OK) return code;
-    out_[OBJECT_START] = static_cast<int32_t>(first);
-    return body_[first] == '{' ? OK : fail(NOT_OBJECT, 0);
+    out_[OBJECT_START] = static_cast<int32_t>(positions_[0]);
+    return count_ > 0 && body_[positions_[0]] == '{' ? OK : fail(NOT_OBJECT, 0);
   }
 
  private:
-  enum class State { KEY, VALUE, AFTER, CLOSE };
-
   Code walk() {
     uint32_t i = 0;
-    State state = State::VALUE;
-    for (;;) {
-      const uint32_t at = positions_[i];
-      const uint8_t c = body_[at];
-      switch (state) {
-        case State::KEY: {
-          if (c != '"' || !set_string(i)) return invalid(i);
-          if (body_[positions_[i + 1]] != ':') return invalid(i + 1);
-          key_start_ = at + 1;
-          key_end_ = last_end_ - 1;
-          if (depth_ == 1 || (depth_ == 2 && in_options_)) {
-            const Code code = begin_field(i + 2);
-            if (code != OK) return code;
-          }
-          i += 2;
-          state = State::VALUE;
-          break;
-        }
-        case State::VALUE:
-          if (c == '"') {
-            if (i >= count_ || !set_string(i)) return invalid(i);
-            count_text(at);
-            state = State::AFTER;
-          } else if (c == '{' || c == '[') {
-            if (i >= count_) return invalid(i);
-            if (depth_ == depth_max_) return fail(TOO_DEEP, static_cast<int32_t>(at));
-            const bool object = c == '{';
-            push(object);
-            if (body_[positions_[i + 1]] == (object ? '}' : ']')) state = State::CLOSE;
-            else if (object) state = State::KEY;
-          } else {
-            if (i >= count_ || !scalar(i, c)) return invalid(i);
-            state = State::AFTER;
-          }
-          i++;
-          break;
-        case State::AFTER:
-          if (depth_ <= 2) {
-            if (depth_ == 0) return i == count_ ? OK : invalid(i);
-            if (pending_ != NONE || in_options_) end_field();
-          }
-          if (c == ',') {
-            state = in_object() ? State::KEY : State::VALUE;
-            i++;
-          } else if (c == (in_object() ? '}' : ']')) {
-            state = State::CLOSE;
-          } else {
-            return invalid(i);
-          }
-          break;
-        case State::CLOSE:
-          last_end_ = at + 1;
-          i++;
-          depth_--;
-          state = State::AFTER;
-          break;
-      }
+    // Behind the position before the cursor: from here on only white space, or a scalar, may stand in front of the cursor's.
+    size_t gap = 0;
+    bool object = false;
+    goto value;
+
+  key: {
+    const size_t start = positions_[i];
+    const size_t end = positions_[i + 1];
+    if (body_[start] != '"' || !blank(gap, start)) return invalid(i);
+    if (!set_string(start, end, i)) return fail(INVALID, behind_string(start));
+    if (body_[end] != ':') return invalid(i + 1);
+    key_start_ = start + 1;
+    key_end_ = last_end_ - 1;
+    gap = end + 1;
+    i += 2;
+    if (depth_ == 1 || (depth_ == 2 && in_options_)) {
+      const Code code = begin_field(gap, i);
+      if (code != OK) return code;
     }
   }
 
+  value: {
+    const size_t start = positions_[i];
+    if (i >= count_) {
+      gap = skip_space(gap, length_);
+      if (depth_ > 0 || gap == length_) return invalid(i);
+      return scalar(gap, length_) ? OK : fail(INVALID, static_cast<int32_t>(gap));
+    }
+    if (gap != start) {
+      gap = skip_space(gap, start);
+      if (gap != start) {
+        if (!scalar(gap, start)) return fail(INVALID, static_cast<int32_t>(gap));
+        goto after;
+      }
+    }
+    const uint8_t c = body_[start];
+    const size_t next = positions_[i + 1];
+    if (c == '"') {
+      if (!set_string(start, next, i)) return fail(INVALID, behind_string(start));
+      count_text(start);
+      i++;
+      goto after;
+    }
+    if (c != '{' && c != '[') {
+      // A scalar whose beginning is a position, or something that is not a value.
+      if (!scalar(start, i + 1 < count_ ? next : length_)) return invalid(i);
+      i++;
+      goto after;
+    }
+    object = c == '{';
+    if (depth_ == depth_max_) return fail(TOO_DEEP, static_cast<int32_t>(start));
+    push(object);
+    gap = start + 1;
+    i++;
+    if (body_[next] == (object ? '}' : ']') && blank(gap, next)) goto close;
+    if (object) goto key;
+    goto value;
+  }
+
+  after: {
+    if (depth_ <= 2) {
+      if (depth_ == 0) return i == count_ ? OK : invalid(i);
+      if (pending_ != NONE || in_options_) end_field();
+    }
+    const size_t at = positions_[i];
+    const uint8_t c = body_[at];
+    if (c == ',') {
+      gap = at + 1;
+      i++;
+      if (object) goto key;
+      goto value;
+    }
+    if (c != (object ? '}' : ']')) return invalid(i);
+  }
+
+  close: {
+    last_end_ = positions_[i] + size_t{1};
+    i++;
+    if (!blank(last_end_, i < count_ ? positions_[i] : length_)) return invalid(i);
+    object = pop();
+    goto after;
+  }
+  }
+
   void push(bool object) {
-    uint64_t& word = objects_[depth_ / 64];
-    const uint64_t bit = uint64_t{1} << (depth_ % 64);
-    word = object ? word | bit : word & ~bit;
+    objects_[depth_] = object;
     depth_++;
   }
 
-  bool in_object() const { return (objects_[(depth_ - 1) / 64] >> ((depth_ - 1) % 64)) & 1; }
+  // Whether it is an object that goes on.
+  bool pop() {
+    depth_--;
+    return depth_ > 0 && objects_[depth_ - 1];
+  }
 
-  Code begin_field(uint32_t value) {
+  size_t skip_space(size_t from, size_t to) const {
+    while (from < to && is_space(body_[from])) from++;
+    return from;
+  }
+
+  bool blank(size_t from, size_t to) const { return from == to || skip_space(from, to) == to; }
+
+  // The value stands at position `value`, or is a scalar between `gap` and it.
+  Code begin_field(size_t gap, uint32_t value) {
     const auto [field, exact] = field_of(body_ + key_start_, body_ + key_end_, depth_);
     if (field == NONE) return OK;
     if (seen_ & (1u << field)) return fail(DUPLICATE, field);
     seen_ |= 1u << field;
     if (!exact) return OK;
-    return value < count_ ? start_field(field, value) : invalid(value);
+    return value < count_ ? start_field(field, skip_space(gap, positions_[value]), value) : invalid(value);
   }
 
   // Types are checked at the first byte; the value itself is walked like any other.
-  Code start_field(Field field, uint32_t value) {
-    const uint8_t c = body_[positions_[value]];
-    const int32_t at = static_cast<int32_t>(positions_[value]);
+  Code start_field(Field field, size_t start, uint32_t value) {
+    const uint8_t c = body_[start];
+    const int32_t at = static_cast<int32_t>(start);
     pending_ = field;
     switch (field) {
       case MODEL:
@@ -350,28 +298,39 @@ class Walk {
     pending_ = NONE;
   }
 
-  // Sets `last_end_` to where the token at position `i` ends: in front of the next one and the white space before it.
-  void set_end(uint32_t i) {
-    const size_t start = positions_[i];
-    size_t end = i + 1 < count_ ? positions_[i + 1] : length_;
+  // Sets `last_end_` behind the string at position `i`, which is in front of the next position and the white space before that.
+  // What stands there is its closing quote, unless the string is followed by something else.
+  bool set_string(size_t start, size_t next, uint32_t i) {
+    last_end_ = next;
+    // The position behind the last one is the first one again, and so never right here.
+    if (next > start + 1 && body_[next - 1] == '"') return true;
+    last_end_ = trim(start, i + 1 < count_ ? next : length_);
+    return last_end_ >= start + 2 && body_[last_end_ - 1] == '"';
+  }
+
+  // Where something follows the string at `start` that may not; stage 1 guarantees that it is closed.
+  int32_t behind_string(size_t start) const {
+    size_t at = start + 1;
+    while (body_[at] != '"') at += body_[at] == '\\' ? 2 : 1;
+    return static_cast<int32_t>(skip_space(at + 1, length_));
+  }
+
+  size_t trim(size_t start, size_t end) const {
     while (end > start && is_space(body_[end - 1])) end--;
-    last_end_ = end;
+    return end;
   }
 
-  // Stage 1 guarantees that a string is closed before the next position.
-  bool set_string(uint32_t i) {
-    set_end(i);
-    return last_end_ >= positions_[i] + size_t{2} && body_[last_end_ - 1] == '"';
-  }
-
-  bool scalar(uint32_t i, uint8_t c) {
-    set_end(i);
-    const char* text = reinterpret_cast<const char*>(body_ + positions_[i]);
-    const size_t length = last_end_ - positions_[i];
-    if (c == 't') return equals(text, length, "true");
-    if (c == 'f') return equals(text, length, "false");
-    if (c == 'n') return equals(text, length, "null");
-    return number_valid(body_ + positions_[i], body_ + last_end_);
+  // A scalar and white space behind it in [start, end).
+  bool scalar(size_t start, size_t end) {
+    last_end_ = trim(start, end);
+    const char* text = reinterpret_cast<const char*>(body_ + start);
+    const size_t length = last_end_ - start;
+    switch (*text) {
+      case 't': return equals(text, length, "true");
+      case 'f': return equals(text, length, "false");
+      case 'n': return equals(text, length, "null");
+      default: return number_valid(body_ + start, body_ + last_end_);
+    }
   }
 
   // Text that a model reads, for estimates: not names, not inline files (data URLs, base64 in "data" members).
@@ -419,45 +378,20 @@ class Walk {
   Field pending_ = NONE;
   bool in_options_ = false;
   // Not cleared: a bit is written before it is read.
-  uint64_t objects_[DEPTH_MAX / 64];
+  bool objects_[DEPTH_MAX];
 };
 
-std::unique_ptr<dom_parser_implementation> new_parser(size_t capacity) {
-  std::unique_ptr<dom_parser_implementation> parser;
-  simdjson::active_implementation->create_dom_parser_implementation(capacity, 1, parser);
-  return parser;
-}
-
-Code code_of(simdjson::error_code error) {
-  switch (error) {
-    case simdjson::SUCCESS: return OK;
-    case simdjson::UTF8_ERROR: return UTF8;
-    case simdjson::MEMALLOC: return MEMORY;
-    default: return INVALID;
+Code scan(const Bytes& body, size_t depth_max, bool portable, int32_t* out) {
+  if (body.length == 0) return INVALID;
+  const JsonIndex index = index_json(body, portable);
+  if (index.code != OK) {
+    out[DETAIL] = index.error_at;
+    return index.code;
   }
-}
-
-Code scan_with(dom_parser_implementation* parser, const Bytes& body, size_t depth_max, int32_t* out) {
-  if (parser == nullptr) return MEMORY;
-  const Code code = code_of(parser->stage1(body.data, body.length, false));
-  if (code != OK) return code;
-  const uint8_t* end = body.data + body.length;
-  const uint8_t* bad = check_escapes(body.data, end);
-  if (bad != end) {
-    out[DETAIL] = static_cast<int32_t>(bad - body.data);
-    return INVALID;
-  }
-  Walk walk(body.data, body.length, parser->structural_indexes.get(), parser->n_structural_indexes, depth_max, out);
-  const Code shape = walk.run();
+  Walk walk(body, index, depth_max, out);
+  const Code code = walk.run();
   out[TEXT_BYTES] = walk.text_bytes();
-  return shape;
-}
-
-Code scan(const Bytes& body, size_t depth_max, int32_t* out) {
-  static thread_local std::unique_ptr<dom_parser_implementation> kept;
-  if (body.length > KEPT_CAPACITY) return scan_with(new_parser(body.length).get(), body, depth_max, out);
-  if (kept == nullptr) kept = new_parser(KEPT_CAPACITY);
-  return scan_with(kept.get(), body, depth_max, out);
+  return code;
 }
 
 void clear(int32_t* out) {
@@ -465,31 +399,57 @@ void clear(int32_t* out) {
   out[MODEL_ESCAPED] = out[STREAM_VALUE] = out[OPTIONS_KIND] = out[USAGE_VALUE] = out[TEXT_BYTES] = 0;
 }
 
-// scanRequest(body: Uint8Array, depthMax: number, out: Int32Array): code
-napi_value scan_request(napi_env env, napi_callback_info info) {
-  size_t argc = 3;
-  napi_value argv[3];
+// Memory of `scanned`, the array that JavaScript reads: finding it once per thread instead of with each call saves a tenth of
+// the scan of a small body.
+thread_local int32_t* scanned = nullptr;
+
+napi_value scan_call(napi_env env, napi_callback_info info, bool portable) {
+  size_t argc = 2;
+  napi_value argv[2];
   Bytes body;
   uint32_t depth_max = 0;
-  napi_typedarray_type type;
-  size_t out_length = 0;
-  void* out = nullptr;
   if (!ok(env, napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr)) || !bytes_of(env, argv[0], &body)) return nullptr;
   if (!ok(env, napi_get_value_uint32(env, argv[1], &depth_max))) return nullptr;
-  if (!ok(env, napi_get_typedarray_info(env, argv[2], &type, &out_length, &out, nullptr, nullptr))) return nullptr;
-  if (type != napi_int32_array || out_length < OUT_LENGTH || depth_max > DEPTH_MAX || body.length > INT32_MAX) {
-    napi_throw_range_error(env, "SLUICE_SCAN", "scanRequest: out, depth or body out of range");
+  if (depth_max > DEPTH_MAX || body.length > INT32_MAX) {
+    napi_throw_range_error(env, "SLUICE_SCAN", "scanRequest: depth or body out of range");
     return nullptr;
   }
-  int32_t* fields = static_cast<int32_t*>(out);
-  clear(fields);
+  clear(scanned);
   napi_value result = nullptr;
-  napi_create_int32(env, scan(body, depth_max, fields), &result);
+  napi_create_int32(env, scan(body, depth_max, portable, scanned), &result);
   return result;
+}
+
+// scanRequest(body: Uint8Array, depthMax: number): code; the fields are in `scanned`
+napi_value scan_request(napi_env env, napi_callback_info info) { return scan_call(env, info, false); }
+
+// The same without what only this CPU can do.
+napi_value scan_request_portable(napi_env env, napi_callback_info info) { return scan_call(env, info, true); }
+
+// Makes exports.scanned, and holds it as long as the environment lives.
+void define_scanned(napi_env env, napi_value exports) {
+  void* data = nullptr;
+  napi_value buffer = nullptr;
+  napi_value array = nullptr;
+  napi_ref held = nullptr;
+  if (!ok(env, napi_create_arraybuffer(env, OUT_LENGTH * sizeof(int32_t), &data, &buffer))) return;
+  if (!ok(env, napi_create_typedarray(env, napi_int32_array, OUT_LENGTH, buffer, 0, &array))) return;
+  if (!ok(env, napi_create_reference(env, buffer, 1, &held))) return;
+  if (ok(env, napi_set_named_property(env, exports, "scanned", array))) scanned = static_cast<int32_t*>(data);
+}
+
+void define_wide(napi_env env, napi_value exports) {
+  napi_value wide = nullptr;
+  if (ok(env, napi_get_boolean(env, has_wide_index(), &wide))) ok(env, napi_set_named_property(env, exports, "scanIsWide", wide));
 }
 
 }  // namespace
 
-void register_scan(napi_env env, napi_value exports) { define(env, exports, "scanRequest", scan_request); }
+void register_scan(napi_env env, napi_value exports) {
+  define(env, exports, "scanRequest", scan_request);
+  define(env, exports, "scanRequestPortable", scan_request_portable);
+  define_scanned(env, exports);
+  define_wide(env, exports);
+}
 
 }  // namespace sluice

@@ -1,6 +1,6 @@
 /**
- * The request scan: what a JSON body says about routing, as offsets into the client's own bytes. Gateway worker; one
- * instance per worker, its fields are valid until the next scan. The work is done in native/scan.cc.
+ * The request scan: what a JSON body says about routing, as offsets into the client's own bytes. Gateway worker; its
+ * fields are those of the thread's last scan, whatever instance made it. The work is done in native/scan.cc.
  */
 import { JSON_DEPTH_MAX } from "../base/limits.ts";
 import { native } from "../native/native.ts";
@@ -18,17 +18,22 @@ export const SCAN_MEMORY = 7;
 /** Routing fields by their number in `detail` with SCAN_DUPLICATE and SCAN_WRONG_TYPE. */
 export const SCAN_FIELDS = ["", "model", "stream", "stream_options", "stream_options.include_usage"] as const;
 
-const OUT_LENGTH = 13;
+const { scanned } = native;
 
 export class RequestScan {
-  readonly #out = new Int32Array(OUT_LENGTH);
+  readonly #scan: (body: Uint8Array, depthMax: number) => number;
+
+  /** `portable`: without what only this CPU can do. */
+  constructor(portable = false) {
+    this.#scan = portable ? native.scanRequestPortable : native.scanRequest;
+  }
 
   /**
    * Scans all of `body`; returns a SCAN_ code. Accepts what JSON.parse accepts in valid UTF-8, as long as the outermost
    * value is an object, routing fields are not repeated and nesting stays within `depthMax` (at most JSON_DEPTH_MAX).
    */
   scan(body: Uint8Array, depthMax: number): number {
-    return native.scanRequest(body, Math.min(depthMax, JSON_DEPTH_MAX), this.#out);
+    return this.#scan(body, Math.min(depthMax, JSON_DEPTH_MAX));
   }
 
   /** Byte offset of the error, or the number of the field in SCAN_FIELDS; -1: not known. */
@@ -82,6 +87,6 @@ export class RequestScan {
   }
 
   #field(index: number): number {
-    return this.#out[index] ?? -1;
+    return scanned[index] ?? -1;
   }
 }

@@ -6,14 +6,15 @@ import { corpusFiles } from "./corpus.ts";
 import { JsonMaker } from "./json-maker.ts";
 import { mutate } from "./mutation.ts";
 import type { Random } from "./random.ts";
-import { disagreement, realScanner } from "./request-comparison.ts";
+import { disagreement, portableScanner, realScanner } from "./request-comparison.ts";
 import { fuzz } from "./trials.ts";
 
-/** Bodies above this are scanned with a parser of their own (KEPT_CAPACITY in native/scan.cc). */
-const KEPT_BYTES = 256 * 1_024;
+/** Bodies above this are scanned in memory of their own (KEPT_CAPACITY in native/json-index.cc). */
+const KEPT_BYTES = 1_024 * 1_024;
 
 function check(random: Random, body: Uint8Array, depthMax?: number): void {
   strictEqual(disagreement(realScanner, random, body, depthMax), null);
+  strictEqual(disagreement(portableScanner, random, body, depthMax), null);
 }
 
 function checkText(random: Random, text: string, depthMax?: number): void {
@@ -45,6 +46,12 @@ describe("request scan against JSON.parse", () => {
     });
   });
 
+  it("agrees on lines that begin at every offset, in strings and between them", () => {
+    fuzz(1, (random) => {
+      for (let length = 0; length <= 200; length += 1) checkLines(random, "x".repeat(length));
+    });
+  });
+
   it("agrees on nesting up to the limit and above", () => {
     fuzz(200, (random) => {
       const levels = 1 + random.below(200);
@@ -63,7 +70,7 @@ describe("request scan against JSON.parse", () => {
   });
 
   it("agrees on bodies around and above the size of the kept parser", () => {
-    for (const size of [KEPT_BYTES - 1, KEPT_BYTES, KEPT_BYTES + 1, KEPT_BYTES + 64, 700_001]) {
+    for (const size of [KEPT_BYTES - 1, KEPT_BYTES, KEPT_BYTES + 1, KEPT_BYTES + 64, 700_001, 1_500_001]) {
       fuzz(2, (random) => checkLarge(random, size));
     }
   });
@@ -89,6 +96,14 @@ function checkString(random: Random, text: string): void {
   for (const end of ["", "é", "😀", "\\n", "\\u00e9", "\\", '"', "\u0000"]) {
     checkText(random, `{"model":"${text}${end}"}`);
     checkText(random, `{"${text}${end}":1,"stream":false`);
+  }
+}
+
+function checkLines(random: Random, text: string): void {
+  for (const line of ["\n", "\r\n  ", "\t", "\f", "\u0000", "\n\u0000"]) {
+    checkText(random, `{"a":"${text}",${line}"model":${line}"m"${line}}`);
+    checkText(random, `{"a":"${text}\\\\",${line}"b":"é${line}"}`);
+    checkText(random, `{"a":"${text}${line}"}`);
   }
 }
 
