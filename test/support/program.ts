@@ -18,8 +18,16 @@ export class Program {
   private errors = "";
   private output = "";
 
-  constructor(args: readonly string[], env: Readonly<Record<string, string>> = {}, cwd = ROOT) {
-    this.child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", ...args], {
+  /** `through`: a command that becomes the one behind it, such as nsenter. */
+  constructor(
+    args: readonly string[],
+    env: Readonly<Record<string, string>> = {},
+    cwd = ROOT,
+    through: readonly string[] = [],
+  ) {
+    const runtime = [process.execPath, "--disable-warning=ExperimentalWarning"];
+    const [command = "", ...argv] = [...through, ...runtime, ...args];
+    this.child = spawn(command, argv, {
       cwd,
       env: { ...process.env, NODE_TEST_CONTEXT: undefined, ...env },
       stdio: ["pipe", "pipe", "pipe"],
