@@ -11,7 +11,10 @@
 // - timeoutMs is for a whole request, from when it was begun in fact.
 // - `events` expected and counted include the terminal one.
 // - lagMaxNs: open loop: how late a request was begun although a connection was free; closed loop: longest turn of the loop.
+// - `begun` counts the requests of the whole run, warm-up included.
+// - {"type":"window"} is printed when the measured window begins; everything else at the end.
 // - intervals are in Unix time; what the drain brought is in the last one.
+#include <poll.h>
 #include <sys/signalfd.h>
 
 #include <csignal>
@@ -43,7 +46,18 @@ int open_stop_signal() {
   return fd;
 }
 
-// A shard per thread; with one thread this one only waits.
+// Not when the run is ended before.
+void announce_window(const Window& window, int stop_fd) {
+  const uint64_t now = now_ns();
+  const uint64_t left_ns = window.begin_ns > now ? window.begin_ns - now : 0;
+  const timespec timeout{static_cast<time_t>(left_ns / NS_PER_S), static_cast<long>(left_ns % NS_PER_S)};
+  pollfd stop{stop_fd, POLLIN, 0};
+  if (ppoll(&stop, 1, &timeout, nullptr) != 0) return;
+  std::printf("{\"type\":\"window\"}\n");
+  std::fflush(stdout);
+}
+
+// A shard per thread; this one only waits.
 void run(const Spec& spec) {
   const int stop_fd = open_stop_signal();
   const uint64_t wall_start_ns = wall_ns();
@@ -52,6 +66,7 @@ void run(const Spec& spec) {
   for (uint64_t i = 0; i < spec.threads; i++) shards.push_back(std::make_unique<Shard>(spec, window, i, stop_fd));
   std::vector<std::thread> threads;
   for (const auto& shard : shards) threads.emplace_back([&shard] { shard->run(); });
+  announce_window(window, stop_fd);
   for (std::thread& thread : threads) thread.join();
   std::vector<const Tally*> tallies;
   for (const auto& shard : shards) tallies.push_back(&shard->tally());

@@ -46,6 +46,7 @@ void print_intervals(const Spec& spec, const Window& window, uint64_t wall_start
 struct Sum {
   std::array<uint64_t, static_cast<size_t>(Verdict::COUNT)> verdicts{};
   uint64_t aborted = 0;
+  uint64_t begun = 0;
   uint64_t unsent = 0;
   uint64_t lag_max_ns = 0;
   uint64_t wrong = 0;
@@ -55,6 +56,7 @@ struct Sum {
     for (const Tally* tally : tallies) {
       for (size_t i = 0; i < verdicts.size(); i++) verdicts[i] += tally->verdicts[i];
       aborted += tally->aborted;
+      begun += tally->begun;
       unsent += tally->unsent;
       lag_max_ns = std::max(lag_max_ns, tally->lag_max_ns);
       flows.add(tally->in_window());
@@ -90,6 +92,7 @@ void print_summary(const Sum& sum, double seconds) {
   print_count("connectionsOpened", sum.flows.connections_opened);
   print_count("unsent", sum.unsent);
   print_count("lagMaxNs", sum.lag_max_ns);
+  print_count("begun", sum.begun);
   std::printf("}\n");
 }
 

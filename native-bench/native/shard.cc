@@ -158,6 +158,7 @@ void Shard::begin(Connection& connection, uint64_t start_ns, uint64_t now) {
   connection.measured = window_.has(start_ns);
   connection.aborts = spec_.abort_share > 0 && random_.unit() < spec_.abort_share;
   running_++;
+  tally_.begun++;
   timeouts_.set(&connection, now + spec_.timeout_ns);
   if (connection.phase == Phase::CLOSED) return open(connection, now);
   connection.phase = Phase::BUSY;

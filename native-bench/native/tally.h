@@ -56,6 +56,7 @@ class Tally {
  public:
   std::array<uint64_t, static_cast<size_t>(Verdict::COUNT)> verdicts{};
   uint64_t aborted = 0;
+  uint64_t begun = 0;    // in the whole run
   uint64_t unsent = 0;
   uint64_t lag_max_ns = 0;
   uint64_t window_ns = 0;  // how long it was; less than planned when a signal ended it
