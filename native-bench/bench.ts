@@ -1,0 +1,71 @@
+/**
+ * `npm run bench`: Sluice, nginx, other gateways and the mock provider itself under the same loads, in turns, on one machine. Prints
+ * progress on standard error and tables on standard output; writes a folder with the result. Loopback only; ends what it started, and
+ * only that. Exit code 1: something failed, or became worse than the result of --against.
+ */
+import { mkdirSync } from "node:fs";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import { commit } from "./runner/machine.ts";
+import { type Options, parseOptions, USAGE } from "./runner/options.ts";
+import { outputDirectory, writeHistograms, writeResult } from "./runner/output.ts";
+import { hotFunctions } from "./runner/profile.ts";
+import { reportOf } from "./runner/report.ts";
+import { type Outcome, run } from "./runner/run.ts";
+import { allScenarios, chosenScenarios } from "./runner/scenario.ts";
+import { textTable } from "./runner/text-table.ts";
+
+const RESULTS = fileURLToPath(new URL("../bench-results/", import.meta.url));
+
+function say(line: string): void {
+  process.stderr.write(`${line}\n`);
+}
+
+/** Aborted by Ctrl-C, and by being asked to end; the second time ends at once. */
+function endSignal(): AbortSignal {
+  const controller = new AbortController();
+  for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    process.once(name, () => controller.abort(new Error(`ended by ${name}`)));
+  }
+  return controller.signal;
+}
+
+async function measure(options: Options): Promise<boolean> {
+  const scenarios = chosenScenarios(options.scenarios, options.full);
+  const directory = options.out === "" ? outputDirectory(RESULTS, new Date(), commit()) : options.out;
+  const outcome = await run({ options, scenarios, signal: endSignal(), say });
+  mkdirSync(directory, { recursive: true });
+  write(directory, outcome);
+  process.stdout.write(`\n${reportOf(outcome.result)}\n\nwritten to ${directory}\n`);
+  if (options.profile !== "") console.table(hotFunctions(options.profile));
+  return isSound(outcome);
+}
+
+function write(directory: string, { result, turns }: Outcome): void {
+  writeResult(directory, result);
+  const { cpu, kernel } = result.machine;
+  writeHistograms(directory, turns, [`Sluice benchmark, commit ${result.commit}, ${cpu}, Linux ${kernel}`]);
+}
+
+function isSound({ result }: Outcome): boolean {
+  return result.scenarios.every(
+    ({ turns, failed }) => turns.every(({ voided }) => voided === null) && Object.keys(failed).length === 0,
+  );
+}
+
+function listScenarios(): void {
+  const rows = allScenarios().map(({ name, title, short }) => [name, short ? "short" : "full", title]);
+  process.stdout.write(`${textTable(["scenario", "set", "what"], rows, 3)}\n`);
+}
+
+async function main(): Promise<void> {
+  const options = parseOptions(process.argv.slice(2));
+  if (options.task === "help") process.stdout.write(`${USAGE}\n`);
+  else if (options.task === "list") listScenarios();
+  else if (!(await measure(options))) process.exitCode = 1;
+}
+
+await main().catch((error: unknown) => {
+  say(error instanceof Error ? error.message : String(error));
+  process.exitCode = 1;
+});

@@ -1,0 +1,135 @@
+/**
+ * Sluice in front of the mock provider, with everything on: keys, the scan, routing, metering, prices, records into SQLite.
+ * Every load is checked: exactly one record for each request that was answered, failed or cancelled.
+ */
+import { createHash, randomBytes } from "node:crypto";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { Child } from "../compare/child.ts";
+import { freePort } from "../compare/free-port.ts";
+import type { Contestant, Endpoint, Setting } from "../contestant.ts";
+import { commit } from "../runner/machine.ts";
+
+export const SLUICE = "sluice";
+const PROGRAM = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
+const PACKAGE = fileURLToPath(new URL("../../package.json", import.meta.url));
+const MODEL = "gpt-4o";
+const READY_DEADLINE_MS = 20_000;
+const SETTLE_DEADLINE_MS = 30_000;
+const SETTLE_POLL_MS = 100;
+
+/** What runs it: for profilers and burdens. */
+export interface Runtime {
+  readonly command: string;
+  readonly env: Readonly<Record<string, string>>;
+}
+
+interface Ports {
+  readonly proxy: number;
+  readonly admin: number;
+}
+
+interface Tally {
+  readonly stored: number;
+  readonly dropped: number;
+}
+
+function configuration({ directory, mockPort, workers }: Setting, ports: Ports, key: string): string {
+  const hash = `sha256:${createHash("sha256").update(key).digest("hex")}`;
+  // JSON is YAML.
+  return JSON.stringify({
+    listen: `127.0.0.1:${ports.proxy}`,
+    admin: { listen: `127.0.0.1:${ports.admin}` },
+    workers,
+    data_dir: join(directory, "data"),
+    providers: { mock: { base_url: `http://127.0.0.1:${mockPort}/v1`, credential: { env: "MOCK_KEY" } } },
+    models: { [MODEL]: { provider: "mock" } },
+    prices: { [MODEL]: { input: 2.5, output: 10 } },
+    keys: [{ name: "bench", hash, models: [MODEL] }],
+  });
+}
+
+export class Sluice implements Contestant {
+  readonly name = SLUICE;
+  readonly #runtime: Runtime;
+  readonly #key = `sk-sluice-${randomBytes(24).toString("base64url")}`;
+  #ports: Ports = { proxy: 0, admin: 0 };
+  #child: Child | null = null;
+  #before: Tally = { stored: 0, dropped: 0 };
+
+  constructor(runtime: Runtime = { command: process.execPath, env: {} }) {
+    this.#runtime = runtime;
+  }
+
+  async start(setting: Setting): Promise<void> {
+    this.#ports = { proxy: await freePort(), admin: await freePort() };
+    const file = join(setting.directory, "sluice.yaml");
+    writeFileSync(file, configuration(setting, this.#ports, this.#key));
+    const { command, env } = this.#runtime;
+    const args = ["--disable-warning=ExperimentalWarning", PROGRAM, "serve", "-c", file];
+    this.#child = new Child(command, args, { MOCK_KEY: "sk-mock", ...env });
+    await this.#child.until(() => this.#isReady(), READY_DEADLINE_MS);
+  }
+
+  pids(): number[] {
+    return this.#child === null ? [] : [this.#child.pid];
+  }
+
+  get endpoint(): Endpoint {
+    const headers = [["authorization", `Bearer ${this.#key}`]] as const;
+    return { port: this.#ports.proxy, path: "/v1/chat/completions", headers, model: MODEL };
+  }
+
+  versions(): Record<string, string> {
+    const { version }: { version: string } = JSON.parse(readFileSync(PACKAGE, "utf8"));
+    return { sluice: `${version} (${commit()})` };
+  }
+
+  async begin(): Promise<void> {
+    this.#before = await this.#tally();
+  }
+
+  /** Waits until every request has its record in the store, so that its CPU time is spent. */
+  async settle(requests: number): Promise<void> {
+    const end = performance.now() + SETTLE_DEADLINE_MS;
+    let last = -1;
+    let stored = await this.#stored();
+    // Until they are all there, and no more come.
+    while (stored < requests || stored !== last) {
+      if (performance.now() > end) throw new Error(`${requests} requests, but ${stored} records`);
+      await delay(SETTLE_POLL_MS);
+      last = stored;
+      stored = await this.#stored();
+    }
+    const dropped = (await this.#tally()).dropped - this.#before.dropped;
+    if (stored !== requests || dropped > 0)
+      throw new Error(`${requests} requests, but ${stored} records, ${dropped} dropped`);
+  }
+
+  async stop(): Promise<void> {
+    await this.#child?.end("SIGTERM");
+  }
+
+  async #isReady(): Promise<boolean> {
+    const response = await fetch(`http://127.0.0.1:${this.#ports.admin}/health/ready`).catch(() => null);
+    await response?.arrayBuffer();
+    return response?.status === 200;
+  }
+
+  async #stored(): Promise<number> {
+    return (await this.#tally()).stored - this.#before.stored;
+  }
+
+  async #tally(): Promise<Tally> {
+    const page = await (await fetch(`http://127.0.0.1:${this.#ports.admin}/metrics`)).text();
+    return { stored: sum(page, "sluice_records_stored_total"), dropped: sum(page, "sluice_records_dropped_total") };
+  }
+}
+
+/** Over the samples of this name. */
+function sum(page: string, name: string): number {
+  const samples = page.split("\n").filter((line) => line.startsWith(`${name} `) || line.startsWith(`${name}{`));
+  return samples.reduce((total, line) => total + Number(line.split(" ").at(-1)), 0);
+}

@@ -1,0 +1,89 @@
+/**
+ * The contestants of a run: had, started on their CPUs, ended. All run during the whole run, and only one is loaded at a time. What
+ * must hold: one that cannot be had or started is named with the reason, and Sluice and the mock are never among those.
+ */
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import type { Contestant } from "../contestant.ts";
+import { Direct } from "../contestants/direct.ts";
+import { Nginx } from "../contestants/nginx.ts";
+import { SLUICE, Sluice } from "../contestants/sluice.ts";
+import { cacheDirectory } from "../peers/cache.ts";
+import { peersNamed } from "../peers/peers.ts";
+import type { Mock } from "./mock.ts";
+import type { Options } from "./options.ts";
+import { onCpus } from "./pinning.ts";
+import { pssBytes } from "./processes.ts";
+import { sluiceRuntime } from "./sluice-runtime.ts";
+import { NGINX } from "./summary.ts";
+
+export interface FieldSite {
+  readonly directory: string;
+  readonly mock: Mock;
+  /** Of the contestants; null: any. */
+  readonly cpus: string | null;
+  readonly say: (line: string) => void;
+}
+
+export class Field {
+  /** In the order of their turns. */
+  readonly contestants: Contestant[] = [];
+  /** By name: why it does not take part. */
+  readonly missing: Record<string, string> = {};
+  readonly #site: FieldSite;
+
+  constructor(site: FieldSite) {
+    this.#site = site;
+  }
+
+  async start(options: Options): Promise<void> {
+    this.contestants.push(new Direct(this.#site.mock));
+    if (!options.without.includes(NGINX)) await this.#try(NGINX, async () => nginx(), options.workers);
+    for (const { name, make } of peersNamed(options.peers.filter((each) => each !== NGINX).join(","))) {
+      await this.#try(name, () => make(cacheDirectory()), options.workers);
+    }
+    if (!options.without.includes(SLUICE)) await this.#add(new Sluice(sluiceRuntime(options)), options.workers);
+  }
+
+  async #try(name: string, make: () => Promise<Contestant>, workers: number): Promise<void> {
+    try {
+      await this.#add(await make(), workers);
+    } catch (error) {
+      this.missing[name] = error instanceof Error ? error.message : String(error);
+      this.#site.say(`without ${name}: ${this.missing[name]}`);
+    }
+  }
+
+  async #add(contestant: Contestant, workers: number): Promise<void> {
+    this.#site.say(`starting ${contestant.name}`);
+    const directory = join(this.#site.directory, contestant.name);
+    mkdirSync(directory);
+    const { mock, cpus } = this.#site;
+    try {
+      await onCpus(cpus, () => contestant.start({ directory, mockPort: mock.port, workers }));
+    } catch (error) {
+      await contestant.stop();
+      throw error;
+    }
+    this.contestants.push(contestant);
+  }
+
+  /** Proportional set sizes, by name. */
+  pssBytes(): Record<string, number> {
+    return Object.fromEntries(this.contestants.map((each) => [each.name, pssBytes(each.pids())]));
+  }
+
+  versions(): Record<string, string> {
+    return Object.assign({}, ...this.contestants.map((each) => each.versions()));
+  }
+
+  async stop(): Promise<void> {
+    await Promise.allSettled(this.contestants.map((each) => each.stop()));
+  }
+}
+
+function nginx(): Nginx {
+  const missing = Nginx.missing();
+  if (missing !== null) throw new Error(missing);
+  return new Nginx();
+}

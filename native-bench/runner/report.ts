@@ -1,0 +1,107 @@
+/** The result as a person reads it: a table per scenario, and what is to be known about all of them. Pure. */
+import { PERCENTILE_NAMES, type Percentiles } from "./percentiles.ts";
+import type { Figure, Result, ScenarioResult } from "./result.ts";
+import { textTable } from "./text-table.ts";
+
+const HEAD = ["", "requests/s", "p50", "p90", "p99", "p99.9", "+p50", "+p90", "+p99", "+p99.9"];
+const COST_HEAD = ["CPU/req", "x nginx", "CPU/event", "syscalls", "PSS rest", "PSS load", "errors"];
+const METRIC_LABELS: Readonly<Record<string, string>> = { ttft: "  first byte", gap: "  between events" };
+const NONE = "-";
+
+export function reportOf(result: Result): string {
+  return [headOf(result), ...result.scenarios.map(scenarioText), noiseText(result)].join("\n\n");
+}
+
+function headOf({ machine, commit, versions, pinning, missing, parameters }: Result): string {
+  const programs = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
+  const megabytes = Math.round(machine.memoryBytes / 1e6);
+  const lines = [
+    `${machine.cores} x ${machine.cpu}, ${megabytes} MB, Linux ${machine.kernel}, commit ${commit}`,
+    programs.join(", "),
+    `${parameters.rounds} rounds of ${parameters.seconds} s, ${parameters.workers} worker(s); ${pinning.reason}`,
+    ...(parameters.burdenUs > 0 ? [`Sluice carries a burden of ${parameters.burdenUs} us per request`] : []),
+    ...Object.entries(missing).map(([name, reason]) => `without ${name}: ${reason}`),
+    "latency in ms; + is what is added to direct, in the same round; CPU in us, of all processes; medians over the rounds",
+  ];
+  return lines.join("\n");
+}
+
+export function scenarioText(scenario: ScenarioResult): string {
+  const { refused } = scenario;
+  const rows = (refused?.figures ?? scenario.figures).flatMap(rowsOf);
+  const notes = [
+    ...(refused === null ? [] : [`REFUSED, not to be quoted: ${refused.reason}`]),
+    ...(scenario.generatorOverNginx === null ? ["the generator's cost cannot be checked without nginx"] : []),
+    ...Object.entries(scenario.failed).map(([name, reason]) => `${name} FAILED: ${reason}`),
+    ...scenario.turns.flatMap(voidNote),
+    ...syscallNotes(scenario),
+  ];
+  const title = `${scenario.name}: ${scenario.definition.title}`;
+  return [title, textTable([...HEAD, ...COST_HEAD], rows), ...notes].join("\n");
+}
+
+function voidNote({ contestant, round, voided }: ScenarioResult["turns"][number]): string[] {
+  return voided === null ? [] : [`${contestant}, round ${round + 1}, is VOID: ${voided}`];
+}
+
+function syscallNotes({ looks }: ScenarioResult): string[] {
+  const ways = new Set(looks.map(({ syscalls }) => syscalls.how));
+  return [...ways].map((how) => `syscalls per request: ${how}`);
+}
+
+function rowsOf(figure: Figure): string[][] {
+  const { total, ...others } = figure.latency;
+  const first = [figure.contestant, count(figure.requestsPerSecond), ...latencyCells(figure, "total", total)];
+  const more = Object.entries(others).map(([metric, percentiles]) => [
+    METRIC_LABELS[metric] ?? `  ${metric}`,
+    "",
+    ...latencyCells(figure, metric, percentiles),
+  ]);
+  const streams = figure.cpuUsPerEvent !== null;
+  return [[...first, ...costCells(figure)], ...(streams ? more : [])];
+}
+
+function latencyCells(figure: Figure, metric: string, percentiles: Percentiles | undefined): string[] {
+  const over = figure.addedLatency[metric];
+  const own = PERCENTILE_NAMES.map((name) => milliseconds(percentiles?.[name]));
+  return [...own, ...PERCENTILE_NAMES.map((name) => milliseconds(over?.[name]))];
+}
+
+function costCells(figure: Figure): string[] {
+  return [
+    microseconds(figure.cpuUsPerRequest),
+    figure.cpuOverNginx === null ? NONE : figure.cpuOverNginx.toFixed(2),
+    microseconds(figure.cpuUsPerEvent),
+    figure.syscalls.perRequest?.toFixed(1) ?? NONE,
+    megabytes(figure.pssBytesAtRest),
+    megabytes(figure.pssBytesUnderLoad),
+    errorsText(figure),
+  ];
+}
+
+function errorsText({ errors }: Figure): string {
+  const entries = Object.entries(errors);
+  return entries.length === 0 ? "0" : entries.map(([reason, number]) => `${number} ${reason}`).join(", ");
+}
+
+function count(value: number): string {
+  return Math.round(value).toLocaleString("en-US");
+}
+
+function milliseconds(us: number | undefined): string {
+  return us === undefined ? NONE : (us / 1_000).toFixed(2);
+}
+
+function microseconds(us: number | null): string {
+  return us === null ? NONE : us.toFixed(1);
+}
+
+function megabytes(bytes: number | null): string {
+  return bytes === null ? NONE : `${(bytes / 1e6).toFixed(1)} MB`;
+}
+
+function noiseText({ calibration }: Result): string {
+  const percent = (100 * calibration.spread).toFixed(1);
+  const measured = `the same piece of work took up to ${percent} % longer at one time than at another`;
+  return calibration.isNoisy ? `NOISY MACHINE: ${measured}; trust ratios within a round only` : `noise: ${measured}`;
+}

@@ -1,0 +1,120 @@
+/**
+ * The figures of a scenario: medians over its rounds. What is compared, latency over direct and CPU over nginx, is compared within a round
+ * first, so that a slow minute hits both sides. Pure.
+ */
+import { DIRECT } from "../contestants/direct.ts";
+import { median } from "../median.ts";
+import { added, mapPercentiles, type Percentiles } from "./percentiles.ts";
+import type { Figure, Look, Turn } from "./result.ts";
+
+export const NGINX = "nginx";
+/** A generator that needs more than this part of nginx's CPU time takes part in what it measures. */
+export const GENERATOR_SHARE_MAX = 0.5;
+
+const NOT_LOOKED = { perRequest: null, how: "not available: no look was taken" };
+
+export interface Findings {
+  readonly turns: readonly Turn[];
+  readonly looks: readonly Look[];
+  /** By contestant. */
+  readonly restPssBytes: Readonly<Record<string, number>>;
+}
+
+/** In the order in which the contestants had their first turn; void turns do not count. */
+export function figuresOf(findings: Findings): Figure[] {
+  const valid = findings.turns.filter(({ voided }) => voided === null);
+  const groups = Map.groupBy(valid, ({ contestant }) => contestant);
+  return [...groups.values()].map((turns) => figureOf(turns, groups, findings));
+}
+
+function figureOf(turns: readonly Turn[], groups: Map<string, Turn[]>, findings: Findings): Figure {
+  const contestant = turns[0]?.contestant ?? "";
+  const middle = (figure: (turn: Turn) => number | null) => median(turns.map((turn) => figure(turn) ?? Number.NaN));
+  const nginx = pairs(turns, groups.get(NGINX));
+  const seen = findings.looks.find((look) => look.contestant === contestant);
+  const hasEvents = turns.every(({ cpuUsPerEvent }) => cpuUsPerEvent !== null);
+  return {
+    contestant,
+    rounds: turns.length,
+    requestsPerSecond: middle((turn) => turn.load.requestsPerSecond),
+    latency: latencyMedians(turns.map((turn) => turn.latency)),
+    addedLatency: latencyMedians(pairs(turns, groups.get(DIRECT)).map(([own, direct]) => addedLatency(own, direct))),
+    cpuUsPerRequest: middle((turn) => turn.cpuUsPerRequest),
+    parentCpuUsPerRequest: middle((turn) => turn.parentCpuUsPerRequest),
+    cpuUsPerEvent: hasEvents ? middle((turn) => turn.cpuUsPerEvent) : null,
+    generatorCpuUsPerRequest: middle((turn) => turn.generatorCpuUsPerRequest),
+    cpuOverNginx: medianOrNull(nginx.map(([own, other]) => ratio(own.cpuUsPerRequest, other.cpuUsPerRequest))),
+    throughputOverNginx: medianOrNull(
+      nginx.map(([own, other]) => own.load.requestsPerSecond / other.load.requestsPerSecond),
+    ),
+    pssBytesAtRest: findings.restPssBytes[contestant] ?? 0,
+    pssBytesUnderLoad: seen?.pssBytes ?? null,
+    syscalls: seen?.syscalls ?? NOT_LOOKED,
+    requests: total(turns, (turn) => turn.load.requests),
+    aborted: total(turns, (turn) => turn.load.aborted),
+    errors: errorsOf(turns),
+  };
+}
+
+/** Each turn with the other contestant's of the same round. */
+function pairs(turns: readonly Turn[], others: readonly Turn[] | undefined): [Turn, Turn][] {
+  return turns.flatMap((turn) => {
+    const other = others?.find(({ round }) => round === turn.round);
+    return other === undefined ? [] : [[turn, other] satisfies [Turn, Turn]];
+  });
+}
+
+function ratio(one: number | null, other: number | null): number {
+  return (one ?? Number.NaN) / (other ?? Number.NaN);
+}
+
+function medianOrNull(values: readonly number[]): number | null {
+  return values.length === 0 ? null : median(values);
+}
+
+type Latency = Readonly<Record<string, Percentiles>>;
+
+function addedLatency(own: Turn, direct: Turn): Latency {
+  const metrics = Object.entries(own.latency).flatMap(([metric, percentiles]) => {
+    const other = direct.latency[metric];
+    return other === undefined ? [] : [[metric, added(percentiles, other)] as const];
+  });
+  return Object.fromEntries(metrics);
+}
+
+function latencyMedians(rounds: readonly Latency[]): Record<string, Percentiles> {
+  const metrics = new Set(rounds.flatMap((round) => Object.keys(round)));
+  const medians = [...metrics].map((metric) => {
+    const known = rounds.flatMap((round) => round[metric] ?? []);
+    return [metric, mapPercentiles((name) => median(known.map((percentiles) => percentiles[name])))] as const;
+  });
+  return Object.fromEntries(medians);
+}
+
+function total(turns: readonly Turn[], count: (turn: Turn) => number): number {
+  return turns.reduce((sum, turn) => sum + count(turn), 0);
+}
+
+/** `unsent`: the connections that the scenario allows were not enough, because answers took so long. */
+function errorsOf(turns: readonly Turn[]): Record<string, number> {
+  const errors = new Map<string, number>();
+  for (const { load } of turns) {
+    for (const [reason, count] of Object.entries({ ...load.wrong, unsent: load.unsent })) {
+      if (count > 0) errors.set(reason, (errors.get(reason) ?? 0) + count);
+    }
+  }
+  return Object.fromEntries(errors);
+}
+
+/** The generator's CPU time per request over nginx's, while it loaded nginx: the median over the rounds; null without nginx. */
+export function generatorOverNginx(turns: readonly Turn[]): number | null {
+  const ofNginx = turns.filter(({ contestant, voided }) => contestant === NGINX && voided === null);
+  return medianOrNull(ofNginx.map((turn) => ratio(turn.generatorCpuUsPerRequest, turn.cpuUsPerRequest)));
+}
+
+/** Null, or why figures measured with a generator of that cost are not to be quoted. */
+export function refusal(share: number | null): string | null {
+  if (share === null || share <= GENERATOR_SHARE_MAX) return null;
+  const percent = Math.round(100 * share);
+  return `the load generator took ${percent} % of nginx's CPU time per request; more than ${100 * GENERATOR_SHARE_MAX} % is too much`;
+}

@@ -1,0 +1,77 @@
+/**
+ * One turn: one load on one contestant, measured. What must hold: CPU time counts from the beginning of the measured window until all
+ * work for its requests is done, recording included; a turn whose contestant did not account for every request is void.
+ */
+import { setTimeout as delay } from "node:timers/promises";
+import type { Contestant } from "../contestant.ts";
+import { histogramOf } from "./intervals.ts";
+import { type Interval, type LoadReport, type LoadSite, type LoadSpec, type Metric, runLoad } from "./load.ts";
+import { percentilesOf } from "./percentiles.ts";
+import { type CpuTime, cpuTime } from "./processes.ts";
+import type { Turn } from "./result.ts";
+
+/** Until the last messages about a load that ended are requests, when a contestant cannot tell. */
+const QUIET_MS = 100;
+const METRICS: readonly Metric[] = ["total", "ttft", "gap"];
+
+export interface TurnSite {
+  readonly contestant: Contestant;
+  readonly scenario: string;
+  readonly round: number;
+  readonly spec: LoadSpec;
+  readonly site: LoadSite;
+}
+
+/** A turn and its latency, interval by interval. */
+export interface Measured {
+  readonly turn: Turn;
+  readonly intervals: readonly Interval[];
+}
+
+export async function measure({ contestant, scenario, round, spec, site }: TurnSite): Promise<Measured> {
+  const pids = contestant.pids();
+  await contestant.begin?.();
+  let before: CpuTime = cpuTime(pids);
+  const report = await runLoad(spec, site, () => {
+    before = cpuTime(pids);
+  });
+  const voided = await settle(contestant, report);
+  const after = cpuTime(pids);
+  const cpuUs = { allUs: after.allUs - before.allUs, ownUs: after.ownUs - before.ownUs };
+  return {
+    turn: { contestant: contestant.name, scenario, round, voided, ...figures(report, cpuUs) },
+    intervals: report.intervals,
+  };
+}
+
+/** Null, or why the turn says nothing. */
+async function settle(contestant: Contestant, { summary }: LoadReport): Promise<string | null> {
+  await delay(QUIET_MS);
+  try {
+    await contestant.settle?.(summary.begun);
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+  return summary.right + summary.aborted === 0 ? "no request was answered" : null;
+}
+
+function figures(
+  { summary, intervals }: LoadReport,
+  cpu: CpuTime,
+): Omit<Turn, "contestant" | "scenario" | "round" | "voided"> {
+  const { requests } = summary;
+  const generatorUs = summary.cpuUserUs + summary.cpuSystemUs;
+  return {
+    load: summary,
+    latency: Object.fromEntries(METRICS.flatMap((metric) => latencyOf(metric, intervals))),
+    cpuUsPerRequest: cpu.allUs / requests,
+    parentCpuUsPerRequest: cpu.ownUs / requests,
+    cpuUsPerEvent: summary.events === 0 ? null : cpu.allUs / summary.events,
+    generatorCpuUsPerRequest: generatorUs / requests,
+  };
+}
+
+function latencyOf(metric: Metric, intervals: readonly Interval[]): [Metric, Turn["latency"][string]][] {
+  const histogram = histogramOf(intervals.filter((interval) => interval.metric === metric));
+  return histogram.totalCount === 0 ? [] : [[metric, { count: histogram.totalCount, ...percentilesOf(histogram) }]];
+}
