@@ -53,6 +53,7 @@ import {
   readSize,
   readVariable,
 } from "./scalar.ts";
+import type { HistogramsConfig } from "./series.ts";
 import { type Bounds, KEY_LABEL_BYTES, PROVIDER_LABEL_BYTES, type Price, type Timeouts } from "./snapshot.ts";
 
 /** One provider with its credential resolved: never log or print a value of this type. */
@@ -86,13 +87,6 @@ export interface KeyConfig {
   readonly expiresAtMs: number | null;
   /** Aliases that the key may use; null: all. */
   readonly models: readonly string[] | null;
-}
-
-export interface HistogramsConfig {
-  /** How often what was counted is written to disk. */
-  readonly intervalMs: number;
-  /** What is kept there. */
-  readonly diskBytes: number;
 }
 
 export type LogLevel = (typeof LOG_LEVELS)[number];

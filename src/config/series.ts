@@ -13,8 +13,16 @@ export const SERIES_UNROUTED = 1;
 /** Alias of requests that name no model, in `Config.series`. */
 export const NO_ALIAS = "";
 
+/** The section `histograms` of the file. */
+export interface HistogramsConfig {
+  /** How often what was counted is written to disk. */
+  readonly intervalMs: number;
+  /** What is kept there. */
+  readonly diskBytes: number;
+}
+
 export interface Series {
-  /** The alias; what is none begins with "~". */
+  /** The alias; what is none begins with "~", and an alias that does has one more. */
   readonly route: string;
   /** "": there is no target, or there are several. */
   readonly provider: string;
@@ -53,7 +61,7 @@ export class SeriesTable {
 function seriesOf({ models, passthrough }: Config): [alias: string, row: Series][] {
   const routes = Object.entries(models).map(([alias, { provider, model }]): [string, Series] => [
     alias,
-    { route: alias, provider, model: model ?? "*" },
+    { route: alias.startsWith("~") ? `~${alias}` : alias, provider, model: model ?? "*" },
   ]);
   if (passthrough === null) return routes;
   return [...routes, [NO_ALIAS, { route: "~passthrough", provider: passthrough, model: "*" }]];

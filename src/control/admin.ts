@@ -1,15 +1,22 @@
 /**
- * The admin server: health, metrics and version on their own port, for the operator's tools and not for applications.
- * Supervisor main thread. Knows nothing of workers: it shows what its source says at the moment of the request.
+ * The admin server: health, metrics, latency histograms and version on their own port, for the operator's tools and not for
+ * applications. Supervisor main thread. Knows nothing of workers: it shows what its source says at the moment of the request.
  */
-import { type FastifyError, type FastifyInstance, fastify } from "fastify";
+import { type FastifyError, type FastifyInstance, type FastifyReply, fastify } from "fastify";
+import type { Answer } from "../telemetry/latency/rotation.ts";
+import { FORMS, type Form, type Query } from "../telemetry/latency/selection.ts";
 
 /** A request that is not complete after this is cut, milliseconds. */
 const REQUEST_TIMEOUT_MS = 10_000;
 const KEEP_ALIVE_MS = 30_000;
 /** No route takes a body. */
 const BODY_BYTES_MAX = 1_024;
-const ROUTES = ["/health/live", "/health/ready", "/metrics", "/version"];
+const HISTOGRAMS: Readonly<Record<Form, { readonly path: string; readonly type: string }>> = {
+  json: { path: "/histograms", type: "application/json; charset=utf-8" },
+  hgrm: { path: "/histograms.hgrm", type: "text/plain; charset=utf-8" },
+  v2: { path: "/histograms.v2", type: "text/plain; charset=utf-8" },
+};
+const ROUTES = ["/health/live", "/health/ready", "/metrics", ...FORMS.map((form) => HISTOGRAMS[form].path), "/version"];
 
 export interface Readiness {
   readonly ready: boolean;
@@ -22,6 +29,7 @@ export interface AdminSource {
   readiness(): Readiness;
   metrics(): Promise<string>;
   metricsType(): string;
+  histograms(form: Form, query: Query): Promise<Answer>;
 }
 
 export interface AdminServer {
@@ -59,7 +67,18 @@ function addRoutes(server: FastifyInstance, source: AdminSource): void {
     const text = await source.metrics();
     return reply.type(source.metricsType()).send(text);
   });
+  for (const form of FORMS) {
+    server.get<{ Querystring: Query }>(HISTOGRAMS[form].path, async (request, reply) =>
+      sendHistograms(reply, form, await source.histograms(form, request.query)),
+    );
+  }
   server.get("/version", async () => ({ name: "sluice", version: source.version }));
+}
+
+function sendHistograms(reply: FastifyReply, form: Form, answer: Answer): FastifyReply {
+  if (answer.status === 200) return reply.type(HISTOGRAMS[form].type).send(answer.text);
+  const code = { 400: "bad_query", 404: "not_found", 503: "unavailable" }[answer.status];
+  return reply.code(answer.status).send({ error: { code, message: answer.message } });
 }
 
 function addErrors(server: FastifyInstance): void {

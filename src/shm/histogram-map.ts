@@ -5,7 +5,7 @@
  * after it was written back does), and a store into a hole of one is a SIGBUS when the disk is full.
  *
  *        0  u8 per slot: 1 when the slot has had a writer               written by the slot's worker
- *     1024  f64: start of the file being written, its bytes, start of the interval       written by the pool task
+ *     1024  f64: name of the log being written, and its bytes                           written by the pool task
  *     4096  what was written to disk: heads, then HDR_COUNTS f64 per histogram           written by the pool task
  *   BLOCK_0  block of slot 0: heads, then HDR_COUNTS u32 per histogram                    written by the slot's worker
  *      ...   block of slot 1 ...     RINGS_MAX blocks
@@ -66,7 +66,7 @@ export const HEAD_WORDS = 2;
 export const HEADS_BYTES = Math.ceil((HISTOGRAMS * HEAD_WORDS * 4) / PAGE_BYTES) * PAGE_BYTES;
 export const BLOCK_BYTES = HEADS_BYTES + HISTOGRAMS * HDR_COUNTS * 4;
 
-export const NOTES_AT = 1_024;
+export const PLACE_AT = 1_024;
 export const WRITTEN_AT = PAGE_BYTES;
 export const WRITTEN_BYTES = HEADS_BYTES + HISTOGRAMS * HDR_COUNTS * 8;
 const BLOCK_0 = WRITTEN_AT + WRITTEN_BYTES;

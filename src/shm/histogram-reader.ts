@@ -12,8 +12,8 @@ import {
   HEAD_WORDS,
   HEADS_BYTES,
   HISTOGRAMS,
-  NOTES_AT,
   OCTAVE_COUNTS,
+  PLACE_AT,
   WRITTEN_AT,
   WRITTEN_BYTES,
 } from "./histogram-map.ts";
@@ -26,14 +26,10 @@ const MODULUS = 2 ** 32;
 
 type Counts = Uint32Array | Float64Array;
 
-/** Where the pool tasks stand; 0: nowhere yet. */
-export interface RotationNotes {
-  /** Wall-clock milliseconds: name of the file that is being written. */
-  fileMs: number;
-  /** Of that file, that are whole lines. */
-  fileBytes: number;
-  /** Wall-clock milliseconds: begin of what is not on disk. */
-  intervalMs: number;
+/** Of the log that pool tasks write to: telemetry/latency/files.ts. */
+export interface LogPlace {
+  readonly fileMs: number;
+  readonly fileBytes: number;
 }
 
 /** An interval of one histogram. */
@@ -91,14 +87,14 @@ export class HistogramsGauge {
 
 export class HistogramsReader {
   readonly #blocks: Blocks;
-  readonly #notes: Float64Array;
+  readonly #place: Float64Array;
   readonly #writtenHeads: Uint32Array;
   /** Since the start, not modulo anything: exact up to 2^53. */
   readonly #written: Float64Array;
 
   constructor(descriptor: number) {
     this.#blocks = new Blocks(descriptor, BLOCK_BYTES);
-    this.#notes = new Float64Array(native.mapDescriptor(descriptor, 0, PAGE_BYTES), NOTES_AT, 3);
+    this.#place = new Float64Array(native.mapDescriptor(descriptor, 0, PAGE_BYTES), PLACE_AT, 2);
     const written = native.mapDescriptor(descriptor, WRITTEN_AT, WRITTEN_BYTES);
     this.#writtenHeads = new Uint32Array(written, 0, HEADS_BYTES / 4);
     this.#written = new Float64Array(written, HEADS_BYTES);
@@ -110,13 +106,15 @@ export class HistogramsReader {
     return this;
   }
 
-  get notes(): RotationNotes {
-    const [fileMs = 0, fileBytes = 0, intervalMs = 0] = this.#notes;
-    return { fileMs, fileBytes, intervalMs };
+  /** Zeros before the first setPlace(). */
+  get place(): LogPlace {
+    const [fileMs = 0, fileBytes = 0] = this.#place;
+    return { fileMs, fileBytes };
   }
 
-  setNotes({ fileMs, fileBytes, intervalMs }: RotationNotes): void {
-    this.#notes.set([fileMs, fileBytes, intervalMs]);
+  setPlace({ fileMs, fileBytes }: LogPlace): void {
+    this.#place[0] = fileMs;
+    this.#place[1] = fileBytes;
   }
 
   /** Counts of all workers since the start; null: nothing was ever recorded. */

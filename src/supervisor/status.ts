@@ -1,5 +1,7 @@
-/** What the admin server shows of the supervisor: readiness, metrics, version. Supervisor main thread. */
+/** What the admin server shows of the supervisor: readiness, metrics, histograms, version. Supervisor main thread. */
 import type { AdminSource, Readiness } from "../control/admin.ts";
+import type { Answer, LatencyRotation } from "../telemetry/latency/rotation.ts";
+import type { Form, Query } from "../telemetry/latency/selection.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 
 export class Status implements AdminSource {
@@ -7,11 +9,13 @@ export class Status implements AdminSource {
   /** starting: until all workers serve; stopping: from the first signal on. */
   phase: "starting" | "running" | "stopping" = "starting";
   readonly #metrics: Metrics;
+  readonly #latencies: LatencyRotation;
   #serving = 0;
 
-  constructor(version: string, metrics: Metrics) {
+  constructor(version: string, metrics: Metrics, latencies: LatencyRotation) {
     this.version = version;
     this.#metrics = metrics;
+    this.#latencies = latencies;
   }
 
   setServing(workers: number): void {
@@ -36,5 +40,9 @@ export class Status implements AdminSource {
 
   metricsType(): string {
     return this.#metrics.contentType;
+  }
+
+  histograms(form: Form, query: Query): Promise<Answer> {
+    return this.#latencies.answer(form, query);
   }
 }

@@ -19,6 +19,7 @@ import { native } from "../native/native.ts";
 import { createCounters } from "../shm/counters.ts";
 import { createHistograms } from "../shm/histogram-map.ts";
 import { Drainer } from "../telemetry/drainer.ts";
+import { LatencyRotation } from "../telemetry/latency/rotation.ts";
 import { Metrics } from "../telemetry/metrics.ts";
 import { requireSinks } from "../telemetry/preflight.ts";
 import { DemoProvider } from "./demo-provider.ts";
@@ -46,6 +47,7 @@ interface Parts {
   readonly demo: DemoProvider;
   readonly series: SeriesTable;
   readonly drainer: Drainer;
+  readonly latencies: LatencyRotation;
   readonly status: Status;
   readonly workers: Workers;
 }
@@ -86,9 +88,13 @@ async function openParts(configPath: string, closers: Closers): Promise<Parts> {
   closers.push(() => drainer.close());
   const counters = createCounters(config.dataDir);
   const histograms = createHistograms();
-  const status = new Status(version, new Metrics({ counters, drainer, version }));
+  const latencies = openLatencies(config, histograms, series, log);
+  closers.push(() => latencies.close());
+  const metrics = new Metrics({ counters, drainer, latencies, routes: series, version });
+  const status = new Status(version, metrics, latencies);
   const admin = await openAdmin(config.admin.host, config.admin.port, status);
   closers.push(() => admin.close());
+  noteOverflow(series, log);
   const workers = new Workers({
     count: config.workers ?? Math.min(availableParallelism(), WORKERS_MAX),
     configured: first,
@@ -98,7 +104,7 @@ async function openParts(configPath: string, closers: Closers): Promise<Parts> {
     onSlotFree: (slot) => counters.resetGauges(slot),
   });
   closers.push(() => workers.kill());
-  return { log, first, demo, series, drainer, status, workers };
+  return { log, first, demo, series, drainer, latencies, status, workers };
 }
 
 /** One supervisor for each data directory: its store has one writer, its counters one maker. Held until the process ends. */
@@ -118,6 +124,14 @@ function openDrainer({ dataDir, accessLogPath }: Config, log: Log): Drainer {
   const drainer = new Drainer({ dataDir, accessLogPath, onError: (error) => log.error({ err: error }, "drain") });
   drainer.start();
   return drainer;
+}
+
+function openLatencies(config: Config, descriptor: number, series: SeriesTable, log: Log): LatencyRotation {
+  const { dataDir, histograms } = config;
+  const onError = (error: unknown) => log.error({ err: error }, "histograms");
+  const latencies = new LatencyRotation({ descriptor, dataDir, histograms, series, onError });
+  latencies.start();
+  return latencies;
 }
 
 /** From the first worker's start to the last one's end. `onReady` once all of them serve. */
@@ -143,16 +157,26 @@ async function runParts(parts: Parts, configPath: string, closers: Closers, onRe
   return Promise.race([end.promise, stop.promise.then((signal) => shutDown(parts, reloader, signal))]);
 }
 
-function openReloader({ log, first, demo, series, drainer, status, workers }: Parts, configPath: string): Reloader {
+function openReloader(
+  { log, first, demo, series, drainer, latencies, status, workers }: Parts,
+  configPath: string,
+): Reloader {
   const apply = async (next: Configured) => {
     const late = await workers.configure(next);
     log.level = next.config.logLevel;
     drainer.setAccessLogPath(next.config.accessLogPath);
+    latencies.configure(next.config.histograms);
+    noteOverflow(series, log);
     status.setEpoch(next.epoch);
     return late;
   };
   const complete = async (config: Config) => series.numbered(await demo.fillIn(config));
   return new Reloader({ configPath, env: process.env, log, current: first, complete, apply });
+}
+
+function noteOverflow({ beyond, rows }: SeriesTable, log: Log): void {
+  if (beyond === 0) return;
+  log.warn({ routes: beyond, series: rows.length }, "too many routes since the start: these share latency histograms");
 }
 
 async function reopenLog({ drainer, log }: Parts, path: string | null): Promise<void> {
@@ -161,13 +185,14 @@ async function reopenLog({ drainer, log }: Parts, path: string | null): Promise<
 }
 
 /** Not ready, then no new connections, then no requests, then no records: each ends before the next. */
-async function shutDown({ log, status, workers, drainer }: Parts, reloader: Reloader, signal: string): Promise<number> {
+async function shutDown(parts: Parts, reloader: Reloader, signal: string): Promise<number> {
+  const { log, status, workers, drainer, latencies } = parts;
   status.phase = "stopping";
   const { drainMs } = reloader.config.timeouts;
   log.info({ signal, deadline_ms: drainMs, workers: workers.serving }, "stopping: requests that run are finished");
   await workers.drain(drainMs);
   log.info("workers ended; storing the last records");
-  await drainer.drainAll();
+  await Promise.all([drainer.drainAll(), latencies.rotate()]);
   log.info({ records: drainer.tally.records }, "stopped");
   return 0;
 }

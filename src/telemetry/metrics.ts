@@ -8,6 +8,7 @@ import { ERROR_NUMBERS, errorByNumber } from "../base/errors.ts";
 import { type CountersReader, histogramOf } from "../shm/counters.ts";
 import { COUNTER, type HistogramName, STATUS_CLASSES } from "../shm/layout.ts";
 import type { Drainer, DrainTally } from "./drainer.ts";
+import type { LatencyTally } from "./latency/rotation.ts";
 import { ENDPOINTS, USAGE_SOURCES } from "./record.ts";
 import type { Series, SeriesRow } from "./series.ts";
 import { SharedHistogram } from "./shared-histogram.ts";
@@ -69,6 +70,9 @@ const SHARED_TOKENS: readonly [kind: string, index: number][] = [
 export interface MetricsOptions {
   readonly counters: CountersReader;
   readonly drainer: Pick<Drainer, "series" | "tally">;
+  readonly latencies: { readonly tally: LatencyTally };
+  /** Routes of the configuration without latency histograms of their own. */
+  readonly routes: { readonly beyond: number };
   /** Of Sluice. */
   readonly version: string;
 }
@@ -87,8 +91,9 @@ export class Metrics {
     this.#sum = options.counters.sum();
     const families = [...this.#requestFamilies(), ...this.#usageFamilies()];
     families.push(...modelFamilies(options.drainer.series), ...drainFamilies(options.drainer.tally));
+    families.push(...latencyFamilies(options.latencies.tally));
     for (const family of families) this.#register(family);
-    for (const family of this.#gaugeFamilies(options.version)) this.#registerGauge(family);
+    for (const family of this.#gaugeFamilies(options)) this.#registerGauge(family);
     for (const [name, histogram, help] of SHARED_HISTOGRAMS) {
       this.#registry.registerMetric(new SharedHistogram(name, help, () => histogramOf(this.#sum, histogram)));
     }
@@ -159,7 +164,7 @@ export class Metrics {
     ];
   }
 
-  #gaugeFamilies(version: string): Family[] {
+  #gaugeFamilies({ version, routes }: MetricsOptions): Family[] {
     return [
       ...SHARED_GAUGES.map(([name, index, help]) => ({ name, help, samples: () => this.#one(index) })),
       {
@@ -167,6 +172,11 @@ export class Metrics {
         help: "Always 1; the version is its label.",
         labelNames: ["version"],
         samples: () => [[{ version }, 1]],
+      },
+      {
+        name: "sluice_histogram_routes_under_other",
+        help: "Routes without latency histograms of their own, because there are too many: counted under ~other.",
+        samples: () => [[{}, routes.beyond]],
       },
       { name: "sluice_workers_up", help: "Gateway workers that serve.", samples: () => [[{}, this.#workersUp]] },
       {
@@ -263,6 +273,18 @@ function drainFamilies(tally: DrainTally): Family[] {
       help: "Access log lines lost, by reason.",
       labelNames: ["reason"],
       samples: () => [...tally.logDropped].map(([reason, lines]) => [{ reason }, lines]),
+    },
+  ];
+}
+
+function latencyFamilies(tally: LatencyTally): Family[] {
+  return [
+    counted("sluice_histogram_lines_total", "Lines written to the interval logs.", () => tally.lines),
+    {
+      name: "sluice_histogram_write_failures_total",
+      help: "Intervals that could not be written and are a part of the next one, by reason.",
+      labelNames: ["reason"],
+      samples: () => [...tally.failures].map(([reason, count]) => [{ reason }, count]),
     },
   ];
 }

@@ -15,7 +15,7 @@ export const IMPORTS: Readonly<Record<string, readonly string[]>> = {
   http: ["pipeline/exchange.ts", "telemetry/record.ts", "base"],
   upstream: ["config", "shm", "native", "base"],
   providers: ["native", "base"],
-  telemetry: ["shm", "config/snapshot.ts", "base"],
+  telemetry: ["shm", "config/snapshot.ts", "config/series.ts", "base"],
   control: ["config", "shm", "telemetry", "base"],
   cli: ["config", "telemetry", "supervisor/supervisor.ts", "base"],
   config: ["base"],

@@ -2,15 +2,20 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { openAdmin, type Readiness } from "../../src/control/admin.ts";
+import type { Answer } from "../../src/telemetry/latency/rotation.ts";
+import type { Form, Query } from "../../src/telemetry/latency/selection.ts";
 
 let readiness: Readiness = { ready: true, reason: "2 workers serve" };
 let metrics = () => Promise.resolve("sluice_info 1\n");
+
+let histograms = (form: Form, query: Query): Answer => ({ status: 200, text: `${form} ${JSON.stringify(query)}` });
 
 const admin = await openAdmin("127.0.0.1", 0, {
   version: "1.2.3",
   readiness: () => readiness,
   metrics: () => metrics(),
   metricsType: () => "text/plain; version=0.0.4; charset=utf-8",
+  histograms: async (form, query) => histograms(form, query),
 });
 after(() => admin.close());
 
@@ -47,6 +52,23 @@ test("a source that fails is a JSON error without its details", async () => {
   assert.equal(JSON.parse(answer.text).error.message, "The admin server failed.");
 });
 
+const FORMS: [string, string, string][] = [
+  ["/histograms?route=gpt&metric=ttft", 'json {"route":"gpt","metric":"ttft"}', "application/json; charset=utf-8"],
+  ["/histograms.hgrm?metric=ttft", 'hgrm {"metric":"ttft"}', "text/plain; charset=utf-8"],
+  ["/histograms.v2", "v2 {}", "text/plain; charset=utf-8"],
+];
+
+for (const [path, text, type] of FORMS) {
+  test(`${path} has the source's text`, async () => assert.deepEqual(await get(path), { status: 200, type, text }));
+}
+
+test("a query that the histograms' source refuses is a JSON error", async () => {
+  histograms = () => ({ status: 400, message: "no such metric" });
+  const answer = await get("/histograms?metric=x");
+  assert.equal(answer.status, 400);
+  assert.deepEqual(JSON.parse(answer.text), { error: { code: "bad_query", message: "no such metric" } });
+});
+
 test("the version is told", async () => {
   assert.deepEqual(JSON.parse((await get("/version")).text), { name: "sluice", version: "1.2.3" });
 });
@@ -66,6 +88,7 @@ test("it closes with connections open", async () => {
     readiness: () => readiness,
     metrics: () => new Promise(() => {}),
     metricsType: () => "text/plain",
+    histograms: async () => ({ status: 200, text: "" }),
   });
   const hanging = fetch(`${other.url}/metrics`).catch((error: Error) => error);
   await fetch(`${other.url}/health/live`);

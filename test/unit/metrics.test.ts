@@ -8,6 +8,7 @@ import { METRIC_SERIES_MAX } from "../../src/base/limits.ts";
 import { createCounters, openCounters } from "../../src/shm/counters.ts";
 import { COUNTER } from "../../src/shm/layout.ts";
 import type { DrainTally } from "../../src/telemetry/drainer.ts";
+import type { LatencyTally } from "../../src/telemetry/latency/rotation.ts";
 import { Metrics } from "../../src/telemetry/metrics.ts";
 import { Rollup } from "../../src/telemetry/rollup.ts";
 import { Series } from "../../src/telemetry/series.ts";
@@ -18,9 +19,16 @@ function newMetrics() {
   const dataDir = mkdtempSync(join(tmpdir(), "sluice-metrics-"));
   const counters = createCounters(dataDir);
   const tally: DrainTally = { records: 0, torn: 0, failures: 0, logLines: 0, logDropped: new Map() };
+  const latencies: LatencyTally = { lines: 0, failures: new Map() };
   const series = new Series();
-  const metrics = new Metrics({ counters, drainer: { series, tally }, version: "1.2.3" });
-  return { metrics, series, tally, writer: (slot: number) => openCounters(dataDir, slot) };
+  const metrics = new Metrics({
+    counters,
+    drainer: { series, tally },
+    latencies: { tally: latencies },
+    routes: { beyond: 3 },
+    version: "1.2.3",
+  });
+  return { metrics, latencies, series, tally, writer: (slot: number) => openCounters(dataDir, slot) };
 }
 
 function rollupOf(...records: Parameters<typeof decodedRecord>[0][]) {
@@ -46,6 +54,16 @@ describe("metrics", () => {
     equal(value("sluice_tokens_total", { kind: "output" }), 936);
     equal(value("sluice_cost_dollars_total"), 0.012375);
     equal(value("sluice_request_errors_total", { code: "upstream_cut" }), 0);
+  });
+
+  test("say what became of the latency histograms", async () => {
+    const { metrics, latencies } = newMetrics();
+    latencies.lines = 18;
+    latencies.failures.set("ENOSPC", 2);
+    const value = await samplesOf(metrics);
+    equal(value("sluice_histogram_lines_total"), 18);
+    equal(value("sluice_histogram_write_failures_total", { reason: "ENOSPC" }), 2);
+    equal(value("sluice_histogram_routes_under_other"), 3);
   });
 
   test("have gauges that follow the workers and the supervisor", async () => {

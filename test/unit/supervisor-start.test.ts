@@ -8,6 +8,7 @@ import { greeting, localUrl } from "../../src/supervisor/greeting.ts";
 import { requireFreePorts } from "../../src/supervisor/ports.ts";
 import { Signals } from "../../src/supervisor/signals.ts";
 import { Status } from "../../src/supervisor/status.ts";
+import type { LatencyRotation } from "../../src/telemetry/latency/rotation.ts";
 import type { Metrics } from "../../src/telemetry/metrics.ts";
 import { freePort } from "../support/sluice.ts";
 
@@ -93,7 +94,8 @@ test("one Ctrl-C that arrives twice is one, a later one ends at once", (context)
 });
 
 test("ready is: started, not stopping, and somebody serves", () => {
-  const status = new Status("1", { setWorkersUp: () => {} } as unknown as Metrics);
+  const metrics = { setWorkersUp: () => {} } as unknown as Metrics;
+  const status = new Status("1", metrics, {} as unknown as LatencyRotation);
   status.setServing(2);
   assert.equal(status.readiness().ready, false);
   status.phase = "running";

@@ -1,0 +1,23 @@
+/**
+ * Pool task of the latency histograms: an interval for the disk, or a report for the admin port. Runs in a pool of one
+ * thread, so that the memory file has one reader that writes off; what that one knows is in the file.
+ */
+import { HistogramsReader } from "../../shm/histogram-reader.ts";
+import { type Report, report } from "./report.ts";
+import { type Interval, rotate } from "./rotate.ts";
+
+export type LatencyTask =
+  | { readonly kind: "rotate"; readonly descriptor: number; readonly interval: Interval }
+  | { readonly kind: "report"; readonly descriptor: number; readonly report: Report };
+
+/** Lines written, or the text that was asked for. */
+export type LatencyResult = number | string | null;
+
+/** A supervisor has one memory file. */
+let reader: HistogramsReader | null = null;
+
+export default function latencyTask(task: LatencyTask): LatencyResult {
+  reader ??= new HistogramsReader(task.descriptor);
+  reader.look();
+  return task.kind === "rotate" ? rotate(reader, task.interval) : report(reader, task.report);
+}
