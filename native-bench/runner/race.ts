@@ -2,23 +2,15 @@
  * One scenario, raced: a look at every contestant, then rounds in which each has its turn. The order turns round from round to round, so
  * that what changes with time hits all alike. What must hold: a contestant that fails is named with the reason, and the others go on.
  */
-import { mkdirSync } from "node:fs";
-import { join } from "node:path";
 import type { Contestant } from "../contestant.ts";
-import type { LoadRequest, LoadSite, LoadSpec } from "./load.ts";
+import type { LoadSite, LoadSpec } from "./load.ts";
 import { chooseTracer, look } from "./look.ts";
 import type { Options } from "./options.ts";
-import { ask, expectationOf } from "./probe.ts";
-import { bodyOf, writeRequests } from "./request-file.ts";
 import type { Look, ScenarioResult } from "./result.ts";
 import type { Scenario } from "./scenario.ts";
+import { specificationOf } from "./specification.ts";
 import { figuresOf, generatorOverNginx, refusal } from "./summary.ts";
 import { type Measured, measure } from "./turn.ts";
-
-const DRAIN_MS = 10_000;
-const TIMEOUT_MS = 10_000;
-/** An interval of the log: several per turn, so that a log shows how a turn went. */
-const INTERVAL_MS = 500;
 
 export interface RaceSite extends LoadSite {
   readonly options: Options;
@@ -72,7 +64,10 @@ export class Race {
 
   /** The look is the warm-up too. */
   async #prepare(contestant: Contestant): Promise<void> {
-    const spec = await this.#specFor(contestant);
+    const { contestants, options, ...site } = this.#site;
+    const direct = contestants[0]?.endpoint ?? contestant.endpoint;
+    const { warmUpSeconds, seconds } = options;
+    const spec = await specificationOf(this.#scenario, contestant, { ...site, direct, warmUpSeconds, seconds });
     this.#specs.set(contestant, spec);
     this.#looks.push(await look({ contestant, spec, site: this.#site, tracer: chooseTracer() }));
   }
@@ -87,42 +82,6 @@ export class Race {
     const wrong = load.requests - load.right - load.aborted;
     const note = voided === null ? "" : `, VOID: ${voided}`;
     this.#site.say(`${this.#scenario.name}: round ${round + 1}: ${contestant.name}: ${figures}, ${wrong} wrong${note}`);
-  }
-
-  async #specFor(contestant: Contestant): Promise<LoadSpec> {
-    const { mode, requestsPerConnection, abort = null, idleConnections } = this.#scenario;
-    const { warmUpSeconds, seconds } = this.#site.options;
-    return {
-      target: { host: "127.0.0.1", port: contestant.endpoint.port },
-      requests: await this.#requestsFor(contestant),
-      mode,
-      warmUpMs: warmUpSeconds * 1_000,
-      durationMs: seconds * 1_000,
-      drainMs: DRAIN_MS,
-      timeoutMs: TIMEOUT_MS,
-      intervalMs: INTERVAL_MS,
-      requestsPerConnection,
-      abort,
-      idleConnections,
-      threads: 1,
-    };
-  }
-
-  /** Each with what the mock answers to it, and this contestant. */
-  async #requestsFor(contestant: Contestant): Promise<LoadRequest[]> {
-    const { endpoint, name } = contestant;
-    const direct = this.#site.contestants[0]?.endpoint ?? endpoint;
-    const directory = join(this.#site.directory, name, this.#scenario.name);
-    mkdirSync(directory, { recursive: true });
-    const files = writeRequests(directory, endpoint.model, this.#scenario.requests);
-    const headers = [["content-type", "application/json"], ...endpoint.headers] as const;
-    const requests: LoadRequest[] = [];
-    for (const { kind, path, body } of files) {
-      const reference = await ask(direct, bodyOf(direct.model, kind), this.#site.signal);
-      const expect = await expectationOf(endpoint, body, reference, this.#site.signal);
-      requests.push({ weight: kind.weight, method: "POST", path: endpoint.path, headers, bodyFile: path, expect });
-    }
-    return requests;
   }
 
   #result(): ScenarioResult {

@@ -1,0 +1,61 @@
+/** What the load generator is to do to one contestant in one scenario, with the answers it is to expect. */
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import type { Contestant, Endpoint } from "../contestant.ts";
+import type { LoadRequest, LoadSite, LoadSpec } from "./load.ts";
+import { ask, expectationOf } from "./probe.ts";
+import { bodyOf, writeRequests } from "./request-file.ts";
+import type { Scenario } from "./scenario.ts";
+
+const DRAIN_MS = 10_000;
+const TIMEOUT_MS = 10_000;
+/** An interval of the log: several per turn, so that a log shows how a turn went. */
+const INTERVAL_MS = 500;
+
+export interface SpecificationSite extends LoadSite {
+  /** Of the mock provider: what it answers is what a contestant must answer. */
+  readonly direct: Endpoint;
+  readonly warmUpSeconds: number;
+  readonly seconds: number;
+}
+
+/** Asks the mock and the contestant; throws where they do not say the same. */
+export async function specificationOf(
+  scenario: Scenario,
+  contestant: Contestant,
+  site: SpecificationSite,
+): Promise<LoadSpec> {
+  const { mode, requestsPerConnection, abort = null, idleConnections } = scenario;
+  return {
+    target: { host: "127.0.0.1", port: contestant.endpoint.port },
+    requests: await requestsOf(scenario, contestant, site),
+    mode,
+    warmUpMs: site.warmUpSeconds * 1_000,
+    durationMs: site.seconds * 1_000,
+    drainMs: DRAIN_MS,
+    timeoutMs: TIMEOUT_MS,
+    intervalMs: INTERVAL_MS,
+    requestsPerConnection,
+    abort,
+    idleConnections,
+    threads: 1,
+  };
+}
+
+/** Each with what the mock answers to it, and this contestant. */
+async function requestsOf(
+  scenario: Scenario,
+  { endpoint, name }: Contestant,
+  { directory, direct, signal }: SpecificationSite,
+): Promise<LoadRequest[]> {
+  const own = join(directory, name, scenario.name);
+  mkdirSync(own, { recursive: true });
+  const headers = [["content-type", "application/json"], ...endpoint.headers] as const;
+  const requests: LoadRequest[] = [];
+  for (const { kind, path, body } of writeRequests(own, endpoint.model, scenario.requests)) {
+    const reference = await ask(direct, bodyOf(direct.model, kind), signal);
+    const expect = await expectationOf(endpoint, body, reference, signal);
+    requests.push({ weight: kind.weight, method: "POST", path: endpoint.path, headers, bodyFile: path, expect });
+  }
+  return requests;
+}
