@@ -1,8 +1,9 @@
 // epoll, edge-triggered: a descriptor is added once for everything it may ever wait for, so that no request costs an
-// epoll_ctl. Waits end at a deadline in nanoseconds (epoll_pwait2), so that pacing needs neither a timerfd nor spinning.
+// epoll_ctl. Waits end at a deadline in nanoseconds without spinning. The deadline is a timerfd and not the time-out of
+// epoll_pwait2, because that one sets a timer and takes it back at every wait; this one is set only when a deadline is new.
 #pragma once
 #include <sys/epoll.h>
-#include <sys/prctl.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include <array>
@@ -25,12 +26,15 @@ constexpr uint32_t HUNG_UP = EPOLLRDHUP | EPOLLHUP | EPOLLERR;
 
 class EventLoop {
  public:
-  EventLoop() : epoll_(epoll_create1(EPOLL_CLOEXEC)) {
-    if (epoll_ < 0) fail_errno("epoll_create1");
-    // The default slack of 50 us would be added to every wait.
-    prctl(PR_SET_TIMERSLACK, 1UL);
+  EventLoop() : epoll_(epoll_create1(EPOLL_CLOEXEC)), timer_(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK)) {
+    if (epoll_ < 0 || timer_ < 0) fail_errno("epoll_create1 or timerfd_create");
+    // Edge-triggered: an expiry wakes once, and nobody has to read it.
+    if (!watch(timer_, nullptr, EPOLLIN | EPOLLET)) fail_errno("epoll_ctl");
   }
-  ~EventLoop() { close(epoll_); }
+  ~EventLoop() {
+    close(timer_);
+    close(epoll_);
+  }
   EventLoop(const EventLoop&) = delete;
   EventLoop& operator=(const EventLoop&) = delete;
 
@@ -51,7 +55,11 @@ class EventLoop {
     woke_ns_ = count > 0 ? now_ns() : 0;
     for (int i = 0; i < count; i++) {
       const epoll_event& event = events_[static_cast<size_t>(i)];
-      static_cast<Watched*>(event.data.ptr)->ready(event.events);
+      if (event.data.ptr == nullptr) {
+        armed_ns_ = NEVER;
+      } else {
+        static_cast<Watched*>(event.data.ptr)->ready(event.events);
+      }
     }
   }
 
@@ -61,14 +69,24 @@ class EventLoop {
  private:
   int wait(uint64_t deadline_ns) {
     const int size = static_cast<int>(events_.size());
-    if (deadline_ns == NEVER) return epoll_pwait2(epoll_, events_.data(), size, nullptr, nullptr);
-    const uint64_t now = now_ns();
-    const uint64_t left = deadline_ns > now ? deadline_ns - now : 0;
-    const timespec timeout{static_cast<time_t>(left / NS_PER_S), static_cast<long>(left % NS_PER_S)};
-    return epoll_pwait2(epoll_, events_.data(), size, &timeout, nullptr);
+    if (deadline_ns >= armed_ns_) return epoll_wait(epoll_, events_.data(), size, -1);
+    // A deadline that has passed needs no timer: only what is ready already is handed out.
+    if (deadline_ns <= now_ns()) return epoll_wait(epoll_, events_.data(), size, 0);
+    arm(deadline_ns);
+    return epoll_wait(epoll_, events_.data(), size, -1);
+  }
+
+  void arm(uint64_t deadline_ns) {
+    itimerspec when{};
+    when.it_value.tv_sec = static_cast<time_t>(deadline_ns / NS_PER_S);
+    when.it_value.tv_nsec = static_cast<long>(deadline_ns % NS_PER_S);
+    timerfd_settime(timer_, TFD_TIMER_ABSTIME, &when, nullptr);
+    armed_ns_ = deadline_ns;
   }
 
   int epoll_;
+  int timer_;
+  uint64_t armed_ns_ = NEVER;  // when the timer goes off
   uint64_t woke_ns_ = 0;
   std::array<epoll_event, 256> events_;
 };
