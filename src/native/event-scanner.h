@@ -13,7 +13,7 @@ enum Flag : int32_t {
 enum FeedOut : int32_t {
   BOUNDARY = 0,     // after the last event that ended in this chunk; -1: none ended
   STRIP_START = 1,  // of the usage event; -1: it began in an earlier chunk
-  STRIP_END = 2,
+  STRIP_END = 2,    // one feed later once more, when a chunk border was between CR and LF: of the LF
   FEED_OUT_LENGTH = 3
 };
 
@@ -44,6 +44,8 @@ class Scanner {
       feed_events(data, data + length, out);
     } else {
       json_.feed(data, data + length);
+      // The rest of a document may take back what its beginning said.
+      flags_ &= ~USAGE_SEEN;
       settle_document();
     }
     return flags_ | (json_.finished ? FINISHED : 0) | (json_.terminal ? TERMINAL : 0);
@@ -56,13 +58,17 @@ class Scanner {
   explicit Scanner(bool events) : open(true), events_(events) { json_.reset(); }
 
   void feed_events(const uint8_t* data, const uint8_t* end, int32_t* out) {
+    if (data == end) return;
     const uint8_t* p = data;
+    const bool lf_is_stripped = strip_cut_;
+    strip_cut_ = false;
     event_start_ = event_begun_ ? -1 : 0;
     while (p < end) {
       if (skip_lf_) {
         skip_lf_ = false;
         if (*p == '\n') {
           p++;
+          if (lf_is_stripped && p == data + 1) strip(0, 1, out);
           border(static_cast<int32_t>(p - data), out);
           continue;
         }
@@ -74,6 +80,12 @@ class Scanner {
       skip_lf_ = *line_end == '\r';
       end_line(static_cast<int32_t>(p - data), out);
     }
+    strip_cut_ = skip_lf_ && out[STRIP_END] == end - data;
+  }
+
+  static void strip(int32_t start, int32_t end, int32_t* out) {
+    out[STRIP_START] = start;
+    out[STRIP_END] = end;
   }
 
   // The LF of a CRLF belongs to the line before it: moves a border that was set at the CR.
@@ -121,15 +133,14 @@ class Scanner {
     if (json_.terminal || (flags_ & TERMINAL)) flags_ |= TERMINAL_ENDED;
     if (strippable) {
       flags_ |= STRIPPABLE;
-      out[STRIP_START] = event_start_;
-      out[STRIP_END] = offset;
+      strip(event_start_, offset, out);
     }
     done_matched_ = 0;
     json_.reset();
   }
 
   void settle_document() {
-    if (json_.usage_here) flags_ |= USAGE_SEEN;
+    if (json_.usage_here && !json_.usage_wrong) flags_ |= USAGE_SEEN;
     if (json_.error_here) flags_ |= ERROR_SEEN;
     if (json_.complete && done_matched_ != DONE_LENGTH) flags_ |= JSON_COMPLETE;
   }
@@ -142,6 +153,7 @@ class Scanner {
   bool events_ = false;
   bool event_begun_ = false;
   bool skip_lf_ = false;
+  bool strip_cut_ = false;  // the chunk ended behind the CR of a usage event
   char name_[5];
 };
 

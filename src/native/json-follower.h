@@ -74,7 +74,7 @@ class JsonFollower {
     state_ = State::BETWEEN;
     expect_key_ = false;
     path_[0] = OTHER;
-    usage_here = choices_empty = error_here = complete = false;
+    usage_here = usage_wrong = choices_empty = error_here = complete = false;
   }
 
   void feed(const uint8_t* p, const uint8_t* end) {
@@ -90,6 +90,7 @@ class JsonFollower {
 
   double figures[USAGE_OUT_LENGTH] = {};
   bool usage_here = false;      // this document has a usage object with counts
+  bool usage_wrong = false;     // one of them is no number of tokens: negative, broken or absurd
   bool choices_empty = false;   // this document has "choices": []
   bool error_here = false;      // this document has a top-level "error" that is not null
   bool complete = false;        // a whole value was seen
@@ -152,7 +153,7 @@ class JsonFollower {
     if (!is_key_ && key == FINISH_REASON) finished = true;
     if (!is_key_ && depth_ == 1 && key == ERROR_KEY) error_here = true;
     captured_ = 0;
-    if (counts_) figures[U_DELTAS] += 1;
+    empty_ = true;
     state_ = State::STRING;
   }
 
@@ -166,7 +167,7 @@ class JsonFollower {
   const uint8_t* string(const uint8_t* p, const uint8_t* end) {
     const uint8_t* stop = find_string_end(p, end);
     if (captures_) capture(p, static_cast<size_t>(stop - p));
-    if (counts_) figures[U_CONTENT_BYTES] += static_cast<double>(stop - p);
+    if (counts_ && (stop > p || (stop < end && *stop == '\\'))) count(static_cast<double>(stop - p));
     if (stop == end) return end;
     if (*stop == '\\') {
       state_ = State::ESCAPE;
@@ -174,6 +175,13 @@ class JsonFollower {
       end_string();
     }
     return stop + 1;
+  }
+
+  // A delta is counted with its first byte: an empty one is no token.
+  void count(double bytes) {
+    figures[U_CONTENT_BYTES] += bytes;
+    if (empty_) figures[U_DELTAS] += 1;
+    empty_ = false;
   }
 
   // \uXXXX stands for up to three bytes of UTF-8, and its digits are counted with the string; so minus one.
@@ -207,7 +215,7 @@ class JsonFollower {
   const uint8_t* begin_scalar(const uint8_t* p) {
     begin_value();
     figure_ = -1;
-    if (*p >= '0' && *p <= '9') {
+    if ((*p >= '0' && *p <= '9') || *p == '-') {
       figure_ = figure_at_path();
       number_ = 0;
       whole_ = true;
@@ -243,9 +251,12 @@ class JsonFollower {
   void end_number() {
     state_ = State::BETWEEN;
     if (depth_ == 0) complete = true;
-    if (figure_ < 0 || !whole_ || number_ > TOKENS_MAX) return;
-    figures[figure_] = number_;
-    if (figure_ <= U_OUTPUT) usage_here = true;
+    if (figure_ < 0) return;
+    const bool counts = whole_ && number_ <= TOKENS_MAX;
+    if (counts) figures[figure_] = number_;
+    if (figure_ > U_OUTPUT) return;
+    usage_here = true;
+    if (!counts) usage_wrong = true;
   }
 
   uint64_t objects_ = 0;
@@ -258,6 +269,7 @@ class JsonFollower {
   bool is_key_ = false;
   bool captures_ = false;
   bool counts_ = false;
+  bool empty_ = false;
   bool whole_ = false;
   bool choices_open_ = false;
   Key path_[PATH_DEPTH] = {};

@@ -5,6 +5,7 @@ export const LINE_ENDS = ["\n", "\r\n", "\r"] as const;
 export type LineEnd = (typeof LINE_ENDS)[number];
 
 const TEXTS = [
+  "",
   "Hello",
   " world",
   'a "quoted" word',

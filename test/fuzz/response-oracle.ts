@@ -75,8 +75,10 @@ export function foundInDocument(document: string, found: Found): boolean {
   const response = root["response"];
   const groq = root["x_groq"];
   const holders = [root, response, groq].filter((holder) => isObject(holder));
-  const withUsage = holders.filter((holder) => takeUsage(holder["usage"], found.totals));
-  if (withUsage.length > 0) found.flags |= SEEN_USAGE;
+  const usages = holders.map((holder) => holder["usage"]);
+  for (const usage of usages) takeUsage(usage, found.totals);
+  const withUsage = usages.filter(isGiven);
+  if (withUsage.length > 0 && withUsage.every(isRight)) found.flags |= SEEN_USAGE;
   const choices = root["choices"];
   return withUsage.length > 0 && Array.isArray(choices) && choices.length === 0;
 }
@@ -110,18 +112,34 @@ function takeFlags(root: { readonly [key: string]: Json }, found: Found): void {
   if (typeof type === "string" && TERMINAL_TYPES.includes(type)) found.flags |= SEEN_TERMINAL;
 }
 
-/** Whether there was a count of input or output. */
-function takeUsage(usage: Json | undefined, totals: Totals): boolean {
-  if (!isObject(usage)) return false;
-  const input = countIn(usage, ["prompt_tokens", "input_tokens"]);
-  const output = countIn(usage, ["completion_tokens", "output_tokens"]);
+const INPUTS = ["prompt_tokens", "input_tokens"];
+const OUTPUTS = ["completion_tokens", "output_tokens"];
+
+/** The numbers of input and output that a usage has. */
+function numbersIn(usage: Json | undefined): number[] {
+  const values = isObject(usage) ? [...INPUTS, ...OUTPUTS].map((name) => usage[name]) : [];
+  return values.filter((value) => typeof value === "number");
+}
+
+function isGiven(usage: Json | undefined): boolean {
+  return numbersIn(usage).length > 0;
+}
+
+/** A provider that counts wrongly in one place is not believed in another. */
+function isRight(usage: Json | undefined): boolean {
+  return numbersIn(usage).every(isCount);
+}
+
+function takeUsage(usage: Json | undefined, totals: Totals): void {
+  if (!isObject(usage)) return;
+  const input = countIn(usage, INPUTS);
+  const output = countIn(usage, OUTPUTS);
   const inputDetails = usage["prompt_tokens_details"] ?? usage["input_tokens_details"];
   const outputDetails = usage["completion_tokens_details"] ?? usage["output_tokens_details"];
   totals.inputTokens = input ?? totals.inputTokens;
   totals.outputTokens = output ?? totals.outputTokens;
   totals.cachedTokens = countIn(inputDetails, ["cached_tokens"]) ?? totals.cachedTokens;
   totals.reasoningTokens = countIn(outputDetails, ["reasoning_tokens"]) ?? totals.reasoningTokens;
-  return input !== null || output !== null;
 }
 
 function countIn(holder: Json | undefined, names: readonly string[]): number | null {
@@ -140,7 +158,7 @@ function takeContent(value: Json, path: readonly string[], found: Found): void {
   if (typeof value === "string") {
     if (key === "finish_reason") found.flags |= SEEN_FINISH;
     if (isContent(path, key)) {
-      found.deltas += 1;
+      found.deltas += value === "" ? 0 : 1;
       found.contentBytes += value.length;
     }
   } else if (Array.isArray(value)) {

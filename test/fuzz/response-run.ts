@@ -44,7 +44,8 @@ function feedPieces(slot: number, answer: Uint8Array, cuts: readonly number[]): 
     flags = feedScan(slot, Uint8Array.from(answer.subarray(from, to)));
     if (borders.stripEnd >= 0) {
       const start = borders.stripStart < 0 ? boundary : from + borders.stripStart;
-      strip = { start, end: from + borders.stripEnd };
+      // The LF of a CRLF may come in a later piece than the rest.
+      strip = { start: strip !== null && strip.end === start ? strip.start : start, end: from + borders.stripEnd };
     }
     if (borders.boundary >= 0) boundary = from + borders.boundary;
     from = to;

@@ -25,19 +25,8 @@ function checkFound(outcome: Outcome, found: Found): void {
 
 /** Removing the range of `outcome` removes the oracle's event and nothing else. */
 function checkStrip(outcome: Outcome, found: Found, stream: string): void {
-  if (found.strip === null || outcome.strip === null) {
-    strictEqual(outcome.strip, found.strip);
-    return;
-  }
-  // Cut between the CR and the LF of its last line end, the LF is left: an empty line between two events.
-  const end = found.strip.end;
-  const endsCrLf = stream.slice(end - 2, end) === "\r\n";
-  const { start } = found.strip;
-  const right = [{ start, end }, ...(endsCrLf ? [{ start, end: end - 1 }] : [])];
-  ok(
-    right.some((range) => JSON.stringify(range) === JSON.stringify(outcome.strip)),
-    `${JSON.stringify(outcome.strip)}, not ${JSON.stringify(right)} of ${JSON.stringify(stream)}`,
-  );
+  const { start, end } = found.strip ?? { start: -1, end: -1 };
+  deepStrictEqual(outcome.strip ?? { start: -1, end: -1 }, { start, end }, JSON.stringify(stream));
 }
 
 /** What outcomes of one answer must share, however it was cut. */

@@ -100,10 +100,10 @@ for (const [name, end] of Object.entries({ LF: "\n", CRLF: "\r\n", CR: "\r" })) 
     const whole = Buffer.from(events.map((event) => event + end + end).join(""));
 
     test("the usage event that we asked for is left out, all else arrives, and usage is read", () => {
-      const expected = eventsIn(whole.toString()).filter((event) => event !== USAGE);
+      const expected = whole.toString().replace(USAGE + end + end, "");
       for (let cut = 0; cut <= whole.length; cut += 1) {
         const { down, owner } = relayed(whole, [cut]);
-        deepStrictEqual(eventsIn(down.text), expected, `cut at ${cut}`);
+        strictEqual(down.text, expected, `cut at ${cut}`);
         deepStrictEqual([usage.inputTokens, usage.outputTokens], [7, 9]);
         deepStrictEqual([owner.calls, down.ended], [["releaseBody", "settle"], true]);
       }
@@ -116,7 +116,7 @@ for (const [name, end] of Object.entries({ LF: "\n", CRLF: "\r\n", CR: "\r" })) 
 
     test("chunks of one byte", () => {
       const cuts = Array.from({ length: whole.length }, (_, at) => at);
-      deepStrictEqual(eventsIn(relayed(whole, cuts).down.text), eventsIn(whole.toString()).toSpliced(3, 1));
+      strictEqual(relayed(whole, cuts).down.text, whole.toString().replace(USAGE + end + end, ""));
       strictEqual(relayed(whole, cuts, false).down.text, whole.toString());
     });
   });

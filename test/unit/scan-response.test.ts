@@ -101,6 +101,35 @@ describe("response scan: figures", () => {
     }
   });
 
+  it("of which one is no number of tokens are no usage, wherever the answer is cut", () => {
+    for (const wrong of ["-1", "1.5", "1e3", "1000000000001"]) {
+      for (const pair of [
+        `"prompt_tokens":${wrong},"completion_tokens":3`,
+        `"input_tokens":12,"output_tokens":${wrong}`,
+      ]) {
+        const document = `{"choices":[],"usage":{${pair}}}`;
+        strictEqual(flagsOf(false, [document]), SEEN_JSON, document);
+        strictEqual(flagsOf(false, [...document]), SEEN_JSON, document);
+        strictEqual(flagsOf(true, [...`data: ${document}\n\n`]), SEEN_JSON, document);
+      }
+    }
+  });
+
+  it("that were right stay so when later ones are wrong", () => {
+    const wrong = USAGE_EVENT.replace(":12", ":-12");
+    strictEqual(flagsOf(true, [USAGE_EVENT, wrong]), SEEN_JSON | SEEN_USAGE);
+    deepStrictEqual(figuresOf(true, [USAGE_EVENT, wrong]), [12, 3, 0, 0]);
+  });
+
+  it("of detail that are wrong are left out", () => {
+    const details = '"prompt_tokens_details":{"cached_tokens":-5}';
+    deepStrictEqual(
+      figuresOf(false, [`{"usage":{"prompt_tokens":12,"completion_tokens":3,${details}}}`]),
+      [12, 3, 0, 0],
+    );
+    strictEqual(flagsOf(false, [`{"usage":{"prompt_tokens":12,${details}}}`]), SEEN_JSON | SEEN_USAGE);
+  });
+
   it("not from inside of strings, tools, metadata or arrays", () => {
     const inner = '{"usage":{"prompt_tokens":9}}';
     for (const document of [
@@ -200,6 +229,21 @@ describe("response scan: borders", () => {
     deepStrictEqual(bordersOf([crlf]), [[crlf.length, 0, crlf.length]]);
   });
 
+  it("with CRLF, also of the LF that comes in the next chunk, and of nothing behind it", () => {
+    const crlf = USAGE_EVENT.replaceAll("\n", "\r\n");
+    const [begin, done] = [crlf.slice(0, -1), DONE_EVENT.replaceAll("\n", "\r\n")];
+    const stripped = [begin.length, 0, begin.length];
+    deepStrictEqual(bordersOf([begin, `\n${done}`]), [stripped, [done.length + 1, 0, 1]]);
+    deepStrictEqual(bordersOf([begin, "", "\n", done]), [stripped, [-1, -1, -1], [1, 0, 1], [done.length, -1, -1]]);
+    deepStrictEqual(bordersOf([begin, done]), [stripped, [done.length, -1, -1]]);
+    deepStrictEqual(bordersOf([`${crlf}${done.slice(0, -1)}`, "\n"]).at(1), [1, -1, -1]);
+  });
+
+  it("of a usage event whose counts are wrong as well", () => {
+    const wrong = USAGE_EVENT.replace(":12", ":-12");
+    deepStrictEqual(bordersOf([wrong]), [[wrong.length, 0, wrong.length]]);
+  });
+
   it("names the first usage event only, and none that has choices", () => {
     const both = DELTA_EVENT.replace("null}\n", '{"prompt_tokens":1}}\n');
     deepStrictEqual(bordersOf([both]), [[both.length, -1, -1]]);
@@ -209,6 +253,13 @@ describe("response scan: borders", () => {
 
 describe("response scan: estimates", () => {
   it("a token per delta at least", () => strictEqual(estimateOf([DELTA_EVENT, DELTA_EVENT, DELTA_EVENT]), 3));
+
+  it("none for an empty delta, wherever it is cut", () => {
+    const empty = DELTA_EVENT.replace("Hi", "");
+    strictEqual(estimateOf([empty]), 0);
+    strictEqual(estimateOf([...empty, ...DELTA_EVENT]), 1);
+    strictEqual(estimateOf([...DELTA_EVENT.replace("Hi", "\\n")]), 1);
+  });
 
   it("a token per four bytes at least", () => {
     strictEqual(estimateOf([DELTA_EVENT.replace("Hi", "x".repeat(401))]), 101);
