@@ -21,7 +21,7 @@ export function checkCommand(): Command {
 }
 
 function check(file: string, env: NodeJS.ProcessEnv): number {
-  const { text, form, config, problems, missing } = readConfig(file, env);
+  const { text, form, config, problems, missing, warnings } = readConfig(file, env);
   if (form === null || config === null) {
     warn(formatProblems(file, text, problems));
     warn(`${file} cannot be used: ${problems.length === 1 ? "1 problem" : `${problems.length} problems`}.`);
@@ -31,6 +31,10 @@ function check(file: string, env: NodeJS.ProcessEnv): number {
     // The service has an environment of its own, so this is not a fault of the file.
     warn(formatProblems(file, text, missing));
     warn("The environment of this command lacks the credentials above; make sure that the service's has them.\n");
+  }
+  if (warnings.length > 0) {
+    warn(formatProblems(file, text, warnings));
+    warn("This keeps the file from nothing, but is it meant?\n");
   }
   print(`${file} is valid.\n\n${summary(form, config).join("\n")}`);
   return 0;

@@ -26,7 +26,7 @@ export function keyCommand(): Command {
     .description("make a key; it is shown once, the configuration holds its hash")
     .requiredOption("--name <name>", "name of the key in usage and logs", argument(readName(KEY_LABEL_BYTES - 1)))
     .option("--models <models>", "the only models it may use, separated by commas", modelList)
-    .option("--expires <when>", "when it stops, such as 2027-01-01T00:00:00Z", argument(readInstant))
+    .option("--expires <when>", "when it stops, such as 2027-01-01T00:00:00Z", argument(readFuture))
     .option("-c, --config <file>", "configuration file to add it to")
     .action(createKey);
   return new Command("key").description("work with keys").addCommand(create);
@@ -39,6 +39,12 @@ function argument<T>(read: Read<T>): (text: string) => string {
     if (value instanceof Refusal) throw new InvalidArgumentError(value.message);
     return text;
   };
+}
+
+function readFuture(text: string): number | Refusal {
+  const instant = readInstant(text);
+  if (instant instanceof Refusal || instant > Date.now()) return instant;
+  return new Refusal("This is in the past: the key would never be good.");
 }
 
 function modelList(text: string): readonly string[] {

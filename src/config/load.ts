@@ -12,6 +12,7 @@ import { Outside } from "./outside.ts";
 import { ConfigError, formatProblems, type Problem } from "./problem.ts";
 import { checkReferences } from "./references.ts";
 import type { Config, Form } from "./schema.ts";
+import { warningsOf } from "./warnings.ts";
 
 const ALIASES_MULTIPLY = "aliases (*name) stand for aliases again and again; write the values out";
 
@@ -25,6 +26,8 @@ export interface Reading {
   readonly problems: readonly Problem[];
   /** Credentials that the environment of this process lacks; that of the service may have them. */
   readonly missing: readonly Problem[];
+  /** What the file probably does not mean; it can be used all the same. */
+  readonly warnings: readonly Problem[];
 }
 
 /** What it takes to use the file, without throwing for what is in it. Throws ConfigError if it cannot be read. */
@@ -35,7 +38,7 @@ export function readConfig(path: string, env: NodeJS.ProcessEnv): Reading {
 /** The same for a text that is to be written to `path`. */
 export function checkText(path: string, text: string, env: NodeJS.ProcessEnv): Reading {
   const { source, problems } = parseSource(text);
-  const base = { path, text, form: null, config: null, missing: [] };
+  const base = { path, text, form: null, config: null, missing: [], warnings: [] };
   if (problems.length > 0) return { ...base, problems };
   const plain = plainValue(source);
   if (plain === null) return { ...base, problems: [{ line: 1, column: 1, message: ALIASES_MULTIPLY }] };
@@ -50,6 +53,7 @@ export function checkText(path: string, text: string, env: NodeJS.ProcessEnv): R
     path,
     text,
     missing,
+    warnings: located(warningsOf(form)),
     problems: wrong,
     form: wrong.length > 0 ? null : form,
     config: wrong.length > 0 ? null : config,

@@ -115,7 +115,8 @@ export function readAddress(text: string): Address | Refusal {
   const parts = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(text);
   const [host, port] = [parts?.[1] ?? parts?.[2] ?? "", Number(parts?.[3])];
   const hostValid = parts?.[1] === undefined ? HOST_NAME.test(host) : isIPv6(host);
-  if (!hostValid) return new Refusal("expected host:port, such as 127.0.0.1:8081, 0.0.0.0:8081 or [::]:8081");
+  if (!hostValid)
+    return new Refusal("expected host:port, such as 127.0.0.1:8081, 0.0.0.0:8081 or '[::]:8081' (with its quotes)");
   if (!(port >= 1 && port <= 65_535)) return new Refusal("the port must be from 1 to 65535");
   return { host, port };
 }
@@ -144,6 +145,9 @@ export function readHash(text: string): string | Refusal {
   );
 }
 
+/** What a URL that was copied from a request ends with. */
+const ENDPOINT_PATH = /(\/chat\/completions|\/completions|\/embeddings|\/responses)\/*$/;
+
 /** An http or https URL; "{model}" may stand in its path or query. */
 export function readBaseUrl(text: string): string | Refusal {
   const url = URL.parse(text.replaceAll("{model}", "model"));
@@ -153,6 +157,8 @@ export function readBaseUrl(text: string): string | Refusal {
   if (url.username !== "" || url.password !== "") {
     return new Refusal("a URL with a user or password is not taken; use 'credential'");
   }
+  const endpoint = ENDPOINT_PATH.exec(url.pathname)?.[1];
+  if (endpoint !== undefined) return new Refusal(`the path of each request is added to this; leave out '${endpoint}'`);
   if (text.includes("#")) return new Refusal("a base URL has no fragment (#)");
   const path = text.indexOf("/", text.indexOf("//") + 2);
   const model = text.indexOf("{model}");

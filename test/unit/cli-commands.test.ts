@@ -61,6 +61,7 @@ describe("the command line", () => {
       ["key", "create"],
       ["key", "create", "--name", ""],
       ["key", "create", "--name", "a", "--expires", "soon"],
+      ["key", "create", "--name", "a", "--expires", "2020-01-01"],
       ["--bogus"],
     ]) {
       const { status, stderr, stdout } = sluice(args);
@@ -109,6 +110,14 @@ keys:
     ]);
     equal(status, 0);
     match(stderr, /A_KEY is not set/);
+  });
+
+  test("what is probably not meant is a warning", () => {
+    const path = file("providers: { demo: { type: demo } }\nmodels: { chat: { provider: demo } }\n");
+    const { status, stdout, stderr } = sluice(["check", path]);
+    equal(status, 0);
+    match(stderr, /:1:1: there is no key, so every request is refused/);
+    match(stdout, /is valid/);
   });
 
   test("a file that does not exist", () => {

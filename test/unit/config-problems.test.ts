@@ -1,5 +1,5 @@
 /** What is wrong with a configuration file is found, at its place, in words that help. */
-import { deepEqual, equal, match } from "node:assert/strict";
+import { deepEqual, equal, match, notEqual } from "node:assert/strict";
 import { describe, test } from "node:test";
 import { checkText } from "../../src/config/load.ts";
 import { formatProblems } from "../../src/config/problem.ts";
@@ -96,7 +96,7 @@ describe("keys and values that the schema does not have", () => {
   problem(
     "an address",
     `${DEMO}listen: 8081\n`,
-    "2:9: expected host:port, such as 127.0.0.1:8081, 0.0.0.0:8081 or [::]:8081",
+    "2:9: expected host:port, such as 127.0.0.1:8081, 0.0.0.0:8081 or '[::]:8081' (with its quotes)",
   );
   problem("a port", `${DEMO}listen: localhost:0\n`, "2:9: the port must be from 1 to 65535");
   problem(
@@ -183,6 +183,12 @@ describe("providers", () => {
     "1:29: a URL with a user or password is not taken; use 'credential'",
   );
   problem("a URL with a fragment", url("http://h/#a"), "1:29: a base URL has no fragment (#)");
+  for (const path of ["/v1/chat/completions", "/v1/embeddings/?a=b", "/openai/deployments/{model}/chat/completions"]) {
+    const [, endpoint] = /(\/chat\/completions|\/embeddings)/.exec(path) ?? [];
+    const expected = `1:29: the path of each request is added to this; leave out '${endpoint}'`;
+    problem(`the URL of a request (${path})`, url(`https://h${path}`), expected);
+  }
+  test("a URL with such words elsewhere in its path", () => deepEqual(heads(url("https://h/completions/v1")), []));
   problem("a model in the host", url("http://{model}.h/"), "1:29: {model} can only stand in the path");
   problem("a header name", provider('headers: { "a b": c }'), "1:55: this is not a valid header name");
   problem(
@@ -201,6 +207,45 @@ describe("providers", () => {
     "1:55: credentials are not written here; use 'credential' and 'auth'",
   );
   problem("a header given twice", provider("headers: { X-A: b, x-a: c }"), "1:63: this header is given twice");
+});
+
+describe("what is valid and probably not meant", () => {
+  const KEYS = `keys: [{ name: a, hash: "${H1}" }]\n`;
+  const warnings = (text: string) => {
+    const { config, warnings: found } = checkText("/nowhere/f.yaml", text, {});
+    notEqual(config, null);
+    return found.map(({ line, column, message, suggestion }) =>
+      `${line}:${column}: ${message} ${suggestion ?? ""}`.trim(),
+    );
+  };
+  const models = (routes: string, prices: string) => {
+    const names = prices.split(" ").map((name) => `"${name}": { input: 1, output: 1 }`);
+    return warnings(`${DEMO}models: { ${routes} }\nprices: { ${names.join(", ")} }\n${KEYS}`);
+  };
+
+  test("no key", () => {
+    const noKey = "there is no key, so every request is refused; 'sluice key create' makes one";
+    deepEqual(warnings(`${DEMO}models: { a: { provider: demo } }\nkeys: []\n`), [`3:7: ${noKey}`]);
+    deepEqual(warnings(`${DEMO}models: { a: { provider: demo } }\n`), [`1:1: ${noKey}`]);
+  });
+
+  test("no model", () => {
+    deepEqual(warnings(DEMO + KEYS), ["1:1: there is no model, so every request that names one is refused"]);
+  });
+
+  test("a price that nothing has", () => {
+    deepEqual(models("chat: { provider: demo, model: gpt }", "chat gpt cat tree"), [
+      "3:76: no model is called 'cat', so this price has no effect chat",
+      "3:108: no model is called 'tree', so this price has no effect",
+    ]);
+  });
+
+  test("nothing, where any model may come", () => {
+    deepEqual(models('"*": { provider: demo }', "tree"), []);
+    deepEqual(models('"*": { provider: demo, model: gpt }', "tree gpt"), [
+      "3:11: no model is called 'tree', so this price has no effect",
+    ]);
+  });
 });
 
 describe("references between sections", () => {

@@ -23,10 +23,11 @@ export interface Sink<Batch> {
   write(batch: Batch): Outcome;
 }
 
-/** What went wrong, for an Outcome: errno where there is one. */
+/** What went wrong, for an Outcome: errno, where there is one, first. Node's own messages begin with it. */
 export function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  return "code" in error ? `${error.code}: ${error.message}` : error.message;
+  if (!("code" in error) || error.message.startsWith(`${error.code}: `)) return error.message;
+  return `${error.code}: ${error.message}`;
 }
 
 /** The bounded part of a reason: an errno or error code, else "other". */
