@@ -4,8 +4,10 @@
  * only that. Exit code 1: something failed, or became worse than the result of --against.
  */
 import { mkdirSync } from "node:fs";
+import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
+import { flame } from "./flame/flame.ts";
 import { commit } from "./runner/machine.ts";
 import { type Options, parseOptions, USAGE } from "./runner/options.ts";
 import { outputDirectory, writeHistograms, writeResult } from "./runner/output.ts";
@@ -15,6 +17,7 @@ import { type Outcome, run } from "./runner/run.ts";
 import { allScenarios, chosenScenarios } from "./runner/scenario.ts";
 import { textTable } from "./runner/text-table.ts";
 
+const FLAME_SCENARIO = "saturation";
 const RESULTS = fileURLToPath(new URL("../bench-results/", import.meta.url));
 
 function say(line: string): void {
@@ -30,9 +33,13 @@ function endSignal(): AbortSignal {
   return controller.signal;
 }
 
+function directoryFor({ out }: Pick<Options, "out">): string {
+  return out === "" ? outputDirectory(RESULTS, new Date(), commit()) : out;
+}
+
 async function measure(options: Options): Promise<boolean> {
   const scenarios = chosenScenarios(options.scenarios, options.full);
-  const directory = options.out === "" ? outputDirectory(RESULTS, new Date(), commit()) : options.out;
+  const directory = directoryFor(options);
   const outcome = await run({ options, scenarios, signal: endSignal(), say });
   mkdirSync(directory, { recursive: true });
   write(directory, outcome);
@@ -53,6 +60,20 @@ function isSound({ result }: Outcome): boolean {
   );
 }
 
+/** One page per scenario; sampled for as long as a contestant is measured in all rounds. */
+async function drawFlames({ scenarios, rounds, seconds, warmUpSeconds, ...options }: Options): Promise<void> {
+  const names = scenarios.length === 0 ? [FLAME_SCENARIO] : scenarios;
+  const directory = directoryFor(options);
+  const signal = endSignal();
+  mkdirSync(directory, { recursive: true });
+  for (const scenario of chosenScenarios(names, false)) {
+    const file = join(directory, `flame-${scenario.name}.html`);
+    say(`${scenario.name}: ${scenario.title}`);
+    await flame({ scenario, warmUpSeconds, seconds: rounds * seconds, file, withoutPerf: false, signal });
+    process.stdout.write(`written to ${file}\n`);
+  }
+}
+
 function listScenarios(): void {
   const rows = allScenarios().map(({ name, title, short }) => [name, short ? "short" : "full", title]);
   process.stdout.write(`${textTable(["scenario", "set", "what"], rows, 3)}\n`);
@@ -62,6 +83,7 @@ async function main(): Promise<void> {
   const options = parseOptions(process.argv.slice(2));
   if (options.task === "help") process.stdout.write(`${USAGE}\n`);
   else if (options.task === "list") listScenarios();
+  else if (options.task === "flame") await drawFlames(options);
   else if (!(await measure(options))) process.exitCode = 1;
 }
 
