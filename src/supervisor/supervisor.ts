@@ -19,7 +19,7 @@ import { native } from "../native/native.ts";
 import { createCounters } from "../shm/counters.ts";
 import { createHistograms } from "../shm/histogram-map.ts";
 import { Drainer } from "../telemetry/drainer.ts";
-import { LatencyRotation } from "../telemetry/latency/rotation.ts";
+import { LATENCY_TASK, LatencyRotation } from "../telemetry/latency/rotation.ts";
 import { Metrics } from "../telemetry/metrics.ts";
 import { requireSinks } from "../telemetry/preflight.ts";
 import { DemoProvider } from "./demo-provider.ts";
@@ -88,7 +88,7 @@ async function openParts(configPath: string, closers: Closers): Promise<Parts> {
   closers.push(() => drainer.close());
   const counters = createCounters(config.dataDir);
   const histograms = createHistograms();
-  const latencies = openLatencies(config, histograms, series, log);
+  const latencies = openLatencies(config, { descriptor: histograms, series, drainer, log });
   closers.push(() => latencies.close());
   const metrics = new Metrics({ counters, drainer, latencies, routes: series, version });
   const status = new Status(version, metrics, latencies);
@@ -126,10 +126,23 @@ function openDrainer({ dataDir, accessLogPath }: Config, log: Log): Drainer {
   return drainer;
 }
 
-function openLatencies(config: Config, descriptor: number, series: SeriesTable, log: Log): LatencyRotation {
-  const { dataDir, histograms } = config;
-  const onError = (error: unknown) => log.error({ err: error }, "histograms");
-  const latencies = new LatencyRotation({ descriptor, dataDir, histograms, series, onError });
+interface LatencyParts {
+  /** Of the memory file. */
+  readonly descriptor: number;
+  readonly series: SeriesTable;
+  readonly drainer: Drainer;
+  readonly log: Log;
+}
+
+function openLatencies({ dataDir, histograms }: Config, { descriptor, series, drainer, log }: LatencyParts) {
+  const latencies = new LatencyRotation({
+    descriptor,
+    dataDir,
+    histograms,
+    series,
+    run: (task) => drainer.runBeside(LATENCY_TASK, task),
+    onError: (error) => log.error({ err: error }, "histograms"),
+  });
   latencies.start();
   return latencies;
 }

@@ -87,6 +87,14 @@ export class Drainer {
     }
   }
 
+  /**
+   * Runs a task of another file in the drain's threads. They are awake whenever there is traffic, and a thread of its own
+   * would hold 20 MB.
+   */
+  runBeside<Task, Result>(file: URL, task: Task): Promise<Result> {
+    return this.#drains.runOther(file, task);
+  }
+
   /** After the log file was renamed. Resolves when lines go to a new file, or when that failed and was reported. */
   async reopenLog(): Promise<void> {
     await this.#log("reopen", null, 0);

@@ -1,5 +1,5 @@
 /**
- * A piscina pool of one task file that comes back after a failure. Supervisor main thread. Piscina itself stops replacing
+ * A piscina pool, of one task file in the main, that comes back after a failure. Supervisor main thread. Piscina itself stops replacing
  * threads for good once one failed to start; here such a pool is torn down and a new one made for the next task, at most
  * once per PAUSE. A task that fails, or whose thread dies, rejects its own promise and nothing else.
  */
@@ -25,7 +25,7 @@ export interface TaskPoolOptions {
 
 export class TaskPool<Task, Result> {
   readonly #options: TaskPoolOptions;
-  #piscina: Piscina<Task, Result> | null = null;
+  #piscina: Piscina<unknown, unknown> | null = null;
   #pausedUntilMs = 0;
 
   constructor(options: TaskPoolOptions) {
@@ -34,10 +34,12 @@ export class TaskPool<Task, Result> {
 
   /** Rejects with the task's error, or CodedError `pool_down` while the pool is paused after a failed start. */
   async run(task: Task, transfer: readonly ArrayBuffer[] = []): Promise<Result> {
-    if (nowMs() < this.#pausedUntilMs)
-      throw new CodedError("pool_down", "the task pool failed to start; it is retried");
-    this.#piscina ??= this.#start();
-    return this.#piscina.run(task, { transferList: [...transfer] });
+    return (await this.#running().run(task, { transferList: [...transfer] })) as Result;
+  }
+
+  /** Another file's task in the same threads. */
+  async runOther<OtherTask, OtherResult>(file: URL, task: OtherTask): Promise<OtherResult> {
+    return (await this.#running().run(task, { filename: file.href })) as OtherResult;
   }
 
   /** Waits for the tasks that run, then ends the threads. A later run() starts them again. */
@@ -47,8 +49,15 @@ export class TaskPool<Task, Result> {
     await piscina?.close();
   }
 
-  #start(): Piscina<Task, Result> {
-    const piscina = new Piscina<Task, Result>({
+  #running(): Piscina<unknown, unknown> {
+    if (nowMs() < this.#pausedUntilMs)
+      throw new CodedError("pool_down", "the task pool failed to start; it is retried");
+    this.#piscina ??= this.#start();
+    return this.#piscina;
+  }
+
+  #start(): Piscina<unknown, unknown> {
+    const piscina = new Piscina<unknown, unknown>({
       filename: this.#options.file.href,
       // None at rest: an idle thread with its database holds about 35 MB; a new one takes 0.1 s of CPU.
       minThreads: 0,
@@ -66,7 +75,7 @@ export class TaskPool<Task, Result> {
     return piscina;
   }
 
-  #fail(piscina: Piscina<Task, Result>, error: unknown): void {
+  #fail(piscina: Piscina<unknown, unknown>, error: unknown): void {
     this.#options.onError(error);
     if (this.#piscina !== piscina) return;
     this.#piscina = null;

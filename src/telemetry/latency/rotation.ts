@@ -7,10 +7,14 @@ import { CodedError } from "../../base/errors.ts";
 import type { HistogramsConfig, Series } from "../../config/series.ts";
 import { HistogramsGauge } from "../../shm/histogram-reader.ts";
 import { reasonLabel, reasonOf } from "../sinks/sink.ts";
-import { TaskPool } from "../task-pool.ts";
 import { boundLogs, logFolder } from "./files.ts";
 import { type Form, type Query, select } from "./selection.ts";
 import type { LatencyResult, LatencyTask } from "./task.ts";
+
+/** Of the pool, for `run`. */
+export const LATENCY_TASK = new URL("./task.ts", import.meta.url);
+/** Tasks that wait for their turn. */
+const WAITING_MAX = 16;
 
 export interface LatencyOptions {
   /** Of createHistograms(). */
@@ -18,6 +22,8 @@ export interface LatencyOptions {
   readonly dataDir: string;
   readonly histograms: HistogramsConfig;
   readonly series: { readonly rows: readonly Series[]; readonly beyond: number };
+  /** Runs a task in a pool thread. */
+  readonly run: (task: LatencyTask) => Promise<LatencyResult>;
   /** For the log. */
   readonly onError: (error: unknown) => void;
 }
@@ -37,7 +43,6 @@ export class LatencyRotation {
   readonly tally: LatencyTally = { lines: 0, failures: new Map() };
   readonly #options: LatencyOptions;
   readonly #gauge: HistogramsGauge;
-  readonly #pool: TaskPool<LatencyTask, LatencyResult>;
   readonly #sinceMs = Date.now();
   #histograms: HistogramsConfig;
   /** Begin of what is not on disk. */
@@ -46,14 +51,15 @@ export class LatencyRotation {
   #written = 0;
   #failing = false;
   #running: Promise<void> | null = null;
+  /** The last task: only one at a time may look at what was written, or change it. */
+  #last: Promise<unknown> = Promise.resolve();
+  #waiting = 0;
   #timer: NodeJS.Timeout | null = null;
 
   constructor(options: LatencyOptions) {
     this.#options = options;
     this.#histograms = options.histograms;
     this.#gauge = new HistogramsGauge(options.descriptor);
-    const file = new URL("./task.ts", import.meta.url);
-    this.#pool = new TaskPool({ file, threadsMax: 1, onError: options.onError });
   }
 
   /** Rotates at every interval until close(). */
@@ -88,7 +94,7 @@ export class LatencyRotation {
     if ("status" in selection) return selection;
     const asked = { ...selection, series: series.rows, beyond: series.beyond, sinceMs: this.#sinceMs };
     try {
-      const text = await this.#pool.run({ kind: "report", descriptor, report: asked });
+      const text = await this.#runInTurn({ kind: "report", descriptor, report: asked });
       if (typeof text === "string") return { status: 200, text };
       return { status: 404, message: "Nothing was recorded there yet." };
     } catch (error) {
@@ -101,7 +107,17 @@ export class LatencyRotation {
     if (this.#timer !== null) clearInterval(this.#timer);
     this.#timer = null;
     await this.#running;
-    await this.#pool.close();
+    await this.#last;
+  }
+
+  async #runInTurn(task: LatencyTask): Promise<LatencyResult> {
+    if (this.#waiting >= WAITING_MAX) throw new CodedError("histograms_busy", "too many requests for histograms");
+    this.#waiting += 1;
+    const result = this.#last.then(() => this.#options.run(task));
+    this.#last = result.catch(() => undefined);
+    return result.finally(() => {
+      this.#waiting -= 1;
+    });
   }
 
   async #rotateOnce(): Promise<void> {
@@ -113,7 +129,7 @@ export class LatencyRotation {
         const { diskBytes } = this.#histograms;
         const place = { folder: logFolder(dataDir), diskBytes, series: series.rows };
         const interval = { ...place, startMs: this.#startMs, endMs };
-        this.tally.lines += Number(await this.#pool.run({ kind: "rotate", descriptor, interval }));
+        this.tally.lines += Number(await this.#runInTurn({ kind: "rotate", descriptor, interval }));
       }
       this.#written = recorded;
       this.#startMs = endMs;

@@ -1,6 +1,6 @@
 /**
- * Pool task of the latency histograms: an interval for the disk, or a report for the admin port. Runs in a pool of one
- * thread, so that the memory file has one reader that writes off; what that one knows is in the file.
+ * Pool task of the latency histograms: an interval for the disk, or a report for the admin port. Runs in the
+ * drain's threads, one at a time; what has to be known from one time to the next is in the memory file, so any of them will do.
  */
 import { HistogramsReader } from "../../shm/histogram-reader.ts";
 import { type Report, report } from "./report.ts";
