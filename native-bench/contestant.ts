@@ -38,7 +38,10 @@ export interface Contestant {
   versions(): Record<string, string>;
   /** Before a load: remembers what `settle` compares with. */
   begin?(): Promise<void>;
-  /** After a load that had `requests` answers, cancelled ones included: waits for work still to be done for them. */
-  settle?(requests: number): Promise<void>;
+  /**
+   * After a load of `requests`, cancelled ones included, and once the contestant is idle: throws when it has not accounted for each
+   * of them. True when it still had to be waited for.
+   */
+  settle?(requests: number): Promise<boolean>;
   stop(): Promise<void>;
 }

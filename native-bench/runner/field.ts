@@ -6,7 +6,6 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Contestant } from "../contestant.ts";
 import { Direct } from "../contestants/direct.ts";
-import { Nginx } from "../contestants/nginx.ts";
 import { SLUICE, Sluice } from "../contestants/sluice.ts";
 import { cacheDirectory } from "../peers/cache.ts";
 import { peersNamed } from "../peers/peers.ts";
@@ -38,8 +37,8 @@ export class Field {
 
   async start(options: Options): Promise<void> {
     this.contestants.push(new Direct(this.#site.mock));
-    if (!options.without.includes(NGINX)) await this.#try(NGINX, async () => nginx(), options.workers);
-    for (const { name, make } of peersNamed(options.peers.filter((each) => each !== NGINX).join(","))) {
+    const names = [NGINX, ...options.peers].filter((name) => !options.without.includes(name));
+    for (const { name, make } of peersNamed(names.join(","))) {
       await this.#try(name, () => make(cacheDirectory()), options.workers);
     }
     if (!options.without.includes(SLUICE)) await this.#add(new Sluice(sluiceRuntime(options)), options.workers);
@@ -80,10 +79,4 @@ export class Field {
   async stop(): Promise<void> {
     await Promise.allSettled(this.contestants.map((each) => each.stop()));
   }
-}
-
-function nginx(): Nginx {
-  const missing = Nginx.missing();
-  if (missing !== null) throw new Error(missing);
-  return new Nginx();
 }

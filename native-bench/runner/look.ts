@@ -12,12 +12,12 @@ import { pssBytes, withDescendants } from "./processes.ts";
 import type { Look, Syscalls } from "./result.ts";
 
 const WARM_UP_MS = 500;
-const DURATION_MS = 1_500;
 const INTERVAL_MS = 50;
-/** Into the measured window: when memory is read, and when the tracer is attached. */
+/** Into the measured window: when memory is read; then the tracer is attached, for so long. */
 const PSS_AFTER_MS = 200;
-const TRACE_AFTER_MS = 300;
 const TRACED_MS = 900;
+/** A tracer starts and ends in it. */
+const MARGIN_MS = 300;
 const EVENT = "raw_syscalls:sys_enter";
 
 interface Tracer {
@@ -56,12 +56,16 @@ export interface LookSite {
   readonly spec: LoadSpec;
   readonly site: LoadSite;
   readonly tracer: Tracer | string;
+  /** What a request takes at the mock provider. */
+  readonly requestMs: number;
 }
 
-export async function look({ contestant, spec, site, tracer }: LookSite): Promise<Look> {
-  const short = { ...spec, warmUpMs: WARM_UP_MS, durationMs: DURATION_MS, intervalMs: INTERVAL_MS };
+/** The generator counts requests that began in the measured window, so that those that run when the tracer comes must have. */
+export async function look({ contestant, spec, site, tracer, requestMs }: LookSite): Promise<Look> {
+  const durationMs = PSS_AFTER_MS + requestMs + TRACED_MS + 2 * MARGIN_MS;
+  const short = { ...spec, warmUpMs: WARM_UP_MS, durationMs, intervalMs: INTERVAL_MS };
   const { promise: window, resolve: begin } = Promise.withResolvers<void>();
-  const seen = window.then(() => see(contestant.pids(), tracer));
+  const seen = window.then(() => see(contestant.pids(), tracer, requestMs));
   const { intervals } = await runLoad(short, site, begin);
   const { pss, traced } = await seen;
   return { contestant: contestant.name, pssBytes: pss, syscalls: syscallsOf(traced, intervals) };
@@ -70,11 +74,16 @@ export async function look({ contestant, spec, site, tracer }: LookSite): Promis
 /** Calls between two moments; a text: why there are none. */
 type Traced = { readonly how: string; readonly calls: number; readonly fromMs: number; readonly toMs: number } | string;
 
-async function see(pids: readonly number[], tracer: Tracer | string): Promise<{ pss: number; traced: Traced }> {
+interface Seen {
+  readonly pss: number;
+  readonly traced: Traced;
+}
+
+async function see(pids: readonly number[], tracer: Tracer | string, requestMs: number): Promise<Seen> {
   await delay(PSS_AFTER_MS);
   const pss = pssBytes(pids);
   if (typeof tracer === "string") return { pss, traced: tracer };
-  await delay(TRACE_AFTER_MS - PSS_AFTER_MS);
+  await delay(requestMs);
   return { pss, traced: await trace(tracer, withDescendants(pids)) };
 }
 

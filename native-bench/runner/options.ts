@@ -1,13 +1,14 @@
 /** The command line of the benchmark. */
 import { parseArgs } from "node:util";
 import { DIRECT } from "../contestants/direct.ts";
+import { peersNamed } from "../peers/peers.ts";
 
 export const USAGE = `npm run bench -- [options]
   (none)              the short set of scenarios: direct, nginx and Sluice in turns, within five minutes
   --full              all scenarios
   --scenario NAME     this one only; may be repeated
   --list              names all scenarios
-  --peers A,B         other gateways in the same run: nginx,portkey,litellm,ferro,gomodel,bifrost
+  --peers A,B         other gateways in the same run: haproxy,portkey,litellm,ferro,gomodel,bifrost
   --without A,B       leaves out nginx or sluice
   --rounds N          how often every contestant has its turn (3)
   --seconds N         measured per turn (2)
@@ -75,7 +76,7 @@ export function parseOptions(argv: readonly string[]): Options {
     task: taskOf(values),
     full: values.full,
     scenarios: values.scenario.flatMap(list),
-    peers: list(values.peers),
+    peers: peersNamed(values.peers).map(({ name }) => name),
     without,
     rounds: whole("rounds", values.rounds, 1, ROUNDS_MAX),
     seconds,

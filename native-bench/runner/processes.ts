@@ -9,30 +9,26 @@ export function withDescendants(pids: readonly number[]): number[] {
   return pids.flatMap((pid) => [pid, ...withDescendants(childrenOf(pid))]);
 }
 
-/** User and system time so far, microseconds. Resolution: a clock tick, mostly 10 ms, per process. */
+/** User and system time so far, microseconds. Of a process's threads that live; of processes that ended and were waited for, all of it. */
 export interface CpuTime {
-  /** Of the processes and all below them, those that ended included. */
+  /** Of the processes and all below them. */
   readonly allUs: number;
   /** Of the processes alone. */
   readonly ownUs: number;
 }
 
 export function cpuTime(pids: readonly number[]): CpuTime {
-  const all = withDescendants(pids).map(ticksOf);
-  const own = pids.map(ticksOf);
-  return {
-    allUs: microseconds(all.map((each) => each.own + each.ended)),
-    ownUs: microseconds(own.map((each) => each.own)),
-  };
+  const all = withDescendants(pids);
+  return { allUs: sum(all.map((pid) => livingUs(pid) + endedUs(pid))), ownUs: sum(pids.map(livingUs)) };
 }
 
 /** Proportional set size over these processes: shared pages are counted once in all. */
 export function pssBytes(pids: readonly number[]): number {
-  return withDescendants(pids).reduce((sum, pid) => sum + pssOf(pid), 0);
+  return sum(withDescendants(pids).map(pssOf));
 }
 
-function microseconds(ticks: readonly number[]): number {
-  return (ticks.reduce((sum, value) => sum + value, 0) * 1e6) / CLOCK_TICKS_PER_SECOND;
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
 }
 
 /** What a process that has just ended would say. */
@@ -57,15 +53,20 @@ function threadsOf(pid: number): string[] {
   }
 }
 
+/** The scheduler's own count, first number of schedstat, nanoseconds: clock ticks are 10 ms, a whole request of some contestants. */
+function livingUs(pid: number): number {
+  const threads = threadsOf(pid).map((thread) => readOr(`/proc/${pid}/task/${thread}/schedstat`, "0"));
+  return sum(threads.map((text) => Number(text.split(" ")[0]))) / 1_000;
+}
+
 /**
- * Fields 14 to 17 of stat: user and system time of the process, then of its children that ended and were waited for. They are counted
- * behind the name in parentheses, which may contain spaces.
+ * Of children that ended and were waited for: fields 16 and 17 of stat, user and system time in clock ticks, counted behind the name
+ * in parentheses, which may contain spaces.
  */
-function ticksOf(pid: number): { own: number; ended: number } {
+function endedUs(pid: number): number {
   const stat = readOr(`/proc/${pid}/stat`, "");
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  const [user = 0, system = 0, endedUser = 0, endedSystem = 0] = fields.slice(11, 15).map(Number);
-  return { own: user + system, ended: endedUser + endedSystem };
+  return (sum(fields.slice(13, 15).map(Number)) * 1e6) / CLOCK_TICKS_PER_SECOND;
 }
 
 function pssOf(pid: number): number {

@@ -7,7 +7,7 @@ import type { LoadSite, LoadSpec } from "./load.ts";
 import { chooseTracer, look } from "./look.ts";
 import type { Options } from "./options.ts";
 import type { Look, ScenarioResult } from "./result.ts";
-import type { Scenario } from "./scenario.ts";
+import { requestMsOf, type Scenario } from "./scenario.ts";
 import { specificationOf } from "./specification.ts";
 import { figuresOf, generatorOverNginx, refusal } from "./summary.ts";
 import { type Measured, measure } from "./turn.ts";
@@ -69,7 +69,8 @@ export class Race {
     const { warmUpSeconds, seconds } = options;
     const spec = await specificationOf(this.#scenario, contestant, { ...site, direct, warmUpSeconds, seconds });
     this.#specs.set(contestant, spec);
-    this.#looks.push(await look({ contestant, spec, site: this.#site, tracer: chooseTracer() }));
+    const requestMs = requestMsOf(this.#scenario);
+    this.#looks.push(await look({ contestant, spec, site: this.#site, tracer: chooseTracer(), requestMs }));
   }
 
   async #turn(contestant: Contestant, round: number): Promise<void> {

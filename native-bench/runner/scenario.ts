@@ -92,3 +92,9 @@ export function chosenScenarios(names: readonly string[], full: boolean): Scenar
 export function hasStreams(scenario: Scenario): boolean {
   return scenario.requests.some(({ stream }) => stream);
 }
+
+/** What its longest request takes at the mock provider alone. */
+export function requestMsOf({ mock, requests }: ScenarioFile): number {
+  const isStreaming = requests.some(({ stream }) => stream);
+  return mock.latencyMs + mock.jitterMs + (isStreaming ? mock.chunks * mock.chunkDelayMs : 0);
+}
