@@ -32,7 +32,10 @@ export function preparedHaproxy(setting: Setting, port: number): PreparedPeer {
   };
 }
 
-/** Keep-alive on both sides; connections to the provider are kept and shared, however many are idle. */
+/**
+ * Keep-alive on both sides; connections to the provider are kept and shared, however many are idle. Without http-no-delay it holds
+ * the events of a stream back for 200 ms.
+ */
 function configuration({ mockPort, workers }: Setting, port: number): string {
   return `global
   nbthread ${workers}
@@ -40,6 +43,7 @@ function configuration({ mockPort, workers }: Setting, port: number): string {
 defaults
   mode http
   option http-keep-alive
+  option http-no-delay
   http-reuse always
   timeout connect 5s
   timeout client 60s

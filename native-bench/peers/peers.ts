@@ -5,16 +5,26 @@
 import { closest, distance } from "fastest-levenshtein";
 import { CodedError } from "../../src/base/errors.ts";
 import type { Contestant } from "../contestant.ts";
+import { Nginx } from "../contestants/nginx.ts";
 import { bifrost } from "./bifrost.ts";
 import { ferro } from "./ferro.ts";
 import { gomodel } from "./gomodel.ts";
 import { haproxy } from "./haproxy.ts";
 import { litellm } from "./litellm.ts";
 import { portkey } from "./portkey.ts";
+import { Unavailable } from "./unavailable.ts";
 
 export type PeerFactory = (cacheDirectory: string) => Promise<Contestant>;
 
-export const PEERS: Readonly<Record<string, PeerFactory>> = { haproxy, portkey, litellm, ferro, gomodel, bifrost };
+export const PEERS: Readonly<Record<string, PeerFactory>> = {
+  nginx,
+  haproxy,
+  portkey,
+  litellm,
+  ferro,
+  gomodel,
+  bifrost,
+};
 
 /** A suggestion farther off than this is none. */
 const TYPING_ERRORS_MAX = 3;
@@ -42,4 +52,10 @@ function suggestion(name: string): string {
   return distance(name, nearest) <= TYPING_ERRORS_MAX
     ? `; did you mean "${nearest}"?`
     : `; there are ${all.join(", ")}`;
+}
+
+async function nginx(): Promise<Contestant> {
+  const missing = Nginx.missing();
+  if (missing !== null) throw new Unavailable("nginx", missing);
+  return new Nginx();
 }

@@ -160,7 +160,9 @@ test("an unknown peer is an error with a suggestion, or with all there are", () 
     code: "unknown_peer",
     message: 'no peer "portkye"; did you mean "portkey"?',
   });
-  assert.throws(() => peersNamed("constructor"), { message: /^no peer "constructor"; there are haproxy, portkey, / });
+  assert.throws(() => peersNamed("constructor"), {
+    message: /^no peer "constructor"; there are nginx, haproxy, portkey, /,
+  });
 });
 
 test("LiteLLM is pinned to a release that its authors made", () => {
