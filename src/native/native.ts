@@ -32,7 +32,7 @@ export interface NativeAddon {
 
   /** Takes a response scanner; `events`: server-sent events, else one JSON document. -1: `slotsMax` are taken. */
   responseOpen(events: boolean, slotsMax: number): number;
-  /** Feeds the next bytes; returns flags, fills event borders (`out`, 3 or more): providers/response-scan.ts. */
+  /** Feeds the next bytes; returns flags, fills event borders and the clock (`out`, 5 or more): providers/response-scan.ts. */
   responseFeed(slot: number, chunk: Uint8Array, out: Int32Array): number;
   /** Fills `out` (6 or more) with the figures found so far: providers/response-scan.ts. */
   responseUsage(slot: number, out: Float64Array): void;

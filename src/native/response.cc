@@ -1,5 +1,6 @@
 // The response scan's binding: finds usage, content size, completeness and the event borders in the bytes of an answer as
 // they pass, in chunks of any size. Gateway worker, main thread. The work is done in event-scanner.h and json-follower.h.
+#include <ctime>
 #include <vector>
 
 #include "addon.h"
@@ -71,6 +72,18 @@ napi_value response_open(napi_env env, napi_callback_info info) {
   return number(env, slots.take(events, slots_max));
 }
 
+// Behind what the scanner writes: when a chunk came that ended an event, nanoseconds of the monotonic clock, lower half
+// first. Read here because a call from JavaScript for it alone costs three times as much (39 against 13 ns).
+enum ClockOut { CLOCK_LOW = FEED_OUT_LENGTH, CLOCK_HIGH, OUT_LENGTH };
+
+void put_clock(int32_t* out) {
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  const uint64_t ns = static_cast<uint64_t>(now.tv_sec) * 1000000000u + static_cast<uint64_t>(now.tv_nsec);
+  out[CLOCK_LOW] = static_cast<int32_t>(ns & 0xffffffffu);
+  out[CLOCK_HIGH] = static_cast<int32_t>(ns >> 32);
+}
+
 // responseFeed(slot, chunk: Uint8Array, out: Int32Array): flags
 napi_value response_feed(napi_env env, napi_callback_info info) {
   size_t argc = 3;
@@ -79,9 +92,11 @@ napi_value response_feed(napi_env env, napi_callback_info info) {
   if (!ok(env, napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr))) return nullptr;
   Scanner* scanner = scanner_of(env, argv[0]);
   if (scanner == nullptr || !bytes_of(env, argv[1], &chunk)) return nullptr;
-  void* out = typed(env, argv[2], napi_int32_array, FEED_OUT_LENGTH);
+  int32_t* out = static_cast<int32_t*>(typed(env, argv[2], napi_int32_array, OUT_LENGTH));
   if (out == nullptr) return nullptr;
-  return number(env, scanner->feed(chunk.data, chunk.length, static_cast<int32_t*>(out)));
+  const int32_t flags = scanner->feed(chunk.data, chunk.length, out);
+  if (out[BOUNDARY] >= 0) put_clock(out);
+  return number(env, flags);
 }
 
 // responseUsage(slot, out: Float64Array): void

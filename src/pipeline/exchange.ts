@@ -137,7 +137,7 @@ export class Exchange {
   forwardedMs = 0;
   headMs = 0;
   firstChunkMs = 0;
-  /** When a read last brought events to the client of a stream. */
+  /** When a read last brought events to the client of a stream; by the clock of `borders` in response-scan.ts. */
   eventsMs = 0;
   phase = PHASE_BODY;
   /** When the current phase began, or last moved on; at the sweep's resolution while streaming. */

@@ -188,16 +188,12 @@ export class Relay implements AttemptListener {
     return true;
   }
 
-  /** The first of them came with the first chunk; each further one is one look at the clock. */
+  /** By the clock that the scan reads: no call for it. */
   #noteEvents(): void {
     const exchange = this.#exchange;
-    if (exchange.eventsMs === 0) {
-      exchange.eventsMs = exchange.firstChunkMs;
-      return;
-    }
-    const now = nowMs();
-    this.#owner.onGap(exchange, now - exchange.eventsMs);
-    exchange.eventsMs = now;
+    const { atMs } = borders;
+    if (exchange.eventsMs > 0) this.#owner.onGap(exchange, atMs - exchange.eventsMs);
+    exchange.eventsMs = atMs;
   }
 
   #hold(rest: Buffer): void {

@@ -20,7 +20,9 @@ export const SEEN_TERMINAL_EVENT = 64;
 /** Bytes of English or code per token, for estimates: the usual figure for the cl100k and o200k vocabularies. */
 const BYTES_PER_TOKEN = 4;
 
-const feedOut = new Int32Array(3);
+const feedOut = new Int32Array(5);
+const CLOCK_HIGH_NS = 2 ** 32;
+const NS_PER_MS = 1e6;
 const usageOut = new Float64Array(6);
 
 /** Opens a scanner for server-sent events (`true`) or one JSON document; -1 when all slots are taken. */
@@ -46,6 +48,10 @@ export const borders = {
   /** After that event; -1: it did not end in this chunk. */
   get stripEnd(): number {
     return feedOut[2] ?? -1;
+  },
+  /** When the last chunk that ended an event was fed: monotonic milliseconds, of another origin than base/clock.ts. */
+  get atMs(): number {
+    return ((feedOut[4] ?? 0) * CLOCK_HIGH_NS + ((feedOut[3] ?? 0) >>> 0)) / NS_PER_MS;
   },
 };
 
