@@ -20,8 +20,8 @@ const PROGRAM = {
 const READY_DEADLINE_MS = 60_000;
 const CONFIGURATION = { strategy: { mode: "single" }, targets: [{ virtual_key: "openai" }] };
 
-export async function ferro(cache: string): Promise<Contestant> {
-  const fill = (into: string) => fillFromGo(into, PROGRAM);
+export async function ferro(cache: string, signal: AbortSignal): Promise<Contestant> {
+  const fill = (into: string) => fillFromGo(into, PROGRAM, signal);
   const { directory, versions } = await install(cache, { name: NAME, version: PROGRAM.version, fill });
   const prepare = (setting: Setting, port: number) => preparedFerro(directory, setting, port);
   return new Peer({ name: NAME, versions, readyDeadlineMs: READY_DEADLINE_MS, prepare });

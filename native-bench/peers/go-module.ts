@@ -27,11 +27,11 @@ export function goProgram(directory: string): string {
   return join(directory, PROGRAM);
 }
 
-export async function fillFromGo(directory: string, program: GoProgram) {
+export async function fillFromGo(directory: string, program: GoProgram, signal: AbortSignal) {
   const { peer, module, version, cgo } = program;
   const environment = { GOWORK: "off", CGO_ENABLED: cgo ? "1" : "0" };
   const run = (tool: string, args: readonly string[], from: string, deadlineMs: number) =>
-    runTool({ peer, tool, args, directory: from, environment, deadlineMs });
+    runTool({ peer, tool, args, directory: from, environment, deadlineMs, signal });
   const sources = join(directory, "sources");
   const download = (...options: string[]) =>
     run("go", ["mod", "download", ...options, `${module}@${version}`], directory, DOWNLOAD_DEADLINE_MS);

@@ -18,14 +18,12 @@ const KEY = "mock-key";
 const READY_DEADLINE_MS = 120_000;
 const RUN = "from litellm import run_server; run_server()";
 
-export async function litellm(cache: string): Promise<Contestant> {
+export async function litellm(cache: string, signal: AbortSignal): Promise<Contestant> {
+  const requirement = `litellm[proxy]==${VERSION}`;
+  const fill = (into: string) => fillFromPip(into, { peer: NAME, requirement, distribution: NAME, signal });
   const { directory, versions } = await install(cache, { name: NAME, version: VERSION, fill });
   const prepare = (setting: Setting, port: number) => preparedLitellm(directory, setting, port);
   return new Peer({ name: NAME, versions, readyDeadlineMs: READY_DEADLINE_MS, prepare });
-}
-
-function fill(directory: string) {
-  return fillFromPip(directory, { peer: NAME, requirement: `litellm[proxy]==${VERSION}`, distribution: NAME });
 }
 
 export function preparedLitellm(directory: string, setting: Setting, port: number): PreparedPeer {

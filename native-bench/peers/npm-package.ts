@@ -11,14 +11,18 @@ export interface NpmPackage {
   readonly dependencies: Readonly<Record<string, string>>;
   /** Exact versions of packages below those. */
   readonly overrides: Readonly<Record<string, string>>;
+  readonly signal: AbortSignal;
 }
 
-export async function fillFromNpm(directory: string, { peer, dependencies, overrides }: NpmPackage): Promise<void> {
+export async function fillFromNpm(
+  directory: string,
+  { peer, dependencies, overrides, signal }: NpmPackage,
+): Promise<void> {
   writeFileSync(join(directory, "package.json"), JSON.stringify({ private: true, dependencies, overrides }));
   const quiet = ["--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error"];
   // The prefix is said because an npm that runs the benchmark would have this one work on its own package.
   const args = ["install", `--prefix=${directory}`, "--ignore-scripts", ...quiet];
-  await runTool({ peer, tool: "npm", args, directory, deadlineMs: DEADLINE_MS });
+  await runTool({ peer, tool: "npm", args, directory, deadlineMs: DEADLINE_MS, signal });
 }
 
 /** As installed. */

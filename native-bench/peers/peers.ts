@@ -14,7 +14,8 @@ import { litellm } from "./litellm.ts";
 import { portkey } from "./portkey.ts";
 import { Unavailable } from "./unavailable.ts";
 
-export type PeerFactory = (cacheDirectory: string) => Promise<Contestant>;
+/** `signal` ends an installation. */
+export type PeerFactory = (cacheDirectory: string, signal: AbortSignal) => Promise<Contestant>;
 
 export const PEERS: Readonly<Record<string, PeerFactory>> = {
   nginx,

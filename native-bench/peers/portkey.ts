@@ -21,16 +21,17 @@ export const SERVER_VERSION = "1.13.8";
 const LAUNCHER = fileURLToPath(new URL("portkey-server.ts", import.meta.url));
 const READY_DEADLINE_MS = 30_000;
 
-export async function portkey(cache: string): Promise<Contestant> {
+export async function portkey(cache: string, signal: AbortSignal): Promise<Contestant> {
   const version = `${VERSION}-${SERVER_VERSION}`;
-  const { directory, versions } = await install(cache, { name: NAME, version, fill });
+  const filled = (directory: string) => fill(directory, signal);
+  const { directory, versions } = await install(cache, { name: NAME, version, fill: filled });
   const prepare = (setting: Setting, port: number) => preparedPortkey(directory, setting, port);
   return new Peer({ name: NAME, versions, readyDeadlineMs: READY_DEADLINE_MS, prepare });
 }
 
-async function fill(directory: string) {
+async function fill(directory: string, signal: AbortSignal) {
   const [dependencies, overrides] = [{ [GATEWAY]: VERSION }, { [SERVER]: SERVER_VERSION }];
-  await fillFromNpm(directory, { peer: NAME, dependencies, overrides });
+  await fillFromNpm(directory, { peer: NAME, dependencies, overrides, signal });
   return { [NAME]: npmVersion(directory, GATEWAY), [SERVER]: npmVersion(directory, SERVER) };
 }
 

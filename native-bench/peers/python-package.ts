@@ -10,6 +10,7 @@ export interface PythonPackage {
   readonly requirement: string;
   /** Distribution name, as its metadata has it. */
   readonly distribution: string;
+  readonly signal: AbortSignal;
 }
 
 /**
@@ -20,9 +21,9 @@ export function python(directory: string): string {
   return join(directory, "bin", "python3");
 }
 
-export async function fillFromPip(directory: string, { peer, requirement, distribution }: PythonPackage) {
+export async function fillFromPip(directory: string, { peer, requirement, distribution, signal }: PythonPackage) {
   const run = (tool: string, args: readonly string[]) =>
-    runTool({ peer, tool, args, directory, deadlineMs: DEADLINE_MS });
+    runTool({ peer, tool, args, directory, deadlineMs: DEADLINE_MS, signal });
   await run("python3", ["-m", "venv", directory]);
   const quiet = ["--quiet", "--no-input", "--disable-pip-version-check"];
   await run(python(directory), ["-m", "pip", "install", ...quiet, "--only-binary=:all:", requirement]);

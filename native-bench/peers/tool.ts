@@ -3,6 +3,7 @@
  * registries that the user has chosen; nothing of it is written anywhere.
  */
 import { type ChildProcess, spawn } from "node:child_process";
+import { withDescendants } from "../runner/processes.ts";
 import { Unavailable } from "./unavailable.ts";
 
 const OUTPUT_KEPT_CHARACTERS = 20_000;
@@ -15,26 +16,25 @@ export interface Task {
   readonly directory: string;
   readonly environment?: Readonly<Record<string, string>>;
   readonly deadlineMs: number;
+  /** Ends it. */
+  readonly signal: AbortSignal;
 }
 
 /** What it wrote to its standard output; fails with Unavailable. */
 export async function runTool(task: Task): Promise<string> {
-  const { peer, tool, args, directory, environment = {}, deadlineMs } = task;
-  // A process group of its own, so that a deadline ends compilers below it as well.
-  const child = spawn(tool, args, {
-    cwd: directory,
-    env: { ...process.env, ...environment },
-    stdio: ["ignore", "pipe", "pipe"],
-    detached: true,
-  });
+  const { peer, tool, args, directory, environment = {} } = task;
+  if (task.signal.aborted) throw new Unavailable(peer, reason(task, "ended", ""));
+  const env = { ...process.env, ...environment };
+  const child = spawn(tool, args, { cwd: directory, env, stdio: ["ignore", "pipe", "pipe"] });
   const [output, errors] = [keptOutput(child.stdout), keptOutput(child.stderr)];
-  const status = await statusOf(child, deadlineMs);
+  const status = await statusOf(child, task);
   if (status === 0) return output.text;
   throw new Unavailable(peer, reason(task, status, `${output.text}\n${errors.text}`));
 }
 
 function reason({ tool, args, deadlineMs }: Task, status: Status, output: string): string {
   if (status === "missing") return `${tool} is not in PATH`;
+  if (status === "ended") return `${tool} ${args[0]} was ended with the benchmark`;
   if (status === "late") return `${tool} ${args[0]} took longer than ${deadlineMs / 1_000} s`;
   return `${tool} ${args[0]} failed (${status}): ${output}`;
 }
@@ -47,30 +47,41 @@ function keptOutput(stream: NodeJS.ReadableStream): { text: string } {
   return kept;
 }
 
-type Status = number | "missing" | "late" | "killed";
+type Status = number | "missing" | "late" | "ended" | "killed";
 
-function statusOf(child: ChildProcess, deadlineMs: number): Promise<Status> {
+function statusOf(child: ChildProcess, { deadlineMs, signal }: Task): Promise<Status> {
   const { promise, resolve } = Promise.withResolvers<Status>();
-  const endGroup = () => killGroup(child.pid);
-  const late = setTimeout(() => {
-    resolve("late");
-    endGroup();
-  }, deadlineMs);
-  process.once("exit", endGroup);
+  const end = (status: Status) => {
+    resolve(status);
+    killTree(child);
+  };
+  const late = setTimeout(end, deadlineMs, "late");
+  const abort = () => end("ended");
+  signal.addEventListener("abort", abort);
+  process.once("exit", abort);
   child.once("error", () => resolve("missing"));
   child.once("close", (code) => resolve(code ?? "killed"));
   return promise.finally(() => {
     clearTimeout(late);
-    process.removeListener("exit", endGroup);
+    signal.removeEventListener("abort", abort);
+    process.removeListener("exit", abort);
   });
 }
 
+/** With the compilers that it started, and the like. */
+function killTree({ pid }: ChildProcess): void {
+  for (const each of pid === undefined ? [] : withDescendants([pid])) kill(each);
+}
+
 /** All processes of the group that `pid` leads, if there are any. */
-export function killGroup(pid: number | undefined): void {
-  if (pid === undefined || pid === 0) return;
+export function killGroup(pid: number): void {
+  if (pid > 0) kill(-pid);
+}
+
+function kill(pid: number): void {
   try {
-    process.kill(-pid, "SIGKILL");
+    process.kill(pid, "SIGKILL");
   } catch {
-    // Nobody is left in it.
+    // Nobody is there any more.
   }
 }

@@ -21,6 +21,7 @@ export interface FieldSite {
   readonly mock: Mock;
   /** Of the contestants; null: any. */
   readonly cpus: string | null;
+  readonly signal: AbortSignal;
   readonly say: (line: string) => void;
 }
 
@@ -39,7 +40,8 @@ export class Field {
     this.contestants.push(new Direct(this.#site.mock));
     const names = [NGINX, ...options.peers].filter((name) => !options.without.includes(name));
     for (const { name, make } of peersNamed(names.join(","))) {
-      await this.#try(name, () => make(cacheDirectory()), options.workers);
+      this.#site.signal.throwIfAborted();
+      await this.#try(name, () => make(cacheDirectory(), this.#site.signal), options.workers);
     }
     if (!options.without.includes(SLUICE)) await this.#add(new Sluice(sluiceRuntime(options)), options.workers);
   }

@@ -38,7 +38,7 @@ export async function run(site: RunSite): Promise<Outcome> {
   const directory = mkdtempSync(join(tmpdir(), "sluice-bench-"));
   const pins = pinning(site.options.isPinned);
   const mock = new Mock(pins.mock);
-  const field = new Field({ directory, mock, cpus: pins.contestant, say: site.say });
+  const field = new Field({ directory, mock, cpus: pins.contestant, signal: site.signal, say: site.say });
   try {
     return await new Running(site, { directory, pins, mock, field }).run();
   } finally {

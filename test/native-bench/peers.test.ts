@@ -93,7 +93,8 @@ test("the cache is where XDG says, outside of the tree", () => {
   }
 });
 
-const TASK = { peer: "x", directory: tmpdir(), deadlineMs: 60_000 };
+const NEVER = new AbortController().signal;
+const TASK = { peer: "x", directory: tmpdir(), deadlineMs: 60_000, signal: NEVER };
 
 test("a tool that is not there, fails or hangs is a reason", async () => {
   const none = runTool({ ...TASK, tool: "sluice-no-such-tool", args: ["install"] });
@@ -110,6 +111,15 @@ test("a tool that hangs ends with what it started", async () => {
   await assert.rejects(runTool({ ...TASK, directory, tool: "sh", args: ["-c", script], deadlineMs: 500 }), /longer/);
   const below = readFileSync(join(directory, "below"), "utf8").trim();
   await until("it is gone", () => !existsSync(`/proc/${below}`) || /State:\s+Z/.test(statusOf(below)));
+});
+
+test("a tool ends with the benchmark, and none begins after that", async () => {
+  const stop = new AbortController();
+  const sleeping = runTool({ ...TASK, tool: "sleep", args: ["1000"], signal: stop.signal });
+  stop.abort();
+  const ended = { name: "Unavailable", reason: "sleep 1000 was ended with the benchmark" };
+  await assert.rejects(sleeping, ended);
+  await assert.rejects(runTool({ ...TASK, tool: "sleep", args: ["1000"], signal: stop.signal }), ended);
 });
 
 function statusOf(pid: string): string {
@@ -139,7 +149,7 @@ for (const [name, make] of Object.entries(PEERS)) {
     const [cache, path] = [temporary(), process.env["PATH"]];
     process.env["PATH"] = temporary();
     try {
-      await assert.rejects(make(cache), { name: "Unavailable", peer: name, reason: /is not in PATH/ });
+      await assert.rejects(make(cache, NEVER), { name: "Unavailable", peer: name, reason: /is not in PATH/ });
     } finally {
       process.env["PATH"] = path;
     }
