@@ -196,6 +196,25 @@ test("large answers are checked to the last byte", async () => {
   assert.equal(total(summary.wrong), 0);
 });
 
+test("checksums are those of zlib, at every length", async () => {
+  const letters = Buffer.from(Array.from({ length: 400 }, (_, number) => (number * 151) % 251)).toString("latin1");
+  const server = await Liar.start(({ socket, head }) => {
+    const body = letters.slice(0, Number(/^GET \/(\d+)/.exec(head)?.[1]));
+    socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${body.length}\r\n\r\n`, "latin1");
+    for (const part of [body.slice(0, 150), body.slice(150)]) socket.write(part, "latin1");
+  });
+  const requests = Array.from(letters, (_, bytes) => {
+    const sum = crc32(Buffer.from(letters.slice(0, bytes), "latin1"))
+      .toString(16)
+      .padStart(8, "0");
+    return request({ method: "GET", path: `/${bytes}`, expect: { status: 200, kind: "whole", bytes, crc32: sum } });
+  });
+  const mode = { kind: "open", ratePerSecond: 5_000, connectionsMax: 8 };
+  const { summary } = await load(specification(server.port, { requests, mode, durationMs: 800 }));
+  await server.stop();
+  assert.equal(summary.right, 4_000, JSON.stringify(summary.wrong));
+});
+
 test("requests are mixed by weight, the same way every time", async () => {
   const paths: string[] = [];
   const server = await Liar.start(({ socket, head }) => {
