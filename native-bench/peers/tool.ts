@@ -3,6 +3,7 @@
  * registries that the user has chosen; nothing of it is written anywhere.
  */
 import { type ChildProcess, spawn } from "node:child_process";
+import { basename } from "node:path";
 import { withDescendants } from "../runner/processes.ts";
 import { Unavailable } from "./unavailable.ts";
 
@@ -34,9 +35,10 @@ export async function runTool(task: Task): Promise<string> {
 
 function reason({ tool, args, deadlineMs }: Task, status: Status, output: string): string {
   if (status === "missing") return `${tool} is not in PATH`;
-  if (status === "ended") return `${tool} ${args[0]} was ended with the benchmark`;
-  if (status === "late") return `${tool} ${args[0]} took longer than ${deadlineMs / 1_000} s`;
-  return `${tool} ${args[0]} failed (${status}): ${output}`;
+  const what = [basename(tool), ...args.slice(0, 2).filter((each) => !each.startsWith("--"))].join(" ");
+  if (status === "ended") return `${what} was ended with the benchmark`;
+  if (status === "late") return `${what} took longer than ${deadlineMs / 1_000} s`;
+  return `${what} failed (${status}): ${output}`;
 }
 
 function keptOutput(stream: NodeJS.ReadableStream): { text: string } {

@@ -97,10 +97,12 @@ const NEVER = new AbortController().signal;
 const TASK = { peer: "x", directory: tmpdir(), deadlineMs: 60_000, signal: NEVER };
 
 test("a tool that is not there, fails or hangs is a reason", async () => {
+  const failure = join(temporary(), "failure.sh");
+  writeFileSync(failure, "echo out; echo  why not >&2; exit 7");
   const none = runTool({ ...TASK, tool: "sluice-no-such-tool", args: ["install"] });
   await assert.rejects(none, { name: "Unavailable", peer: "x", reason: "sluice-no-such-tool is not in PATH" });
-  const failing = runTool({ ...TASK, tool: "sh", args: ["-c", "echo out; echo  why not >&2; exit 7"] });
-  await assert.rejects(failing, { code: "peer_unavailable", reason: "sh -c failed (7): out why not" });
+  const failing = runTool({ ...TASK, tool: "/bin/sh", args: ["--", failure, "x"] });
+  await assert.rejects(failing, { code: "peer_unavailable", reason: `sh ${failure} failed (7): out why not` });
   const hanging = runTool({ ...TASK, tool: "sleep", args: ["1000"], deadlineMs: 50 });
   await assert.rejects(hanging, { reason: "sleep 1000 took longer than 0.05 s" });
 });
