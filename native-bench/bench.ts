@@ -8,6 +8,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { flame } from "./flame/flame.ts";
+import { checkGenerator, missingForCheck } from "./runner/generator-check.ts";
 import { commit } from "./runner/machine.ts";
 import { type Options, parseOptions, USAGE } from "./runner/options.ts";
 import { outputDirectory, writeHistograms, writeResult } from "./runner/output.ts";
@@ -69,9 +70,21 @@ async function drawFlames({ scenarios, rounds, seconds, warmUpSeconds, ...option
   for (const scenario of chosenScenarios(names, false)) {
     const file = join(directory, `flame-${scenario.name}.html`);
     say(`${scenario.name}: ${scenario.title}`);
-    await flame({ scenario, warmUpSeconds, seconds: rounds * seconds, file, withoutPerf: false, signal });
+    await flame({ scenario, warmUpSeconds, seconds: rounds * seconds, file, signal });
     process.stdout.write(`written to ${file}\n`);
   }
+}
+
+async function agreeWithWrk(options: Options): Promise<boolean> {
+  const missing = missingForCheck();
+  if (missing !== null) throw new Error(missing);
+  const { load, wrk, ratio, agrees } = await checkGenerator(options, endSignal());
+  const rows = load.map((rate, round) => [`round ${round + 1}`, rate.toFixed(0), wrk[round]?.toFixed(0) ?? ""]);
+  const verdict = agrees ? "they agree within 5 %" : "they do NOT agree within 5 %";
+  process.stdout.write(
+    `${textTable(["requests/s", "load", "wrk"], rows)}\nload over wrk: ${ratio.toFixed(3)}: ${verdict}\n`,
+  );
+  return agrees;
 }
 
 function listScenarios(): void {
@@ -79,12 +92,18 @@ function listScenarios(): void {
   process.stdout.write(`${textTable(["scenario", "set", "what"], rows, 3)}\n`);
 }
 
-async function main(): Promise<void> {
-  const options = parseOptions(process.argv.slice(2));
-  if (options.task === "help") process.stdout.write(`${USAGE}\n`);
+/** False: it was done, and the finding is bad. */
+async function perform(options: Options): Promise<boolean> {
+  if (options.task === "measure") return measure(options);
+  if (options.task === "check-generator") return agreeWithWrk(options);
+  if (options.task === "flame") await drawFlames(options);
   else if (options.task === "list") listScenarios();
-  else if (options.task === "flame") await drawFlames(options);
-  else if (!(await measure(options))) process.exitCode = 1;
+  else process.stdout.write(`${USAGE}\n`);
+  return true;
+}
+
+async function main(): Promise<void> {
+  if (!(await perform(parseOptions(process.argv.slice(2))))) process.exitCode = 1;
 }
 
 await main().catch((error: unknown) => {

@@ -10,6 +10,8 @@ import type { Figure, Look, Turn } from "./result.ts";
 export const NGINX = "nginx";
 /** A generator that needs more than this part of nginx's CPU time takes part in what it measures. */
 export const GENERATOR_SHARE_MAX = 0.5;
+/** In an open loop its own delay counts as the contestant's. */
+export const GENERATOR_LAG_MS_MAX = 20;
 
 const NOT_LOOKED = { perRequest: null, how: "not available: no look was taken" };
 
@@ -112,9 +114,17 @@ export function generatorOverNginx(turns: readonly Turn[]): number | null {
   return medianOrNull(ofNginx.map((turn) => ratio(turn.generatorCpuUsPerRequest, turn.cpuUsPerRequest)));
 }
 
-/** Null, or why figures measured with a generator of that cost are not to be quoted. */
-export function refusal(share: number | null): string | null {
-  if (share === null || share <= GENERATOR_SHARE_MAX) return null;
-  const percent = Math.round(100 * share);
-  return `the load generator took ${percent} % of nginx's CPU time per request; more than ${100 * GENERATOR_SHARE_MAX} % is too much`;
+/** How late the generator was in an open loop at the worst moment: the median over all turns; null in a closed loop. */
+export function generatorLagMs(mode: "open" | "closed", turns: readonly Turn[]): number | null {
+  return mode === "closed" ? null : medianOrNull(turns.map(({ load }) => load.lagMaxNs / 1e6));
+}
+
+/** Null, or why figures measured with such a generator are not to be quoted. */
+export function refusal(overNginx: number | null, lagMs: number | null): string | null {
+  if (overNginx !== null && overNginx > GENERATOR_SHARE_MAX) {
+    const [is, max] = [Math.round(100 * overNginx), 100 * GENERATOR_SHARE_MAX];
+    return `the load generator took ${is} % of nginx's CPU time per request; more than ${max} % is too much`;
+  }
+  if (lagMs === null || lagMs <= GENERATOR_LAG_MS_MAX) return null;
+  return `the load generator sent requests up to ${Math.round(lagMs)} ms late: it did not get the CPU time that it needs`;
 }
