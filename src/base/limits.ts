@@ -130,3 +130,5 @@ export const HDR_COUNTS_MAX = 1_048_576;
 export const HDR_LINE_BYTES_MAX = 16_777_216;
 /** Tags in the logs that one command reads: the sum of each is in memory, 270 KB. */
 export const HDR_TAGS_MAX = 2_048;
+/** Rounds (stretches without a gap) per tag that are kept apart to judge noise; more are put together in pairs. */
+export const HDR_ROUNDS_MAX = 64;
