@@ -8,13 +8,16 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { describe, type TestContext, test } from "node:test";
 import { pathToFileURL } from "node:url";
+import { encodeLabel } from "../../src/base/bytes.ts";
 import { DRAIN_BATCH_RECORDS_MAX, RING_RECORDS } from "../../src/base/limits.ts";
+import { MODEL_LABEL_BYTES } from "../../src/config/snapshot.ts";
 import { RING_AT } from "../../src/shm/layout.ts";
 import { openRing, RingReader, RingWriter } from "../../src/shm/ring.ts";
 import { mapRingFile, ringsDirectory } from "../../src/shm/ring-file.ts";
 import { unpackBatch } from "../../src/telemetry/batch.ts";
 import { drain } from "../../src/telemetry/drain.ts";
 import { Drainer } from "../../src/telemetry/drainer.ts";
+import { USAGE_NONE } from "../../src/telemetry/record.ts";
 import { storePath } from "../../src/telemetry/sinks/store.ts";
 import { TaskPool } from "../../src/telemetry/task-pool.ts";
 import { sampleRecord } from "../support/sample-record.ts";
@@ -74,6 +77,25 @@ describe("a drain task", () => {
     equal(drain({ dataDir, ringPath, log: true }).batch?.length !== 0, true);
     equal(new RingReader(ringPath).releasePosition(), DRAIN_BATCH_RECORDS_MAX + 10);
     deepEqual(inStore(dataDir), { rows: 4_106, distinct: 4_106, summed: 4_106 });
+  });
+
+  test("sums by target: what the worker wrote as the upstream model, or 'other' where the client invented it", () => {
+    const dataDir = mkdtempSync(join(tmpdir(), "sluice-drain-"));
+    const { writer } = openRing(dataDir);
+    const name = (text: string) => encodeLabel(text, MODEL_LABEL_BYTES);
+    for (const upstream of ["gpt-1", "gpt-2", "gpt-2"])
+      writer.push(sampleRecord({ model: name("gpt"), upstreamModel: name(upstream) }));
+    const invented = { model: name("invented"), upstreamModel: name("invented") };
+    writer.push(sampleRecord({ ...invented, status: 404, usageSource: USAGE_NONE }));
+    const { rollup } = drain({ dataDir, ringPath: join(ringsDirectory(dataDir), "ring-000.map"), log: false });
+    deepEqual(
+      rollup.map((row) => [row.model, row.upstreamModel, row.requests]),
+      [
+        ["gpt", "gpt-1", 1],
+        ["gpt", "gpt-2", 2],
+        ["other", "other", 1],
+      ],
+    );
   });
 
   for (const when of ["commit", "release"]) {
