@@ -29,6 +29,7 @@ class Connection final : public Watched, public WaitNode {
   Phase phase = Phase::CLOSED;
   bool measured = false;  // the request began in the window
   bool aborts = false;    // the request is to be cut
+  bool watches_write = false;
   size_t place = 0;       // in the list of idle connections
   uint64_t served = 0;    // requests on this socket
   uint64_t began_ns = 0;  // or was intended to

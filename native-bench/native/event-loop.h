@@ -1,8 +1,8 @@
-// epoll, edge-triggered: a descriptor is added once for everything it may ever wait for, so that no request costs an
-// epoll_ctl. Waits end at a deadline in nanoseconds without spinning. The deadline is a timerfd and not the time-out of
+// epoll, edge-triggered, so that no request costs an epoll_ctl. Waits end at a deadline in nanoseconds without spinning. The deadline is a timerfd and not the time-out of
 // epoll_pwait2, because that one sets a timer and takes it back at every wait; this one is set only when a deadline is new.
 #pragma once
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -22,11 +22,15 @@ class Watched {
   ~Watched() = default;
 };
 
+constexpr uint32_t WATCH_READ = EPOLLIN | EPOLLRDHUP | EPOLLET;
+constexpr uint32_t WATCH_BOTH = WATCH_READ | EPOLLOUT;
 constexpr uint32_t HUNG_UP = EPOLLRDHUP | EPOLLHUP | EPOLLERR;
 
 class EventLoop {
  public:
   EventLoop() : epoll_(epoll_create1(EPOLL_CLOEXEC)), timer_(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK)) {
+    // For rest(): the default slack is 50 us. Threads that this one starts inherit it.
+    prctl(PR_SET_TIMERSLACK, 1UL);
     if (epoll_ < 0 || timer_ < 0) fail_errno("epoll_create1 or timerfd_create");
     // Edge-triggered: an expiry wakes once, and nobody has to read it.
     if (!watch(timer_, nullptr, EPOLLIN | EPOLLET)) fail_errno("epoll_ctl");
@@ -39,14 +43,26 @@ class EventLoop {
   EventLoop& operator=(const EventLoop&) = delete;
 
   // False when the kind of file cannot be waited for.
-  bool watch(int fd, Watched* owner, uint32_t events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET) {
+  bool watch(int fd, Watched* owner, uint32_t events = WATCH_BOTH) {
     epoll_event event{};
     event.events = events;
     event.data.ptr = owner;
     return epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event) == 0;
   }
 
-  void unwatch(int fd) { epoll_ctl(epoll_, EPOLL_CTL_DEL, fd, nullptr); }
+  // Waits for something else from now on; what is already the case is handed out once more.
+  void rewatch(int fd, Watched* owner, uint32_t events) {
+    epoll_event event{};
+    event.events = events;
+    event.data.ptr = owner;
+    epoll_ctl(epoll_, EPOLL_CTL_MOD, fd, &event);
+  }
+
+  // Does nothing until then, whatever becomes ready.
+  static void rest(uint64_t until_ns) {
+    const timespec when{static_cast<time_t>(until_ns / NS_PER_S), static_cast<long>(until_ns % NS_PER_S)};
+    clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &when, nullptr);
+  }
 
   // Waits until something is ready, at most until `deadline_ns`, and hands it out. An owner may close and reopen its own
   // descriptor meanwhile; it must not destroy another owner.

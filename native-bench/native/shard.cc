@@ -167,8 +167,21 @@ void Shard::begin(Connection& connection, uint64_t start_ns, uint64_t now) {
 
 void Shard::open(Connection& connection, uint64_t now) {
   connection.fd = begin_connect(spec_.target);
-  if (connection.fd < 0 || !loop_.watch(connection.fd, &connection)) return break_off(connection, Verdict::CONNECT, now);
+  if (connection.fd < 0) return break_off(connection, Verdict::CONNECT, now);
   connection.phase = Phase::CONNECTING;
+  // On the loopback interface the connection mostly stands when connect() returns: then the request goes out at once, and there
+  // is nothing to wait for but the answer.
+  const Sent sent = connection.send_rest(&tally_.flows.bytes_out);
+  if (sent == Sent::ALL) connected(connection);
+  connection.watches_write = sent != Sent::ALL;
+  if (sent == Sent::NOTHING || !loop_.watch(connection.fd, &connection, sent == Sent::ALL ? WATCH_READ : WATCH_BOTH)) {
+    break_off(connection, Verdict::CONNECT, now);
+  }
+}
+
+void Shard::connected(Connection& connection) {
+  tally_.flows.connections_opened++;
+  connection.phase = Phase::BUSY;
 }
 
 void Shard::connection_ready(Connection& connection, uint32_t events) {
@@ -178,8 +191,7 @@ void Shard::connection_ready(Connection& connection, uint32_t events) {
   }
   if (connection.phase == Phase::CONNECTING) {
     if (events & (EPOLLERR | EPOLLHUP)) return break_off(connection, Verdict::CONNECT, now_ns());
-    tally_.flows.connections_opened++;
-    connection.phase = Phase::BUSY;
+    connected(connection);
   }
   if (!connection.all_sent() && (events & EPOLLOUT)) send(connection, now_ns());
   if (connection.phase == Phase::BUSY && (events & (EPOLLIN | HUNG_UP))) receive(connection, events & HUNG_UP);
@@ -187,13 +199,20 @@ void Shard::connection_ready(Connection& connection, uint32_t events) {
 
 void Shard::send(Connection& connection, uint64_t now) {
   const Sent sent = connection.send_rest(&tally_.flows.bytes_out);
-  if (sent == Sent::ALL || sent == Sent::PART) return;
+  if (sent == Sent::ALL) return;
+  if (sent == Sent::PART) return wait_to_write(connection);
   if (sent == Sent::NOTHING && connection.served > 0) {
     connection.shut();
     return open(connection, now);
   }
   // An answer may have come before the server ended the connection: the read will tell.
   receive(connection, true);
+}
+
+void Shard::wait_to_write(Connection& connection) {
+  if (connection.watches_write) return;
+  connection.watches_write = true;
+  loop_.rewatch(connection.fd, &connection, WATCH_BOTH);
 }
 
 // Edge-triggered: reads until the kernel has no more. A read that does not fill the buffer has emptied it.

@@ -56,7 +56,9 @@ class Shard final : public ConnectionOwner {
 
   void begin(Connection& connection, uint64_t start_ns, uint64_t now);
   void open(Connection& connection, uint64_t now);
+  void connected(Connection& connection);
   void send(Connection& connection, uint64_t now);
+  void wait_to_write(Connection& connection);
   void receive(Connection& connection, bool hung_up);
   void read_answer(Connection& connection, size_t length, uint64_t now);
   void record_gaps(Connection& connection, bool is_first, uint64_t fresh, uint64_t now);
