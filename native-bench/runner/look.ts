@@ -11,44 +11,56 @@ import { type Interval, type LoadSite, type LoadSpec, runLoad } from "./load.ts"
 import { pssBytes, withDescendants } from "./processes.ts";
 import type { Look, Syscalls } from "./result.ts";
 
-const WARM_UP_MS = 500;
 const INTERVAL_MS = 50;
-/** Into the measured window: when memory is read; then the tracer is attached, for so long. */
+/** Into the measured window: when memory is read; then the tracer is attached. */
 const PSS_AFTER_MS = 200;
-const TRACED_MS = 900;
+/** For so long, at most, and for this part of a turn. */
+const TRACED_MS_MAX = 900;
+const TRACED_SHARE = 0.45;
 /** A tracer starts and ends in it. */
 const MARGIN_MS = 300;
 const EVENT = "raw_syscalls:sys_enter";
 
-interface Tracer {
+export interface Tracer {
   readonly how: string;
   command(pids: readonly number[]): [string, string[]];
-  /** Calls, by what it printed. */
+  /** Of what it printed; null: nothing that is understood. */
   calls(output: string): number | null;
+  /** Since when it counted; it ended at `toMs`, and its first words came at `firstWordMs`. */
+  startMs(output: string, firstWordMs: number, toMs: number): number;
 }
 
 const perf: Tracer = {
   how: `perf stat -e ${EVENT}`,
-  command: (pids) => ["perf", ["stat", "-x", ",", "-e", EVENT, "-p", pids.join(",")]],
-  calls: (output) => numberIn(/^(\d+),,raw_syscalls:sys_enter/m, output),
+  command: (pids) => ["perf", ["stat", "-e", EVENT, "-p", pids.join(",")]],
+  calls: (output) => numberIn(/^\s*([\d,]+)\s+raw_syscalls:sys_enter/m, output),
+  startMs: (output, _, toMs) => toMs - 1_000 * (numberIn(/([\d.]+) seconds time elapsed/, output) ?? 0),
 };
 
 const strace: Tracer = {
   how: "strace -c, which slows the program down",
   command: (pids) => ["strace", ["-f", "-c", "-U", "calls,name", ...pids.flatMap((pid) => ["-p", String(pid)])]],
   calls: (output) => numberIn(/^\s*(\d+)\s+total$/m, output),
+  // "strace: Process 123 attached"
+  startMs: (_, firstWordMs) => firstWordMs,
 };
 
 function numberIn(pattern: RegExp, text: string): number | null {
   const found = pattern.exec(text)?.[1];
-  return found === undefined ? null : Number(found);
+  return found === undefined ? null : Number(found.replaceAll(",", ""));
 }
 
 /** The best that this machine has; a text that says why there is none. */
 export function chooseTracer(): Tracer | string {
-  if (spawnSync("perf", ["stat", "-e", EVENT, "true"]).status === 0) return perf;
+  if (perfCounts()) return perf;
   if (spawnSync("strace", ["-c", "-f", "true"]).status === 0) return strace;
   return "not available: perf may not use tracepoints here, and strace is not in PATH or may not trace (apt install strace)";
+}
+
+/** It may be allowed to run, and still not to count. */
+function perfCounts(): boolean {
+  const trial = spawnSync("perf", ["stat", "-e", EVENT, "true"], { encoding: "utf8" });
+  return trial.status === 0 && (perf.calls(trial.stderr) ?? 0) > 0;
 }
 
 export interface LookSite {
@@ -62,11 +74,11 @@ export interface LookSite {
 
 /** The generator counts requests that began in the measured window, so that those that run when the tracer comes must have. */
 export async function look({ contestant, spec, site, tracer, requestMs }: LookSite): Promise<Look> {
-  const durationMs = PSS_AFTER_MS + requestMs + TRACED_MS + 2 * MARGIN_MS;
-  const short = { ...spec, warmUpMs: WARM_UP_MS, durationMs, intervalMs: INTERVAL_MS };
+  const tracedMs = Math.min(TRACED_MS_MAX, spec.durationMs * TRACED_SHARE);
+  const durationMs = PSS_AFTER_MS + requestMs + tracedMs + 2 * MARGIN_MS;
   const { promise: window, resolve: begin } = Promise.withResolvers<void>();
-  const seen = window.then(() => see(contestant.pids(), tracer, requestMs));
-  const { intervals } = await runLoad(short, site, begin);
+  const seen = window.then(() => see(contestant.pids(), { tracer, waitMs: requestMs, tracedMs }));
+  const { intervals } = await runLoad({ ...spec, durationMs, intervalMs: INTERVAL_MS }, site, begin);
   const { pss, traced } = await seen;
   return { contestant: contestant.name, pssBytes: pss, syscalls: syscallsOf(traced, intervals) };
 }
@@ -79,33 +91,42 @@ interface Seen {
   readonly traced: Traced;
 }
 
-async function see(pids: readonly number[], tracer: Tracer | string, requestMs: number): Promise<Seen> {
+interface Tracing {
+  readonly tracer: Tracer | string;
+  readonly waitMs: number;
+  readonly tracedMs: number;
+}
+
+async function see(pids: readonly number[], { tracer, waitMs, tracedMs }: Tracing): Promise<Seen> {
   await delay(PSS_AFTER_MS);
   const pss = pssBytes(pids);
   if (typeof tracer === "string") return { pss, traced: tracer };
-  await delay(requestMs);
-  return { pss, traced: await trace(tracer, withDescendants(pids)) };
+  await delay(waitMs);
+  return { pss, traced: await trace(tracer, withDescendants(pids), tracedMs) };
 }
 
-async function trace(tracer: Tracer, pids: readonly number[]): Promise<Traced> {
+async function trace(tracer: Tracer, pids: readonly number[], tracedMs: number): Promise<Traced> {
   const [command, args] = tracer.command(pids);
-  const child = spawn(command, args, { stdio: ["ignore", "ignore", "pipe"] });
-  const output = collected(child);
-  const fromMs = Date.now();
-  await delay(TRACED_MS);
+  const child = spawn(command, args, { stdio: ["ignore", "ignore", "pipe"], env: { ...process.env, LC_ALL: "C" } });
+  const collecting = collected(child);
+  await delay(tracedMs);
   const toMs = Date.now();
   child.kill("SIGINT");
-  const calls = tracer.calls(await output);
-  return calls === null ? `not available: ${tracer.how} counted nothing` : { how: tracer.how, calls, fromMs, toMs };
+  const { output, firstWordMs } = await collecting;
+  const calls = tracer.calls(output);
+  if (calls === null) return `not available: ${tracer.how} counted nothing`;
+  return { how: tracer.how, calls, fromMs: tracer.startMs(output, firstWordMs, toMs), toMs };
 }
 
-async function collected(child: ChildProcess): Promise<string> {
+async function collected(child: ChildProcess): Promise<{ output: string; firstWordMs: number }> {
   let output = "";
+  let firstWordMs = 0;
   child.stderr?.setEncoding("utf8").on("data", (text: string) => {
+    if (output === "") firstWordMs = Date.now();
     output += text;
   });
   await once(child, "close");
-  return output;
+  return { output, firstWordMs };
 }
 
 function syscallsOf(traced: Traced, intervals: readonly Interval[]): Syscalls {

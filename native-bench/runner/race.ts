@@ -33,6 +33,7 @@ export class Race {
   readonly #looks: Look[] = [];
   readonly #failed: Record<string, string> = {};
   readonly #specs = new Map<Contestant, LoadSpec>();
+  readonly #tracer = chooseTracer();
 
   constructor(scenario: Scenario, site: RaceSite) {
     this.#scenario = scenario;
@@ -70,7 +71,7 @@ export class Race {
     const spec = await specificationOf(this.#scenario, contestant, { ...site, direct, warmUpSeconds, seconds });
     this.#specs.set(contestant, spec);
     const requestMs = requestMsOf(this.#scenario);
-    this.#looks.push(await look({ contestant, spec, site: this.#site, tracer: chooseTracer(), requestMs }));
+    this.#looks.push(await look({ contestant, spec, site: this.#site, tracer: this.#tracer, requestMs }));
   }
 
   async #turn(contestant: Contestant, round: number): Promise<void> {

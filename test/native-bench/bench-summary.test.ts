@@ -1,0 +1,161 @@
+/** The arithmetic of a result: medians over rounds, what is added, ratios, and what is refused. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { percentilesOf } from "../../native-bench/runner/percentiles.ts";
+import type { Turn } from "../../native-bench/runner/result.ts";
+import { figuresOf, generatorLagMs, generatorOverNginx, refusal } from "../../native-bench/runner/summary.ts";
+import { newHistogram } from "../../src/telemetry/hdr/histogram.ts";
+
+const WRONG = { status: 0, length: 0, checksum: 0, terminal: 0, reset: 0, timeout: 0, connect: 0 };
+
+interface Given {
+  readonly contestant: string;
+  readonly round: number;
+  readonly p50Us: number;
+  readonly cpuUs: number;
+  readonly rate?: number;
+  readonly generatorUs?: number;
+  readonly lagMaxNs?: number;
+  readonly voided?: string;
+  readonly wrong?: Readonly<Record<string, number>>;
+}
+
+function turn(given: Given): Turn {
+  const {
+    contestant,
+    round,
+    p50Us,
+    cpuUs,
+    rate = 100,
+    generatorUs = 1,
+    lagMaxNs = 0,
+    voided = null,
+    wrong = {},
+  } = given;
+  const load = {
+    requests: 100,
+    right: 100,
+    wrong: { ...WRONG, ...wrong },
+    aborted: 0,
+    events: 0,
+    bytesIn: 0,
+    bytesOut: 0,
+  };
+  const more = { seconds: 1, requestsPerSecond: rate, cpuUserUs: 0, cpuSystemUs: 0, connectionsOpened: 1, unsent: 0 };
+  const total = { count: 100, p50Us, p90Us: p50Us + 10, p99Us: p50Us + 20, p999Us: p50Us + 30 };
+  return {
+    contestant,
+    scenario: "s",
+    round,
+    voided,
+    load: { ...load, ...more, lagMaxNs, begun: 100 },
+    latency: { total },
+    cpuUsPerRequest: cpuUs,
+    parentCpuUsPerRequest: cpuUs / 4,
+    cpuUsPerEvent: null,
+    generatorCpuUsPerRequest: generatorUs,
+  };
+}
+
+const NONE = { looks: [], restPssBytes: {} };
+
+/** Direct, nginx and Sluice, three rounds; the second is slow for all of them. */
+const TURNS = [
+  turn({ contestant: "direct", round: 0, p50Us: 100, cpuUs: 2 }),
+  turn({ contestant: "nginx", round: 0, p50Us: 150, cpuUs: 10, rate: 200 }),
+  turn({ contestant: "sluice", round: 0, p50Us: 300, cpuUs: 30, rate: 100 }),
+  turn({ contestant: "sluice", round: 1, p50Us: 1_300, cpuUs: 300, rate: 10 }),
+  turn({ contestant: "nginx", round: 1, p50Us: 1_150, cpuUs: 100, rate: 20 }),
+  turn({ contestant: "direct", round: 1, p50Us: 1_100, cpuUs: 20 }),
+  turn({ contestant: "direct", round: 2, p50Us: 110, cpuUs: 2 }),
+  turn({ contestant: "nginx", round: 2, p50Us: 162, cpuUs: 10, rate: 200 }),
+  turn({ contestant: "sluice", round: 2, p50Us: 320, cpuUs: 31, rate: 90 }),
+];
+
+function figure(turns: readonly Turn[], contestant: string) {
+  const found = figuresOf({ turns, ...NONE }).find((each) => each.contestant === contestant);
+  if (found === undefined) throw new Error(`no figure of ${contestant}`);
+  return found;
+}
+
+test("figures are medians over the rounds", () => {
+  const { rounds, cpuUsPerRequest, latency, requestsPerSecond, requests } = figure(TURNS, "sluice");
+  assert.deepEqual(
+    { rounds, cpuUsPerRequest, requestsPerSecond, requests },
+    { rounds: 3, cpuUsPerRequest: 31, requestsPerSecond: 90, requests: 300 },
+  );
+  assert.deepEqual(latency["total"], { p50Us: 320, p90Us: 330, p99Us: 340, p999Us: 350 });
+});
+
+test("added latency is the median of the differences to direct within a round, so that a slow round counts as little as any", () => {
+  assert.deepEqual(figure(TURNS, "sluice").addedLatency["total"], { p50Us: 200, p90Us: 200, p99Us: 200, p999Us: 200 });
+  assert.equal(figure(TURNS, "nginx").addedLatency["total"]?.p50Us, 50);
+  assert.equal(figure(TURNS, "direct").addedLatency["total"]?.p50Us, 0);
+});
+
+test("ratios over nginx are medians of the ratios within a round", () => {
+  const { cpuOverNginx, throughputOverNginx } = figure(TURNS, "sluice");
+  assert.equal(cpuOverNginx, 3);
+  assert.equal(throughputOverNginx, 0.5);
+  const without = figure(
+    TURNS.filter(({ contestant }) => contestant !== "nginx"),
+    "sluice",
+  );
+  assert.equal(without.cpuOverNginx, null);
+  assert.equal(without.throughputOverNginx, null);
+});
+
+test("a void turn counts for nothing, and its round has no pair", () => {
+  const turns = TURNS.map((each) =>
+    each.contestant === "direct" && each.round === 0 ? { ...each, voided: "lost" } : each,
+  );
+  const { rounds, addedLatency } = figure(turns, "sluice");
+  assert.equal(rounds, 3);
+  assert.equal(addedLatency["total"]?.p50Us, (200 + 210) / 2);
+  assert.equal(figure(turns, "direct").rounds, 2);
+});
+
+test("errors are summed up by reason, and those that never came are not named", () => {
+  const bad = turn({ contestant: "sluice", round: 0, p50Us: 1, cpuUs: 1, wrong: { status: 3, timeout: 1 } });
+  const worse = turn({ contestant: "sluice", round: 1, p50Us: 1, cpuUs: 1, wrong: { status: 2 } });
+  assert.deepEqual(figure([bad, worse], "sluice").errors, { status: 5, timeout: 1 });
+});
+
+test("a generator that takes more than half of nginx's CPU time refuses its figures", () => {
+  const turns = (generatorUs: number) =>
+    TURNS.map((each) => (each.contestant === "nginx" ? { ...each, generatorCpuUsPerRequest: generatorUs } : each));
+  assert.equal(generatorOverNginx(turns(5)), 0.5);
+  assert.equal(refusal(generatorOverNginx(turns(5)), null), null);
+  assert.match(
+    refusal(generatorOverNginx(turns(6)), null) ?? "",
+    /60 % of nginx's CPU time per request; more than 50 %/,
+  );
+});
+
+test("without nginx the generator cannot be checked, which refuses nothing", () => {
+  const share = generatorOverNginx(TURNS.filter(({ contestant }) => contestant !== "nginx"));
+  assert.equal(share, null);
+  assert.equal(refusal(share, null), null);
+});
+
+test("a generator that sends late refuses the figures of an open loop", () => {
+  const late = TURNS.map((each) => ({ ...each, load: { ...each.load, lagMaxNs: 80e6 } }));
+  assert.equal(generatorLagMs("open", late), 80);
+  assert.match(refusal(0.3, generatorLagMs("open", late)) ?? "", /up to 80 ms late/);
+  assert.equal(refusal(0.3, generatorLagMs("open", TURNS)), null);
+  assert.equal(generatorLagMs("closed", late), null);
+});
+
+test("percentiles of a histogram of nanoseconds are in microseconds", () => {
+  const histogram = newHistogram();
+  for (let us = 1; us <= 1_000; us += 1) histogram.recordValue(us * 1_000);
+  const { p50Us, p90Us, p99Us, p999Us } = percentilesOf(histogram);
+  for (const [is, wanted] of [
+    [p50Us, 500],
+    [p90Us, 900],
+    [p99Us, 990],
+    [p999Us, 999],
+  ] as const) {
+    assert.ok(Math.abs(is - wanted) <= wanted / 1_000, `${is} for ${wanted}`);
+  }
+});
