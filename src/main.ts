@@ -1,11 +1,12 @@
 /**
  * The `sluice` command: argv to one subcommand, errors to a message and an exit code. The only process.exit. Codes: 0
- * done, 1 failed, 2 wrong usage. Subcommands set process.exitCode or throw; what they print is theirs.
+ * done, 1 failed, 2 wrong usage, and those of `hdr diff` in its help. Subcommands set process.exitCode or throw; what they print is theirs.
  */
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { CodedError } from "./base/errors.ts";
 import { checkCommand } from "./cli/check.ts";
+import { hdrCommand } from "./cli/hdr.ts";
 import { keyCommand } from "./cli/key.ts";
 import { serveCommand } from "./cli/serve.ts";
 import { warn } from "./cli/terminal.ts";
@@ -21,7 +22,8 @@ function program(): Command {
     "An AI gateway: the OpenAI endpoint in front of many model providers.",
   );
   root.version(version()).showHelpAfterError("Run with --help to see what is possible.");
-  for (const command of [serveCommand(), checkCommand(), keyCommand(), usageCommand()]) root.addCommand(command);
+  for (const command of [serveCommand(), checkCommand(), keyCommand(), usageCommand(), hdrCommand()])
+    root.addCommand(command);
   throwInsteadOfExit(root);
   return root;
 }

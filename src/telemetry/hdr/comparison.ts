@@ -33,11 +33,14 @@ const ROUND_MS = 30_000;
  */
 const RUN_DEVIATION = 0.02;
 const ONE_ROUND_DEVIATION = 0.1;
-/** Of the logarithm of a value: twice the resolution of a histogram with three digits. */
-const DEVIATION_MIN = 0.002;
+/** Of the logarithm of a value: what cutting values into parts of 0.1 % does to it. */
+const DEVIATION_MIN = 0.0005;
 
-/** few: too few values to say. unknown: no noise to measure it by, as the runs have one interval each. max: never judged. */
-export type Verdict = "same" | "worse" | "better" | "few" | "unknown" | "max";
+/**
+ * few: too few values to say. unknown: no noise to measure it by, as the runs have one interval each. max: the largest value, never
+ * judged. control: a control, which is what others are judged by.
+ */
+export type Verdict = "same" | "worse" | "better" | "few" | "unknown" | "max" | "control";
 
 export interface Change {
   /** MAX for the largest value. */
@@ -86,7 +89,11 @@ export function compare(first: Recording, second: Recording, options: Comparison
     return b === undefined ? [] : [{ tag, a, b }];
   });
   const byTag = new Map(pairs.map((pair) => [pair.tag, pair]));
-  const drafts = pairs.map((pair) => draftsOf(pair, byTag.get(options.controlOf(pair.tag) ?? ""), options));
+  const controls = new Set(pairs.map(({ tag }) => options.controlOf(tag)));
+  const drafts = pairs.map((pair) => {
+    const drawn = draftsOf(pair, byTag.get(options.controlOf(pair.tag) ?? ""), options);
+    return controls.has(pair.tag) ? drawn.map(asControl) : drawn;
+  });
   const limits = noiseLimits(
     drafts.map((ofTag) => ofTag.filter(({ unjudged }) => unjudged === null).map(({ chance }) => chance)),
     FALSE_ALARMS,
@@ -114,6 +121,10 @@ interface Draft {
   /** Set where nothing is to be judged. */
   readonly unjudged: Verdict | null;
   readonly isLarge: boolean;
+}
+
+function asControl(draft: Draft): Draft {
+  return { ...draft, unjudged: draft.unjudged ?? "control" };
 }
 
 function draftsOf(pair: Pair, control: Pair | undefined, options: ComparisonOptions): Draft[] {

@@ -28,6 +28,7 @@
     const show = latency(group.unit);
     return {
       width,
+      padding: [12, 36, 0, 0],
       height: Math.round(Math.min(420, Math.max(260, width * 0.42))),
       scales: {
         x: { time: false, range: () => [0, group.x[group.x.length - 1]] },

@@ -1,0 +1,111 @@
+/**
+ * `sluice hdr diff A B`: percentiles of two runs, and which of them changed beyond noise, with an exit code for CI. What that
+ * means is in telemetry/hdr/comparison.ts.
+ */
+import { Command } from "commander";
+import { CodedError } from "../base/errors.ts";
+import {
+  COMPARISON_DEFAULTS,
+  type ComparisonOptions,
+  compare,
+  controlTag,
+  type TagComparison,
+  type Verdict,
+} from "../telemetry/hdr/comparison.ts";
+import { record, tagFilter } from "../telemetry/hdr/input.ts";
+import { diffJson, diffText } from "./hdr-diff-report.ts";
+import { amount, nameOf, noTag, tagOption, type Unit, unitOption } from "./hdr-options.ts";
+import { print, warn } from "./terminal.ts";
+
+const NS_PER_US = 1_000;
+const SAME = 0;
+const WORSE = 1;
+const NOT_COMPARED = 2;
+/** Of each run, in the message that none is common. */
+const TAGS_NAMED = 5;
+
+const HELP = `
+A and B are interval logs (.hlog) or directories of them; tags that both have are compared.
+
+Exit code  0  no percentile is worse beyond noise
+           1  at least one is
+           2  they cannot be compared: a file that cannot be read, no common tag, too few values; wrong usage
+
+A change is beyond noise if it is so in the rounds of the runs themselves. A round is a stretch of intervals
+without a gap. With three rounds each, changes from a third or so are found, with five from a sixth; with one
+short round only those that double. Two runs of the same are said to differ in at most one of a hundred comparisons,
+however many tags they have. The largest value is never judged, nor a percentile with fewer than 10 values beyond it.
+A tag like scenario/contestant/metric is also compared with the control, the contestant of that name: what changed
+for the control as well is the machine's doing.`;
+
+interface DiffOptions {
+  readonly tag: readonly string[];
+  readonly unit: Unit;
+  readonly json?: true;
+  readonly threshold: number;
+  readonly thresholdUs: number;
+  readonly control: string | false;
+}
+
+export function diffCommand(): Command {
+  return new Command("diff")
+    .description("what changed from run A to run B, and whether it is beyond noise")
+    .argument("<a>", "log or directory of the first run")
+    .argument("<b>", "log or directory of the second run")
+    .addOption(tagOption())
+    .addOption(unitOption())
+    .option("--threshold <percent>", "smaller changes do not count", amount, COMPARISON_DEFAULTS.relativeMin * 100)
+    .option("--threshold-us <us>", "nor do changes of fewer us", amount, COMPARISON_DEFAULTS.absoluteMinNs / NS_PER_US)
+    .option("--control <contestant>", "contestant that is the same in both runs", "direct")
+    .option("--no-control", "take every change as the contestant's own")
+    .option("--json", "as JSON")
+    .addHelpText("after", HELP)
+    .action((a: string, b: string, options: DiffOptions) => {
+      process.exitCode = diff(a, b, options);
+    });
+}
+
+function diff(a: string, b: string, options: DiffOptions): number {
+  try {
+    const tags = compared(a, b, options);
+    const code = exitCodeOf(tags);
+    print(options.json ? diffJson(tags, code) : diffText(tags, options.unit));
+    if (code === NOT_COMPARED)
+      warn("Nothing could be judged: no percentile has enough values, or a run has one interval only.");
+    return code;
+  } catch (error) {
+    if (!(error instanceof CodedError)) throw error;
+    warn(error.message);
+    return NOT_COMPARED;
+  }
+}
+
+function compared(a: string, b: string, options: DiffOptions): TagComparison[] {
+  const { tag: patterns, control } = options;
+  const isAsked = tagFilter(patterns);
+  // The control is needed whether or not it is asked for.
+  const isRead = (tag: string) => isAsked(tag) || tag.split("/")[1] === control;
+  const [first, second] = [record([a], isRead, warn), record([b], isRead, warn)];
+  if (first.tracks.size === 0) throw noTag([a], patterns);
+  if (second.tracks.size === 0) throw noTag([b], patterns);
+  const tags = compare(first, second, comparisonOptions(options)).filter(({ tag }) => isAsked(tag));
+  if (tags.length > 0) return tags;
+  const [inA, inB] = [first, second].map(({ tracks }) =>
+    [...tracks.keys()].map(nameOf).slice(0, TAGS_NAMED).join(", "),
+  );
+  throw new CodedError("hdr_no_common_tag", `${a} and ${b} have no common tag. A has ${inA}; B has ${inB}.`);
+}
+
+function comparisonOptions({ threshold, thresholdUs, control }: DiffOptions): ComparisonOptions {
+  return {
+    relativeMin: threshold / 100,
+    absoluteMinNs: thresholdUs * NS_PER_US,
+    controlOf: (tag) => (control === false ? undefined : controlTag(tag, control)),
+  };
+}
+
+function exitCodeOf(tags: readonly TagComparison[]): number {
+  const verdicts = new Set<Verdict>(tags.flatMap(({ changes }) => changes.map(({ verdict }) => verdict)));
+  if (verdicts.has("worse")) return WORSE;
+  return verdicts.has("same") || verdicts.has("better") ? SAME : NOT_COMPARED;
+}
