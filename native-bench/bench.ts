@@ -8,12 +8,14 @@ import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { flame } from "./flame/flame.ts";
+import { compareResults } from "./runner/against.ts";
 import { checkGenerator, missingForCheck } from "./runner/generator-check.ts";
 import { commit } from "./runner/machine.ts";
 import { type Options, parseOptions, USAGE } from "./runner/options.ts";
-import { outputDirectory, writeHistograms, writeResult } from "./runner/output.ts";
+import { outputDirectory, writeOutput } from "./runner/output.ts";
 import { hotFunctions } from "./runner/profile.ts";
 import { reportOf } from "./runner/report.ts";
+import { readResult } from "./runner/result.ts";
 import { type Outcome, run } from "./runner/run.ts";
 import { allScenarios, chosenScenarios } from "./runner/scenario.ts";
 import { textTable } from "./runner/text-table.ts";
@@ -41,18 +43,21 @@ function directoryFor({ out }: Pick<Options, "out">): string {
 async function measure(options: Options): Promise<boolean> {
   const scenarios = chosenScenarios(options.scenarios, options.full);
   const directory = directoryFor(options);
+  // Before everything else, so that a wrong name does not cost a run.
+  if (options.against !== "") readResult(options.against);
   const outcome = await run({ options, scenarios, signal: endSignal(), say });
   mkdirSync(directory, { recursive: true });
-  write(directory, outcome);
-  process.stdout.write(`\n${reportOf(outcome.result)}\n\nwritten to ${directory}\n`);
+  writeOutput(directory, outcome.result, outcome.turns);
+  process.stdout.write(`\n${reportOf(outcome.result)}\n\nwritten to ${directory}: result.json, curves.html, logs\n`);
   if (options.profile !== "") console.table(hotFunctions(options.profile));
-  return isSound(outcome);
+  const isWorse = options.against !== "" && becameWorse(options.against, directory);
+  return isSound(outcome) && !isWorse;
 }
 
-function write(directory: string, { result, turns }: Outcome): void {
-  writeResult(directory, result);
-  const { cpu, kernel } = result.machine;
-  writeHistograms(directory, turns, [`Sluice benchmark, commit ${result.commit}, ${cpu}, Linux ${kernel}`]);
+function becameWorse(former: string, directory: string): boolean {
+  const { text, isWorse } = compareResults(former, directory);
+  process.stdout.write(`\nagainst ${former}\n\n${text}\n`);
+  return isWorse;
 }
 
 function isSound({ result }: Outcome): boolean {

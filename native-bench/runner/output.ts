@@ -6,12 +6,18 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { hgrmOf } from "../../src/telemetry/hdr/hgrm.ts";
 import { HlogWriter } from "../../src/telemetry/hdr/hlog.ts";
+import { plotPage } from "../../src/telemetry/hdr/plot.ts";
 import { histogramOf } from "./intervals.ts";
 import type { Interval, Metric } from "./load.ts";
+import { headOf, noiseText } from "./report.ts";
 import { RESULT_FILE, type Result } from "./result.ts";
 import type { Measured } from "./turn.ts";
 
-const METRICS: readonly Metric[] = ["total", "ttft", "gap"];
+export const CURVES_FILE = "curves.html";
+const HGRM_DIRECTORY = "hgrm";
+/** The first byte of an answer that is no stream is its end as well. */
+const METRICS: readonly Metric[] = ["total"];
+const STREAM_METRICS: readonly Metric[] = ["total", "ttft", "gap"];
 /** What a tag may not have. */
 const NOT_IN_TAGS = /[^A-Za-z0-9._/-]/g;
 
@@ -23,53 +29,67 @@ export function outputDirectory(root: string, startedAt: Date, commit: string): 
   return join(root, `${stamp}-${commit.replaceAll("+", "-changed")}`);
 }
 
-export function writeResult(directory: string, result: Result): void {
-  writeFileSync(join(directory, RESULT_FILE), `${JSON.stringify(result, null, 2)}\n`);
-}
-
 /** `turns` in the order in which they were measured. */
-export function writeHistograms(directory: string, turns: readonly Measured[], comments: readonly string[]): void {
-  const valid = turns.filter(({ turn }) => turn.voided === null);
-  for (const [contestant, own] of Map.groupBy(valid, ({ turn }) => turn.contestant)) {
-    writeFileSync(join(directory, `${contestant}.hlog`), hlogOf(own, comments));
+export function writeOutput(directory: string, result: Result, turns: readonly Measured[]): void {
+  const tracks = tracksOf(turns.filter(({ turn }) => turn.voided === null));
+  mkdirSync(join(directory, HGRM_DIRECTORY), { recursive: true });
+  writeFileSync(join(directory, RESULT_FILE), `${JSON.stringify(result, null, 2)}\n`);
+  for (const [contestant, own] of Map.groupBy(tracks, (track) => track.contestant)) {
+    writeFileSync(join(directory, `${contestant}.hlog`), hlogOf(own, headOf(result)));
   }
-  mkdirSync(join(directory, "hgrm"), { recursive: true });
-  for (const [tag, intervals] of byTag(valid)) {
-    writeFileSync(join(directory, "hgrm", `${tag.replaceAll("/", ".")}.hgrm`), hgrmOf(histogramOf(intervals)));
+  for (const track of tracks) {
+    const file = join(directory, HGRM_DIRECTORY, `${tagOf(track).replaceAll("/", ".")}.hgrm`);
+    writeFileSync(file, hgrmOf(histogramOf(track.intervals)));
   }
+  writeFileSync(join(directory, CURVES_FILE), curvesOf(result, tracks));
 }
 
-function hlogOf(turns: readonly Measured[], comments: readonly string[]): string {
+/** One metric of one contestant in one scenario, over all rounds. */
+interface Track {
+  readonly scenario: string;
+  readonly contestant: string;
+  readonly metric: Metric;
+  readonly intervals: Interval[];
+}
+
+function tracksOf(turns: readonly Measured[]): Track[] {
+  const tracks = new Map<string, Track>();
+  for (const { turn, intervals } of turns) {
+    for (const metric of turn.load.events > 0 ? STREAM_METRICS : METRICS) {
+      const empty = { scenario: turn.scenario, contestant: turn.contestant, metric, intervals: [] };
+      const track = tracks.get(tagOf(empty)) ?? empty;
+      tracks.set(tagOf(empty), track);
+      track.intervals.push(...intervals.filter((interval) => interval.metric === metric));
+    }
+  }
+  return [...tracks.values()];
+}
+
+function tagOf({ scenario, contestant, metric }: Track): string {
+  return `${scenario}/${contestant}/${metric}`.replaceAll(NOT_IN_TAGS, "_");
+}
+
+function hlogOf(tracks: readonly Track[], comments: readonly string[]): string {
   const lines: string[] = [];
-  const startMs = turns[0]?.intervals[0]?.startMs ?? 0;
-  const writer = new HlogWriter((text) => lines.push(text), startMs, comments);
-  for (const measured of turns) {
-    for (const interval of measured.intervals) {
-      const { startMs: from, endMs: to } = interval;
-      writer.interval({
-        tag: tagOf(measured, interval.metric),
-        startMs: from,
-        endMs: to,
-        histogram: histogramOf([interval]),
-      });
+  const writer = new HlogWriter((text) => lines.push(text), tracks[0]?.intervals[0]?.startMs ?? 0, comments);
+  for (const track of tracks) {
+    for (const interval of track.intervals) {
+      const { startMs, endMs } = interval;
+      writer.interval({ tag: tagOf(track), startMs, endMs, histogram: histogramOf([interval]) });
     }
   }
   return lines.join("");
 }
 
-function tagOf({ turn }: Measured, metric: Metric): string {
-  return `${turn.scenario}/${turn.contestant}/${metric}`.replaceAll(NOT_IN_TAGS, "_");
-}
-
-function byTag(turns: readonly Measured[]): Map<string, Interval[]> {
-  const tagged = turns.flatMap((measured) => METRICS.map((metric) => ({ measured, metric })));
-  const entries = tagged.map(({ measured, metric }): [string, Interval[]] => [
-    tagOf(measured, metric),
-    measured.intervals.filter((interval) => interval.metric === metric),
-  ]);
-  const tags = new Map<string, Interval[]>();
-  for (const [tag, intervals] of entries.filter(([, list]) => list.length > 0)) {
-    tags.set(tag, [...(tags.get(tag) ?? []), ...intervals]);
-  }
-  return tags;
+function curvesOf(result: Result, tracks: readonly Track[]): string {
+  const series = tracks.map((track) => ({
+    name: track.contestant,
+    group: `${track.scenario} ${track.metric}`,
+    histogram: histogramOf(track.intervals),
+  }));
+  const refused = result.scenarios.flatMap(({ name, refused }) =>
+    refused === null ? [] : [`${name}: not to be quoted: ${refused.reason}`],
+  );
+  const notes = [...headOf(result), noiseText(result), ...refused];
+  return plotPage({ title: `Latency by percentile, commit ${result.commit}`, series, notes });
 }

@@ -7,23 +7,26 @@ const HEAD = ["", "requests/s", "p50", "p90", "p99", "p99.9", "+p50", "+p90", "+
 const COST_HEAD = ["CPU/req", "x nginx", "CPU/event", "syscalls", "PSS rest", "PSS load", "errors"];
 const METRIC_LABELS: Readonly<Record<string, string>> = { ttft: "  first byte", gap: "  between events" };
 const NONE = "-";
+const LEGEND =
+  "latency in ms; + is what is added to direct, in the same round; CPU in us, of all processes; medians over the rounds";
 
 export function reportOf(result: Result): string {
-  return [headOf(result), ...result.scenarios.map(scenarioText), noiseText(result)].join("\n\n");
+  return [[...headOf(result), LEGEND].join("\n"), ...result.scenarios.map(scenarioText), noiseText(result)].join(
+    "\n\n",
+  );
 }
 
-function headOf({ machine, commit, versions, pinning, missing, parameters }: Result): string {
+/** What is to be known about a run, line by line. */
+export function headOf({ machine, commit, versions, pinning, missing, parameters }: Result): string[] {
   const programs = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
   const megabytes = Math.round(machine.memoryBytes / 1e6);
-  const lines = [
+  return [
     `${machine.cores} x ${machine.cpu}, ${megabytes} MB, Linux ${machine.kernel}, commit ${commit}`,
     programs.join(", "),
     `${parameters.rounds} rounds of ${parameters.seconds} s, ${parameters.workers} worker(s); ${pinning.reason}`,
     ...(parameters.burdenUs > 0 ? [`Sluice carries a burden of ${parameters.burdenUs} us per request`] : []),
     ...Object.entries(missing).map(([name, reason]) => `without ${name}: ${reason}`),
-    "latency in ms; + is what is added to direct, in the same round; CPU in us, of all processes; medians over the rounds",
   ];
-  return lines.join("\n");
 }
 
 export function scenarioText(scenario: ScenarioResult): string {
@@ -100,7 +103,7 @@ function megabytes(bytes: number | null): string {
   return bytes === null ? NONE : `${(bytes / 1e6).toFixed(1)} MB`;
 }
 
-function noiseText({ calibration }: Result): string {
+export function noiseText({ calibration }: Result): string {
   const percent = (100 * calibration.spread).toFixed(1);
   const measured = `the same piece of work took up to ${percent} % longer at one time than at another`;
   return calibration.isNoisy ? `NOISY MACHINE: ${measured}; trust ratios within a round only` : `noise: ${measured}`;

@@ -66,6 +66,13 @@ function pairs(turns: readonly Turn[], others: readonly Turn[] | undefined): [Tu
   });
 }
 
+/** CPU time per request over that of nginx, in the rounds that both have. */
+export function cpuRatios(turns: readonly Turn[], contestant: string): number[] {
+  const valid = turns.filter(({ voided }) => voided === null);
+  const of = (name: string) => valid.filter((turn) => turn.contestant === name);
+  return pairs(of(contestant), of(NGINX)).map(([own, nginx]) => ratio(own.cpuUsPerRequest, nginx.cpuUsPerRequest));
+}
+
 function ratio(one: number | null, other: number | null): number {
   return (one ?? Number.NaN) / (other ?? Number.NaN);
 }
