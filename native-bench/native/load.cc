@@ -8,6 +8,7 @@
 //   drain does not bring counts as `timeout`. Bytes, events, connections, gaps and CPU time belong to it when they happened in it.
 // - total: of right answers. ttft: first event of a stream, first body byte of another answer. gap: between the arrivals of two
 //   events, 0 for those that one read brought; the terminal event has none.
+// - the end of a time is when the bytes arrived, as the kernel noted it, in open loops and with streams; else when they were read.
 // - timeoutMs is for a whole request, from when it was begun in fact.
 // - `events` expected and counted include the terminal one.
 // - lagMaxNs: open loop: how late a request was begun although a connection was free; closed loop: longest turn of the loop.

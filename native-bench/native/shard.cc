@@ -2,6 +2,7 @@
 #include "shard.h"
 
 #include "bounds.h"
+#include "receipt.h"
 
 namespace bench {
 namespace {
@@ -9,6 +10,17 @@ namespace {
 // A user whose connect failed tries again after this.
 constexpr uint64_t PARK_NS = 10 * NS_PER_MS;
 constexpr uint64_t RAMP_NS_MAX = NS_PER_S;
+
+// While it collects: at least this long from one turn to the next.
+constexpr uint64_t REST_NS = 200 * NS_PER_US;
+constexpr uint64_t ARRIVAL_REST_NS_MAX = NS_PER_MS;
+
+bool has_stream(const Spec& spec) {
+  for (const RequestKind& kind : spec.requests) {
+    if (kind.expect.stream) return true;
+  }
+  return false;
+}
 
 uint64_t share_of(uint64_t total, uint64_t thread, uint64_t threads) { return total / threads + (thread < total % threads ? 1 : 0); }
 
@@ -25,6 +37,7 @@ Shard::Shard(const Spec& spec, const Window& window, uint64_t thread, int stop_f
       users_(spec.open ? 0 : count_, window.start_ns, std::min(RAMP_NS_MAX, spec.warm_up_ns / 2)),
       crowd_(loop_, spec.target, share_of(spec.idle_connections, thread, spec.threads), window.start_ns,
              std::min(RAMP_NS_MAX, spec.warm_up_ns / 2)),
+      wants_stamps_(spec.open || has_stream(spec)),
       interval_end_ns_(window.begin_ns + spec.interval_ns) {
   for (uint64_t i = 0; i < count_; i++) connections_[i].owner = this;
   if (spec.open) {
@@ -35,13 +48,34 @@ Shard::Shard(const Spec& spec, const Window& window, uint64_t thread, int stop_f
 
 void Shard::run() {
   while (!finished()) {
-    loop_.turn(next_deadline());
+    turn();
     const uint64_t now = now_ns();
     // What came last in this turn waited for all that was handled before it: at most this long.
     if (!spec_.open && loop_.woke_ns() > 0) tally_.lag_max_ns = std::max(tally_.lag_max_ns, now - loop_.woke_ns());
+    looked_ns_ = now;
     advance(now);
   }
   give_up_rest();
+}
+
+void Shard::turn() {
+  const uint64_t deadline_ns = next_deadline();
+  const uint64_t until_ns = collects_ ? rest_until(deadline_ns) : 0;
+  last_woke_ns_ = loop_.woke_ns();
+  if (until_ns == 0) return loop_.turn(deadline_ns);
+  EventLoop::rest(until_ns);
+  // What is intended by now goes first: it shall not wait for answers to be read.
+  if (spec_.open) pump(now_ns());
+  loop_.turn(0);
+}
+
+// When to look again; 0: as soon as there is something. An arrival that is near is waited for; else it rests while there is
+// more to do every time than one turn per rest could.
+uint64_t Shard::rest_until(uint64_t deadline_ns) const {
+  const uint64_t arrival_ns = arrivals_wait() && has_free() ? arrivals_.next_ns() : NEVER;
+  if (arrival_ns < looked_ns_ + ARRIVAL_REST_NS_MAX) return std::min(deadline_ns, arrival_ns);
+  const uint64_t woke_ns = loop_.woke_ns();
+  return woke_ns - last_woke_ns_ < 2 * REST_NS ? std::min(deadline_ns, woke_ns + REST_NS) : 0;
 }
 
 bool Shard::finished() const { return stop_.seen || over_ || (ended_ && running_ == 0 && !arrivals_wait()); }
@@ -171,6 +205,7 @@ void Shard::open(Connection& connection, uint64_t now) {
   connection.phase = Phase::CONNECTING;
   // On the loopback interface the connection mostly stands when connect() returns: then the request goes out at once, and there
   // is nothing to wait for but the answer.
+  if (wants_stamps_) ask_for_stamps(connection.fd);
   const Sent sent = connection.send_rest(&tally_.flows.bytes_out);
   if (sent == Sent::ALL) connected(connection);
   connection.watches_write = sent != Sent::ALL;
@@ -218,9 +253,9 @@ void Shard::wait_to_write(Connection& connection) {
 // Edge-triggered: reads until the kernel has no more. A read that does not fill the buffer has emptied it.
 void Shard::receive(Connection& connection, bool hung_up) {
   for (;;) {
-    const ssize_t count = recv(connection.fd, buffer_.data(), buffer_.size(), 0);
+    uint64_t now = 0;
+    const ssize_t count = read_socket(connection, &now);
     if (count < 0 && errno == EAGAIN) return;
-    const uint64_t now = now_ns();
     if (count <= 0) {
       if (count == 0 && connection.exchange.end()) return finish(connection, true, now);
       return break_off(connection, Verdict::RESET, now);
@@ -232,6 +267,30 @@ void Shard::receive(Connection& connection, bool hung_up) {
     if (connection.exchange.over()) return finish(connection, hung_up, now);
     if (length < buffer_.size() && !hung_up) return;
   }
+}
+
+ssize_t Shard::read_socket(Connection& connection, uint64_t* arrived_ns) {
+  if (!wants_stamps_) {
+    const ssize_t count = recv(connection.fd, buffer_.data(), buffer_.size(), 0);
+    *arrived_ns = now_ns();
+    return count;
+  }
+  int64_t wall_ns = 0;
+  const ssize_t count = receive_stamped(connection.fd, buffer_.data(), buffer_.size(), &wall_ns);
+  const int error = errno;
+  *arrived_ns = arrival_of(connection, wall_ns);
+  if (count > 0) collects_ = wall_ns != 0;
+  errno = error;
+  return count;
+}
+
+// Without a stamp, or with one that cannot be (Unix time was set meanwhile): now.
+uint64_t Shard::arrival_of(const Connection& connection, int64_t wall_ns) {
+  const uint64_t now = now_ns();
+  const int64_t age_ns = wall_now_ns() - wall_ns;
+  const uint64_t earliest = std::max(connection.began_ns, connection.event_ns);
+  if (!collects_ || wall_ns == 0 || age_ns < 0 || earliest > now) return now;
+  return static_cast<uint64_t>(age_ns) > now - earliest ? now : now - static_cast<uint64_t>(age_ns);
 }
 
 void Shard::read_answer(Connection& connection, size_t length, uint64_t now) {
@@ -267,7 +326,7 @@ void Shard::abort(Connection& connection, uint64_t now) {
   if (connection.measured) tally_.aborted++;
   connection.measured = false;
   end_request(connection, Verdict::RIGHT, now);
-  go_on(connection, now);
+  go_on(connection, wants_stamps_ ? now_ns() : now);
 }
 
 void Shard::finish(Connection& connection, bool hung_up, uint64_t now) {
@@ -275,7 +334,8 @@ void Shard::finish(Connection& connection, bool hung_up, uint64_t now) {
   const bool used_up = spec_.requests_per_connection > 0 && connection.served >= spec_.requests_per_connection;
   if (hung_up || used_up || !connection.exchange.keeps_alive() || !connection.all_sent()) connection.shut();
   end_request(connection, connection.exchange.verdict(), now);
-  go_on(connection, now);
+  // What begins next begins now, not when the answer arrived.
+  go_on(connection, wants_stamps_ ? now_ns() : now);
 }
 
 // The request came to nothing. A user whose connect failed waits a moment, or this would be a busy loop.
