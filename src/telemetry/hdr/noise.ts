@@ -9,7 +9,7 @@
 
 /** Between rounds there is more noise than the blocks within them show. */
 const PRIOR_FACTOR = 3;
-const PRIOR_FREEDOM = 4;
+const PRIOR_FREEDOM = 3;
 
 /** Rounds of blocks; every round of both runs has the same number of blocks. */
 export type Rounds = readonly (readonly number[])[];
