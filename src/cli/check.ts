@@ -6,6 +6,7 @@ import { Command } from "commander";
 import { readConfig } from "../config/load.ts";
 import { formatProblems } from "../config/problem.ts";
 import type { Config, CredentialForm, Form, KeyConfig, ProviderForm } from "../config/schema.ts";
+import { CONFIG_VARIABLE } from "./config-option.ts";
 import { print, warn } from "./terminal.ts";
 
 /** Entries of one section that are listed; further ones are counted. */
@@ -14,9 +15,11 @@ const LISTED_MAX = 50;
 export function checkCommand(): Command {
   return new Command("check")
     .description("check a configuration file: what is wrong with it, or what it means")
-    .argument("<file>", "configuration file")
-    .action((file: string) => {
-      process.exitCode = check(file, process.env);
+    .argument("[file]", `configuration file; may be left out where ${CONFIG_VARIABLE} names one`)
+    .action((file: string | undefined, _: unknown, command: Command) => {
+      const path = file ?? process.env[CONFIG_VARIABLE];
+      if (path === undefined) command.error("error: missing required argument 'file'");
+      process.exitCode = check(path, process.env);
     });
 }
 

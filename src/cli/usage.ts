@@ -8,11 +8,11 @@ import { CodedError } from "../base/errors.ts";
 import { readConfig } from "../config/load.ts";
 import { formatProblems } from "../config/problem.ts";
 import { isUsageDimension, queryUsage, USAGE_DIMENSIONS, type UsageDimension } from "../telemetry/sinks/usage-query.ts";
+import { configOption } from "./config-option.ts";
 import { print } from "./terminal.ts";
 import { formatCsv, formatJson, formatTable } from "./usage-report.ts";
 
 const DEFAULT_BY: UsageDimension[] = ["key", "model", "day"];
-const DEFAULT_FILE = "sluice.yaml";
 const UNIT_S: Readonly<Record<string, number>> = { m: 60, h: 3_600, d: 86_400, w: 604_800 };
 
 interface UsageOptions {
@@ -32,7 +32,7 @@ export function usageCommand(): Command {
   return new Command("usage")
     .description("usage and cost by key, model, target (provider/upstream model) and day (UTC), summed by hour")
     .addOption(new Option("-d, --data-dir <directory>", "data directory of the gateway").conflicts("config"))
-    .option("-c, --config <file>", "configuration file that names the data directory", DEFAULT_FILE)
+    .addOption(configOption("configuration file that names the data directory"))
     .option(
       "--by <list>",
       `columns out of ${USAGE_DIMENSIONS.join(", ")}; may be repeated`,

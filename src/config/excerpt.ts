@@ -8,7 +8,7 @@ import { parseSource } from "./document.ts";
 import { isSecretField, mayBeSecret } from "./secret.ts";
 
 const PUBLIC_FIELDS: ReadonlySet<string> = new Set([
-  ...["listen", "workers", "data_dir", "level", "path", "replay_stale", "passthrough"],
+  ...["listen", "workers", "data_dir", "level", "path", "replay_stale", "passthrough", "keys_file"],
   ...["body_bytes", "body_bytes_in_flight", "json_depth", "connections_per_provider", "queue_per_provider"],
   ...["connect", "first_byte", "idle", "total", "queue", "stall", "drain", "upstream_keep_alive"],
   ...["type", "auth", "ca_file", "usage_option", "provider", "model", "input", "cached_input", "output"],

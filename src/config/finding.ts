@@ -4,7 +4,6 @@
  */
 import { closest, distance } from "fastest-levenshtein";
 import type { z } from "zod";
-import { FORM, type Form } from "./schema.ts";
 import { isSecretField, quoted } from "./secret.ts";
 
 export interface Finding {
@@ -29,9 +28,11 @@ export function nearest(text: string, known: readonly string[]): string | undefi
   return distance(text.toLowerCase(), best.toLowerCase()) <= slipsMax ? best : undefined;
 }
 
+export type FormSchema<T> = z.ZodType<T>;
+
 /** The form that `value` is, or everything that keeps it from being one. */
-export function checkForm(value: unknown): { form: Form | null; findings: readonly Finding[] } {
-  const result = FORM.safeParse(value, { error: wording, reportInput: true });
+export function checkForm<T>(value: unknown, schema: FormSchema<T>): { form: T | null; findings: readonly Finding[] } {
+  const result = schema.safeParse(value, { error: wording, reportInput: true });
   if (result.success) return { form: result.data, findings: [] };
   return { form: null, findings: result.error.issues.flatMap(findingsOf) };
 }

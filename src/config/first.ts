@@ -1,7 +1,8 @@
 /**
- * The first configuration: sluice.template.yaml with a fresh key, for a start without a file. Supervisor only. Never
- * touches a file that exists. Lines of the template that begin with "@openai" are settings when OPENAI_API_KEY is set and
- * comments otherwise; "@demo" lines exist only when it is not.
+ * The first configuration: sluice.template.yaml with a fresh key, for a start without a file, and the configuration of the
+ * package. Supervisor, and packaging. Never touches a file that exists. Lines of the template that begin with "@openai" are
+ * settings when OPENAI_API_KEY is set and comments otherwise; "@demo" lines exist only when it is not; "@start" lines only
+ * in a first start's file, "@package" lines only in the package's.
  */
 import { closeSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { CodedError } from "../base/errors.ts";
@@ -34,17 +35,29 @@ function notWritten(path: string, cause: unknown): string {
 
 function firstConfig(keyHash: string, env: NodeJS.ProcessEnv): string {
   const openai = (env["OPENAI_API_KEY"] ?? "") !== "";
+  return fromTemplate({ openai, kind: "start" }).replace("@key_hash", keyHash);
+}
+
+/** The configuration that the package brings: without a key, which it makes apart from it when it is installed. */
+export function packagedConfig(): string {
+  return fromTemplate({ openai: false, kind: "package" });
+}
+
+interface Choice {
+  readonly openai: boolean;
+  readonly kind: "start" | "package";
+}
+
+function fromTemplate(choice: Choice): string {
   const lines = readFileSync(TEMPLATE, "utf8").split("\n");
-  return lines
-    .flatMap((line) => templateLine(line, openai))
-    .join("\n")
-    .replace("@key_hash", keyHash);
+  return lines.flatMap((line) => templateLine(line, choice)).join("\n");
 }
 
 /** The lines that one line of the template becomes. */
-function templateLine(line: string, openai: boolean): readonly string[] {
-  const [, mark, text = ""] = /^@(openai|demo) ?(.*)$/.exec(line) ?? [];
+function templateLine(line: string, { openai, kind }: Choice): readonly string[] {
+  const [, mark, text = ""] = /^@(openai|demo|start|package) ?(.*)$/.exec(line) ?? [];
   if (mark === undefined) return [line];
-  if (mark === "demo") return openai ? [] : [text];
-  return [openai ? text : text.replace(/^( {2})?(?:# )?/, "$1# ")];
+  if (mark === "openai") return [openai ? text : text.replace(/^( {2})?(?:# )?/, "$1# ")];
+  const wanted = mark === "demo" ? !openai : mark === kind;
+  return wanted ? [text] : [];
 }

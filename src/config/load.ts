@@ -5,22 +5,22 @@
 import { CodedError } from "../base/errors.ts";
 import { CONFIG_BYTES_MAX } from "../base/limits.ts";
 import { configOf } from "./assemble.ts";
-import { parseSource, plainValue, problemOf } from "./document.ts";
+import { problemOf } from "./document.ts";
 import { readTextFile } from "./file.ts";
-import { checkForm, type Finding } from "./finding.ts";
+import type { Finding } from "./finding.ts";
+import { readForm } from "./form.ts";
+import { KeysFile } from "./keys-file.ts";
 import { Outside } from "./outside.ts";
 import { ConfigError, formatProblems, type Problem } from "./problem.ts";
 import { checkReferences } from "./references.ts";
-import type { Config, Form } from "./schema.ts";
+import { type Config, FORM, type Form } from "./schema.ts";
 import { warningsOf } from "./warnings.ts";
-
-const ALIASES_MULTIPLY = "aliases (*name) stand for aliases again and again; write the values out";
 
 /** A file as read, valid or not. */
 export interface Reading {
   readonly path: string;
   readonly text: string;
-  /** Null if there are `problems`. */
+  /** Null if there are `problems`. Its keys are those of `keys_file` as well. */
   readonly form: Form | null;
   readonly config: Config | null;
   readonly problems: readonly Problem[];
@@ -35,24 +35,21 @@ export function readConfig(path: string, env: NodeJS.ProcessEnv): Reading {
   return checkText(path, readText(path), env);
 }
 
-/** The same for a text that is to be written to `path`. */
-export function checkText(path: string, text: string, env: NodeJS.ProcessEnv): Reading {
-  const { source, problems } = parseSource(text);
-  const base = { path, text, form: null, config: null, missing: [], warnings: [] };
-  if (problems.length > 0) return { ...base, problems };
-  const plain = plainValue(source);
-  if (plain === null) return { ...base, problems: [{ line: 1, column: 1, message: ALIASES_MULTIPLY }] };
-  const { form, findings } = checkForm(plain.value);
-  const located = (list: readonly Finding[]) => list.map((finding) => problemOf(source, finding));
-  if (form === null) return { ...base, problems: located(findings) };
+/** The same for a text that is to be written to `path`, or to its `keys_file`. */
+export function checkText(path: string, text: string, env: NodeJS.ProcessEnv, keysText: string | null = null): Reading {
+  const { form: own, source, problems } = readForm(text, FORM);
+  if (own === null) return { path, text, problems, form: null, config: null, missing: [], warnings: [] };
   const outside = new Outside(path, env);
+  const keysFile = own.keys_file === undefined ? null : new KeysFile(outside.pathOf(own.keys_file), keysText);
+  const form = keysFile === null ? own : { ...own, keys: [...own.keys, ...keysFile.keys] };
   const config = configOf(form, outside);
-  const wrong = located([...checkReferences(form), ...outside.findings]);
-  const missing = located(outside.missing);
+  const located = (list: readonly Finding[]) =>
+    list.map((finding) => problemOf(source, keysFile?.located(finding, own.keys.length) ?? finding));
+  const wrong = located([...checkReferences(form), ...outside.findings, ...(keysFile?.findings ?? [])]);
   return {
     path,
     text,
-    missing,
+    missing: located(outside.missing),
     warnings: located(warningsOf(form)),
     problems: wrong,
     form: wrong.length > 0 ? null : form,

@@ -25,6 +25,10 @@ export class Outside {
     this.#env = env;
   }
 
+  pathOf(file: string): string {
+    return resolve(this.directory, file);
+  }
+
   credential(name: string, provider: ProviderForm & { type: "openai" }): ProviderConfig["credential"] {
     if (provider.credential === undefined) return null;
     const resolution = resolveCredential(provider.credential, this.directory, this.#env);
@@ -39,7 +43,7 @@ export class Outside {
     if (file === undefined) return null;
     const finding = (message: string) => findingAt(["providers", name, "tls", "ca_file"], message);
     try {
-      const pem = readTextFile(resolve(this.directory, file), CA_FILE_BYTES_MAX);
+      const pem = readTextFile(this.pathOf(file), CA_FILE_BYTES_MAX);
       if (!isPem(pem)) this.findings.push(finding("the file holds no PEM certificates that can be read"));
       return pem;
     } catch (error) {

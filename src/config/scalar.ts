@@ -60,6 +60,14 @@ function quantityText(value: number, units: Units): string {
   return unit === undefined ? String(value) : `${value / unit[1]}${unit[0]}`;
 }
 
+export function durationText(ms: number): string {
+  return quantityText(ms, DURATION_UNITS);
+}
+
+export function sizeText(bytes: number): string {
+  return quantityText(bytes, SIZE_UNITS);
+}
+
 function readQuantity(text: string, units: Units): number {
   const parts = /^(\d{1,15})([A-Za-z]+)$/.exec(text);
   const unit = units.find(([name]) => name === parts?.[2]);
@@ -72,7 +80,7 @@ export function readDuration(minMs: number, maxMs: number): Read<number> {
     const value = readQuantity(text, DURATION_UNITS);
     if (Number.isNaN(value)) return new Refusal("expected a duration with its unit, such as 500ms, 10s, 5m or 1h");
     if (value >= minMs && value <= maxMs) return value;
-    const range = `${quantityText(minMs, DURATION_UNITS)} to ${quantityText(maxMs, DURATION_UNITS)}`;
+    const range = `${durationText(minMs)} to ${durationText(maxMs)}`;
     return new Refusal(`the duration must be from ${range}`);
   };
 }
@@ -83,9 +91,7 @@ export function readSize(minBytes: number, maxBytes: number): Read<number> {
     const value = readQuantity(/^\d+$/.test(text) ? `${text}B` : text, SIZE_UNITS);
     if (Number.isNaN(value)) return new Refusal("expected a size, such as 512KiB, 32MiB, 1GB or a number of bytes");
     if (value >= minBytes && value <= maxBytes) return value;
-    return new Refusal(
-      `the size must be from ${quantityText(minBytes, SIZE_UNITS)} to ${quantityText(maxBytes, SIZE_UNITS)}`,
-    );
+    return new Refusal(`the size must be from ${sizeText(minBytes)} to ${sizeText(maxBytes)}`);
   };
 }
 

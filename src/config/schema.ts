@@ -1,7 +1,8 @@
 /**
  * The configuration: `FORM`, the strict schema of the YAML file (an unknown key is an error), and `Config`, what it
  * means once paths and credentials are resolved. Supervisor and command line; workers import the type only and get the
- * value over IPC, so it stays plain data. `FORM` takes text for every scalar and has no message that repeats a value.
+ * value over IPC, so it stays plain data. `FORM` takes text for every scalar and has no message that repeats a value. What
+ * a setting is for stands at the setting, `describe`, and becomes sluice.yaml(5); `expects` names the kind of its text.
  */
 import { z } from "zod";
 import {
@@ -145,33 +146,58 @@ function section<T extends z.ZodType>(schema: T, empty: [] | Record<string, neve
   return z.preprocess((value) => (value === "" ? empty : value), schema).prefault(empty);
 }
 
-const duration = (defaultMs: number, minMs = 1) => scalar(readDuration(minMs, TIMEOUT_MS_MAX)).default(defaultMs);
-const boolean = (byDefault: boolean) => scalar(readBoolean).default(byDefault);
-const providerName = scalar(readName(PROVIDER_LABEL_BYTES - 1));
-const modelName = scalar(readName(MODEL_BYTES_MAX));
+const duration = (defaultMs: number, minMs = 1, maxMs = TIMEOUT_MS_MAX) =>
+  scalar(readDuration(minMs, maxMs)).meta({ expects: "duration" }).default(defaultMs);
+const size = (defaultBytes: number, minBytes: number, maxBytes: number) =>
+  scalar(readSize(minBytes, maxBytes)).meta({ expects: "size" }).default(defaultBytes);
+const integer = (byDefault: number, min: number, max: number) =>
+  scalar(readInteger(min, max))
+    .meta({ expects: `${min} to ${max}` })
+    .default(byDefault);
+const boolean = (byDefault: boolean) => scalar(readBoolean).meta({ expects: "true or false" }).default(byDefault);
+const address = (port: number) =>
+  scalar(readAddress).meta({ expects: "host:port" }).default({ host: "127.0.0.1", port });
+const path = scalar(readPath).meta({ expects: "path" });
+const providerName = scalar(readName(PROVIDER_LABEL_BYTES - 1)).meta({ expects: "name of a provider" });
+const modelName = scalar(readName(MODEL_BYTES_MAX)).meta({ expects: "name of a model" });
+const price = scalar(readPrice).meta({ expects: "USD per million tokens" });
 
 const LIMITS = mapping({
-  body_bytes: scalar(readSize(1_024, BODY_BYTES_MAX)).default(BODY_BYTES_DEFAULT),
-  body_bytes_in_flight: scalar(readSize(1_024, BODY_BYTES_IN_FLIGHT_MAX)).default(BODY_BYTES_IN_FLIGHT_DEFAULT),
-  json_depth: scalar(readInteger(2, JSON_DEPTH_MAX)).default(JSON_DEPTH_DEFAULT),
-  connections_per_provider: scalar(readInteger(1, EXCHANGES_IN_FLIGHT_MAX)).default(CONNECTIONS_PER_PROVIDER_DEFAULT),
-  queue_per_provider: scalar(readInteger(0, EXCHANGES_IN_FLIGHT_MAX)).default(QUEUE_PER_PROVIDER_DEFAULT),
+  body_bytes: size(BODY_BYTES_DEFAULT, 1_024, BODY_BYTES_MAX).describe("One request body."),
+  body_bytes_in_flight: size(BODY_BYTES_IN_FLIGHT_DEFAULT, 1_024, BODY_BYTES_IN_FLIGHT_MAX).describe(
+    "All request bodies that a worker holds at a time.",
+  ),
+  json_depth: integer(JSON_DEPTH_DEFAULT, 2, JSON_DEPTH_MAX).describe("Nesting of a JSON body."),
+  connections_per_provider: integer(CONNECTIONS_PER_PROVIDER_DEFAULT, 1, EXCHANGES_IN_FLIGHT_MAX).describe(
+    "Connections of a worker to one provider.",
+  ),
+  queue_per_provider: integer(QUEUE_PER_PROVIDER_DEFAULT, 0, EXCHANGES_IN_FLIGHT_MAX).describe(
+    "Requests that wait for a connection to one provider; further ones are refused.",
+  ),
 });
 
 const TIMEOUTS = mapping({
-  connect: duration(CONNECT_TIMEOUT_MS_DEFAULT),
-  first_byte: duration(FIRST_BYTE_TIMEOUT_MS_DEFAULT),
-  idle: duration(IDLE_TIMEOUT_MS_DEFAULT),
-  total: duration(TOTAL_TIMEOUT_MS_DEFAULT),
-  queue: duration(QUEUE_TIMEOUT_MS_DEFAULT),
-  stall: duration(STALL_TIMEOUT_MS_DEFAULT),
-  drain: duration(DRAIN_TIMEOUT_MS_DEFAULT),
-  upstream_keep_alive: duration(UPSTREAM_KEEP_ALIVE_MS_DEFAULT),
+  connect: duration(CONNECT_TIMEOUT_MS_DEFAULT).describe("For connecting to a provider, TLS included."),
+  first_byte: duration(FIRST_BYTE_TIMEOUT_MS_DEFAULT).describe(
+    "From the request to the beginning of its answer; reasoning models think for minutes.",
+  ),
+  idle: duration(IDLE_TIMEOUT_MS_DEFAULT).describe("Between two pieces of an answer."),
+  total: duration(TOTAL_TIMEOUT_MS_DEFAULT).describe("For the whole answer."),
+  queue: duration(QUEUE_TIMEOUT_MS_DEFAULT).describe("For a free connection to the provider."),
+  stall: duration(STALL_TIMEOUT_MS_DEFAULT).describe("After which a client that does not read its answer is cut."),
+  drain: duration(DRAIN_TIMEOUT_MS_DEFAULT).describe("That requests which run may take to finish at shutdown."),
+  upstream_keep_alive: duration(UPSTREAM_KEEP_ALIVE_MS_DEFAULT).describe(
+    "That an unused connection to a provider is kept; it should be below the provider's own.",
+  ),
 });
 
 const HISTOGRAMS = mapping({
-  interval: scalar(readDuration(HDR_INTERVAL_MS_MIN, HDR_INTERVAL_MS_MAX)).default(HDR_INTERVAL_MS_DEFAULT),
-  disk_bytes: scalar(readSize(HDR_DISK_BYTES_MIN, HDR_DISK_BYTES_MAX)).default(HDR_DISK_BYTES_DEFAULT),
+  interval: duration(HDR_INTERVAL_MS_DEFAULT, HDR_INTERVAL_MS_MIN, HDR_INTERVAL_MS_MAX).describe(
+    "How often what was counted is appended to data_dir/hdr/*.hlog.",
+  ),
+  disk_bytes: size(HDR_DISK_BYTES_DEFAULT, HDR_DISK_BYTES_MIN, HDR_DISK_BYTES_MAX).describe(
+    "The oldest of these files go when all of them together would have more.",
+  ),
 });
 
 const CREDENTIAL_EXPECTED =
@@ -180,26 +206,52 @@ const CREDENTIAL_EXPECTED =
 const CREDENTIAL = z
   .strictObject(
     {
-      env: scalar(readVariable).optional(),
-      file: scalar(readCredentialPath).optional(),
-      systemd: scalar(readCredentialName).optional(),
+      env: scalar(readVariable).meta({ expects: "NAME" }).optional().describe("The environment variable that has it."),
+      file: scalar(readCredentialPath)
+        .meta({ expects: "path" })
+        .optional()
+        .describe("A file that only the gateway can read. It begins with /, ./ or ../."),
+      systemd: scalar(readCredentialName)
+        .meta({ expects: "NAME" })
+        .optional()
+        .describe("A credential that the unit loads, LoadCredential=NAME:PATH."),
     },
     { error: (issue) => (issue.code === "unrecognized_keys" ? "env file systemd" : CREDENTIAL_EXPECTED) },
   )
   .refine((sources) => Object.keys(sources).length === 1, CREDENTIAL_EXPECTED);
 
 const OPENAI_PROVIDER = mapping({
-  type: z.literal("openai"),
-  base_url: scalar(readBaseUrl),
-  credential: CREDENTIAL.optional(),
-  auth: z.enum(["bearer", "api-key", "x-api-key"]).default("bearer"),
-  headers: section(z.record(scalar(readHeaderName), scalar(readHeaderValue)), {}),
-  query: section(z.record(z.string(), z.string()), {}),
-  tls: section(mapping({ ca_file: scalar(readPath).optional() }), {}),
-  usage_option: boolean(true),
+  type: z.literal("openai").describe("What it speaks; openai may be left out."),
+  base_url: scalar(readBaseUrl)
+    .meta({ expects: "URL" })
+    .describe("Where its API begins. {model} in it stands for the model name there, as Azure's deployments need it."),
+  credential: CREDENTIAL.optional().describe(
+    "Where the provider's credential is, exactly one of these; never the credential itself. Without it, none is sent.",
+  ),
+  auth: z
+    .enum(["bearer", "api-key", "x-api-key"])
+    .default("bearer")
+    .describe("The header that carries the credential: Authorization: Bearer, api-key or x-api-key."),
+  headers: section(z.record(scalar(readHeaderName), scalar(readHeaderValue)), {})
+    .meta({ expects: "mapping" })
+    .describe("Headers sent with every request."),
+  query: section(z.record(z.string(), z.string()), {})
+    .meta({ expects: "mapping" })
+    .describe("Query parameters sent with every request, such as api-version."),
+  tls: section(
+    mapping({
+      ca_file: path.optional().describe("PEM certificates that are trusted in addition to the system's authorities."),
+    }),
+    {},
+  ).describe("How the provider's certificate is checked."),
+  usage_option: boolean(true).describe(
+    "Ask streams for their usage (stream_options.include_usage); false for a server that refuses it.",
+  ),
 });
 
-const DEMO_PROVIDER = mapping({ type: z.literal("demo") });
+const DEMO_PROVIDER = mapping({
+  type: z.literal("demo").describe("Built in: answers like OpenAI, streams included, without network or cost."),
+});
 
 /** `type` defaults to openai; a discriminated union has no default of its own. */
 function withType(value: unknown): unknown {
@@ -209,21 +261,38 @@ function withType(value: unknown): unknown {
 
 const PROVIDER = z.preprocess(withType, z.discriminatedUnion("type", [OPENAI_PROVIDER, DEMO_PROVIDER]));
 
-const MODEL = mapping({ provider: providerName, model: modelName.optional() });
+const MODEL = mapping({
+  provider: providerName.describe("Where requests for it go."),
+  model: modelName.optional().describe("Its name there, if it is another one."),
+});
 
 const PRICE = mapping({
-  input: scalar(readPrice),
-  cached_input: scalar(readPrice).optional(),
-  output: scalar(readPrice),
+  input: price.describe("Of input tokens."),
+  cached_input: price.optional().describe("Of input that the provider took from its cache; without it, as input."),
+  output: price.describe("Of output tokens."),
 });
 
 const KEY = mapping({
-  name: scalar(readName(KEY_LABEL_BYTES - 1)),
-  hash: scalar(readHash),
-  enabled: boolean(true),
-  expires: scalar(readInstant).optional(),
-  models: z.array(modelName).min(1).optional(),
+  name: scalar(readName(KEY_LABEL_BYTES - 1))
+    .meta({ expects: "name" })
+    .describe("What the key is called in usage, metrics and logs."),
+  hash: scalar(readHash)
+    .meta({ expects: "sha256:HEX" })
+    .describe("SHA-256 of the key, which sluice key create prints or adds; never the key itself."),
+  enabled: boolean(true).describe("false switches the key off."),
+  expires: scalar(readInstant)
+    .meta({ expects: "date or instant" })
+    .optional()
+    .describe("When it stops, such as 2027-01-01T00:00:00Z."),
+  models: z
+    .array(modelName)
+    .min(1)
+    .meta({ expects: "list of models" })
+    .optional()
+    .describe("The only models that it may use; without it, all."),
 });
+
+const KEYS = section(z.array(KEY), []).describe("What applications send as their API key.");
 
 /** "auto" is null: one worker per vCPU. */
 function readWorkers(text: string): number | null | Refusal {
@@ -232,22 +301,63 @@ function readWorkers(text: string): number | null | Refusal {
 }
 
 export const FORM = mapping({
-  listen: scalar(readAddress).default({ host: "127.0.0.1", port: 8081 }),
-  admin: section(mapping({ listen: scalar(readAddress).default({ host: "127.0.0.1", port: 8080 }) }), {}),
-  workers: scalar(readWorkers).default(null),
-  data_dir: scalar(readPath).default("data"),
-  log: section(mapping({ level: z.enum(LOG_LEVELS).default("info") }), {}),
-  access_log: mapping({ path: scalar(readPath) }).optional(),
-  limits: section(LIMITS, {}),
-  timeouts: section(TIMEOUTS, {}),
-  replay_stale: boolean(true),
-  histograms: section(HISTOGRAMS, {}),
-  providers: z.record(providerName, PROVIDER),
-  models: section(z.record(modelName, MODEL), {}),
-  passthrough: providerName.optional(),
-  prices: section(z.record(modelName, PRICE), {}),
-  keys: section(z.array(KEY), []),
+  listen: address(8081).describe(
+    "Where applications connect. 0.0.0.0:8081 serves other machines, behind a proxy that adds TLS.",
+  ),
+  admin: section(
+    mapping({
+      listen: address(8080).describe(
+        "/health/live, /health/ready, /metrics (Prometheus), /histograms and /version. Not for applications.",
+      ),
+    }),
+    {},
+  ).describe("The admin port."),
+  workers: scalar(readWorkers)
+    .meta({ expects: `auto, or 1 to ${WORKERS_MAX}` })
+    .default(null)
+    .describe("Processes that carry traffic; auto: one for each CPU."),
+  data_dir: path.default("data").describe("Usage records and state. It is made if it does not exist."),
+  log: section(
+    mapping({ level: z.enum(LOG_LEVELS).default("info").describe("The least severe messages that are logged.") }),
+    {},
+  ).describe("The service's log, on standard error. Neither prompts nor keys are ever in it."),
+  access_log: mapping({ path: path.describe("The file. SIGUSR2 reopens it, after it was moved away.") })
+    .optional()
+    .describe(
+      "One JSON line for each request, without its content. With it, records have the client's address; without, they do not.",
+    ),
+  limits: section(LIMITS, {}).describe(
+    "Bounds, for each worker. What is over them is refused with a clear error, never cut or delayed.",
+  ),
+  timeouts: section(TIMEOUTS, {}).describe("Times after which a request fails or a connection is closed."),
+  replay_stale: boolean(true).describe(
+    "A provider may close an idle connection in the very moment at which a request is sent on it. If nothing of an answer has arrived, the request is sent once more on a fresh connection.",
+  ),
+  histograms: section(HISTOGRAMS, {}).describe("Latency histograms (HdrHistogram) by route and target."),
+  providers: z
+    .record(providerName, PROVIDER)
+    .describe("Where requests go, by a name of your choice: APIs that speak the OpenAI dialect. At least one."),
+  models: section(z.record(modelName, MODEL), {}).describe(
+    'The names that applications use, and where each of them goes. "*" is any other name, passed on unchanged.',
+  ),
+  passthrough: providerName
+    .optional()
+    .describe(
+      "The provider of /v1 requests that name no model (files, batches). If there is only one provider, it is that one.",
+    ),
+  prices: section(z.record(modelName, PRICE), {}).describe(
+    "For the cost in usage reports, by model name at the provider or here. A model without a price costs 0. At most 6 decimals.",
+  ),
+  keys: KEYS,
+  keys_file: path
+    .optional()
+    .describe(
+      "A YAML file with nothing but keys, which come after those above. sluice key create adds to it, so that the configuration stays as it was written.",
+    ),
 });
+
+/** The file that `keys_file` names. */
+export const KEYS_FORM = mapping({ keys: KEYS });
 
 /** The validated file, still in its own words. */
 export type Form = z.output<typeof FORM>;

@@ -1,0 +1,9 @@
+/** Where subcommands look for the configuration that the command line does not name. Command line. */
+import { Option } from "commander";
+
+/** The package's /usr/bin/sluice sets it, so that there the file is the service's. */
+export const CONFIG_VARIABLE = "SLUICE_CONFIG";
+
+export function configOption(description: string): Option {
+  return new Option("-c, --config <file>", description).default("sluice.yaml").env(CONFIG_VARIABLE);
+}
