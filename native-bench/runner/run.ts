@@ -18,7 +18,7 @@ import type { Scenario } from "./scenario.ts";
 import type { Measured } from "./turn.ts";
 
 /** Between the start and the look at memory at rest: pools have their threads, the first collections are over. */
-const REST_MS = 2_000;
+const REST_MS_MAX = 2_000;
 /** Beyond what a turn measures: its drain, the wait for records, the ends of processes. */
 const TURN_GRACE_MS = 30_000;
 
@@ -76,7 +76,7 @@ class Running {
     if (first === undefined) throw new Error("there is no scenario to run");
     await mock.restart(first.mock);
     await field.start(options);
-    await delay(REST_MS, undefined, { signal: this.#site.signal });
+    await delay(Math.min(REST_MS_MAX, options.seconds * 1_000), undefined, { signal: this.#site.signal });
     const restPssBytes = field.pssBytes();
     const results: ScenarioResult[] = [];
     for (const scenario of scenarios) results.push(await this.#race(scenario, restPssBytes));
