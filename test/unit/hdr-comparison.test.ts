@@ -1,3 +1,4 @@
+/** The comparison of two runs: its false alarms and what it finds, on simulated noisy machines. */
 import { deepEqual, equal, ok } from "node:assert/strict";
 import { test } from "node:test";
 import {

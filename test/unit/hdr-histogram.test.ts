@@ -1,3 +1,4 @@
+/** Histograms off the request path: the shape of the counts, and sums that lose nothing. */
 import { equal, ok } from "node:assert/strict";
 import { test } from "node:test";
 import { HDR_COUNTS, HDR_MAX_NS, hdrIndexOf } from "../../src/base/hdr-geometry.ts";

@@ -1,3 +1,4 @@
+/** Interval logs, encoded histograms and percentile output, against the Java HdrHistogram and against damage. */
 import { deepEqual, equal, ok, throws } from "node:assert/strict";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

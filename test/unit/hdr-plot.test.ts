@@ -1,3 +1,4 @@
+/** The page of latency-by-percentile curves: its data, what it may load, and its script with a stand-in for the browser. */
 import { deepEqual, doesNotMatch, equal, match, ok } from "node:assert/strict";
 import { test } from "node:test";
 import { runInNewContext } from "node:vm";
