@@ -155,8 +155,8 @@ main() {
   proxy_address=$(loopback_address PROXY_URL "$PROXY_URL")
   admin_address=$(loopback_address ADMIN_URL "$ADMIN_URL")
   check_settings
-  require_tool curl "apt-get install curl"
   require_tool hey "apt-get install hey, or go install github.com/rakyll/hey@latest"
+  require_tool curl "apt-get install curl"
   gateway_pid='' wrong=0
   work=$(mktemp -d)
   trap clean_up EXIT

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { Child } from "../compare/child.ts";
 import { freePort } from "../compare/free-port.ts";
 import type { Contestant, Endpoint, Setting } from "../contestant.ts";
+import { isInstalled } from "../runner/requirement.ts";
 import { answers } from "./answers.ts";
 
 const READY_DEADLINE_MS = 10_000;
@@ -52,7 +53,7 @@ export class Nginx implements Contestant {
 
   /** Null when it can be started; else what to do. */
   static missing(): string | null {
-    return spawnSync("nginx", ["-v"]).error === undefined
+    return isInstalled("nginx", "-v")
       ? null
       : "nginx is not in PATH: apt install nginx-light (its service need not run)";
   }

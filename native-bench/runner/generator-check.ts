@@ -3,7 +3,7 @@
  * answers, in turns. The server is nginx in front of the mock provider, which is slower than either generator, so that both must find the
  * same rate.
  */
-import { execFile, spawnSync } from "node:child_process";
+import { execFile } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -15,6 +15,7 @@ import { type LoadSpec, runLoad } from "./load.ts";
 import { Mock } from "./mock.ts";
 import type { Options } from "./options.ts";
 import { onCpus, type Pinning, pinnedCommand, pinning } from "./pinning.ts";
+import { isInstalled } from "./requirement.ts";
 import { chosenScenarios, type Scenario } from "./scenario.ts";
 import { specificationOf } from "./specification.ts";
 
@@ -41,7 +42,7 @@ export function agreementOf(load: readonly number[], wrk: readonly number[]): Ag
 
 /** What is missing for the check; null: nothing. */
 export function missingForCheck(): string | null {
-  if (spawnSync("wrk", ["-v"]).error !== undefined) return "wrk is not in PATH: apt install wrk";
+  if (!isInstalled("wrk", "-v")) return "wrk is not in PATH: apt install wrk";
   return Nginx.missing();
 }
 

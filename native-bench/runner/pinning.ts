@@ -5,8 +5,9 @@
  * With two CPUs, load and mock share one, because both are native and cost less than any contestant, and the contestant has the
  * other for all of its processes. From three on, load and mock have one each, and the contestant has the rest.
  */
-import { execFileSync, spawnSync } from "node:child_process";
+import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
+import { isInstalled } from "./requirement.ts";
 
 export interface Pinning {
   /** Lists as taskset takes them, "2-3,5"; null: not pinned. */
@@ -33,7 +34,7 @@ export function choosePinning(cpus: readonly number[], hasTaskset: boolean): Pin
 
 export function pinning(isWanted: boolean): Pinning {
   if (!isWanted) return { ...NOT_PINNED, reason: "switched off (--unpinned)" };
-  const hasTaskset = spawnSync("taskset", ["--version"]).error === undefined;
+  const hasTaskset = isInstalled("taskset", "--version");
   return choosePinning(allowedCpus(), hasTaskset);
 }
 
