@@ -32,7 +32,12 @@ class ChunkedReader {
   }
 
  private:
-  enum class State { SIZE_START, SIZE, EXTENSION, SIZE_LF, DATA, DATA_CR, DATA_LF, TRAILER_START, TRAILER, TRAILER_LF, LAST_LF, DONE, BAD };
+  enum class State {
+    SIZE_START, SIZE, EXTENSION, SIZE_LF,
+    DATA, DATA_CR, DATA_LF,
+    TRAILER_START, TRAILER, TRAILER_LF, LAST_LF,
+    DONE, BAD
+  };
 
   static int digit_of(char c) {
     if (c >= '0' && c <= '9') return c - '0';

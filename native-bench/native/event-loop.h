@@ -1,5 +1,6 @@
-// epoll, edge-triggered, so that no request costs an epoll_ctl. Waits end at a deadline in nanoseconds without spinning. The deadline is a timerfd and not the time-out of
-// epoll_pwait2, because that one sets a timer and takes it back at every wait; this one is set only when a deadline is new.
+// epoll, edge-triggered, so that no request costs an epoll_ctl. Waits end at a deadline in nanoseconds without spinning. The
+// deadline is a timerfd and not the time-out of epoll_pwait2, because that one sets a timer and takes it back at every wait;
+// this one is set only when a deadline is new.
 #pragma once
 #include <sys/epoll.h>
 #include <sys/prctl.h>

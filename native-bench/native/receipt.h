@@ -1,5 +1,5 @@
-// Reading from a socket with the time at which the bytes arrived, as the kernel noted it. A reader that is late, because the machine
-// was busy or because it collects several answers in one turn, so measures the server and not itself.
+// Reading from a socket with the time at which the bytes arrived, as the kernel noted it. A reader that is late, because
+// the machine was busy or because it collects several answers in one turn, measures the server all the same, and not itself.
 #pragma once
 #include <sys/socket.h>
 #include <sys/uio.h>

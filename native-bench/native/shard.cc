@@ -14,6 +14,8 @@ constexpr uint64_t RAMP_NS_MAX = NS_PER_S;
 // While it collects: at least this long from one turn to the next.
 constexpr uint64_t REST_NS = 200 * NS_PER_US;
 constexpr uint64_t ARRIVAL_REST_NS_MAX = NS_PER_MS;
+// A user of a closed loop loses a part in so many at most.
+constexpr uint64_t ANSWER_RESTS_MIN = 100;
 
 bool has_stream(const Spec& spec) {
   for (const RequestKind& kind : spec.requests) {
@@ -22,7 +24,9 @@ bool has_stream(const Spec& spec) {
   return false;
 }
 
-uint64_t share_of(uint64_t total, uint64_t thread, uint64_t threads) { return total / threads + (thread < total % threads ? 1 : 0); }
+uint64_t share_of(uint64_t total, uint64_t thread, uint64_t threads) {
+  return total / threads + (thread < total % threads ? 1 : 0);
+}
 
 }  // namespace
 
@@ -69,9 +73,11 @@ void Shard::turn() {
   loop_.turn(0);
 }
 
-// When to look again; 0: as soon as there is something. An arrival that is near is waited for; else it rests while there is
-// more to do every time than one turn per rest could.
+// When to look again; 0: as soon as there is something. An arrival that is near is waited for; else it rests while there would be
+// more than one turn per rest. Not when that keeps anybody waiting who would notice: requests that need a connection that
+// an answer sets free, or users whose answers take hardly longer than a rest.
 uint64_t Shard::rest_until(uint64_t deadline_ns) const {
+  if (spec_.open ? blocked_ : last_total_ns_ < ANSWER_RESTS_MIN * REST_NS) return 0;
   const uint64_t arrival_ns = arrivals_wait() && has_free() ? arrivals_.next_ns() : NEVER;
   if (arrival_ns < looked_ns_ + ARRIVAL_REST_NS_MAX) return std::min(deadline_ns, arrival_ns);
   const uint64_t woke_ns = loop_.woke_ns();
@@ -333,6 +339,7 @@ void Shard::finish(Connection& connection, bool hung_up, uint64_t now) {
   connection.served++;
   const bool used_up = spec_.requests_per_connection > 0 && connection.served >= spec_.requests_per_connection;
   if (hung_up || used_up || !connection.exchange.keeps_alive() || !connection.all_sent()) connection.shut();
+  last_total_ns_ = now - connection.began_ns;
   end_request(connection, connection.exchange.verdict(), now);
   // What begins next begins now, not when the answer arrived.
   go_on(connection, wants_stamps_ ? now_ns() : now);

@@ -4,13 +4,13 @@
 // that needs a new connection has the connecting in it. Open loop: requests come at a constant rate, and one counts from the
 // instant at which it was intended, however late a connection is free for it, so nothing is omitted when answers are slow.
 //
-// Where nobody waits for the generator to go on at once, it collects: it handles what has arrived every REST_NS instead of waking up
-// for every answer, and takes the time of arrival from the kernel. That is so in an open loop, and for streams. In a closed loop
-// of whole answers it would slow the users down.
+// Where nobody waits for the generator to go on at once, it collects: it handles what has arrived every REST_NS instead of
+// waking up for every answer, and takes the time of arrival from the kernel. That is so in an open loop, and for users of
+// streams. In a closed loop of whole answers it would slow the users down.
 //
 // A connection that the server ends between requests is replaced and not counted, like that of any HTTP client. Once a byte
-// of a request was handed to the kernel, its end without a whole answer counts as `reset`, also on a reused connection: wrk counts
-// it as a read error too, and whether the server has seen the request cannot be known.
+// of a request was handed to the kernel, its end without a whole answer counts as `reset`, also on a reused connection: wrk
+// counts it as a read error too, and whether the server has seen the request cannot be known.
 #pragma once
 #include <memory>
 #include <vector>
@@ -97,6 +97,7 @@ class Shard final : public ConnectionOwner {
   bool collects_ = false;  // once a stamp was seen
   uint64_t last_woke_ns_ = 0;  // before the last turn
   uint64_t looked_ns_ = 0;     // at the end of the last turn
+  uint64_t last_total_ns_ = 0; // of the last answer
   uint64_t running_ = 0;
   uint64_t interval_end_ns_;
   bool begun_ = false;
