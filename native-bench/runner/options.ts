@@ -46,7 +46,7 @@ const SECONDS_MAX = 300;
 const WORKERS_MAX = 256;
 const BURDEN_US_MAX = 1_000_000;
 /** Connections are opened and caches filled in it. */
-const WARM_UP_SECONDS_MAX = 1;
+const WARM_UP_SECONDS_MAX = 0.6;
 
 export interface Options {
   readonly task: "measure" | "help" | "list" | "flame" | "check-generator";
