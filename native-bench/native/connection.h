@@ -55,6 +55,7 @@ class Connection final : public Watched, public WaitNode {
     phase = Phase::CLOSED;
   }
 
+  bool any_sent() const { return sent_ > 0; }
   bool all_sent() const { return sent_ == kind->bytes.size(); }
 
   // Hands the kernel as much of the request as it takes; adds to `*bytes_out`. NOTHING: the socket was dead already, so that

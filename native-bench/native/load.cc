@@ -8,7 +8,8 @@
 //   drain does not bring counts as `timeout`. Bytes, events, connections, gaps and CPU time belong to it when they happened in it.
 // - total: of right answers. ttft: first event of a stream, first body byte of another answer. gap: between the arrivals of two
 //   events, 0 for those that one read brought; the terminal event has none.
-// - the end of a time is when the bytes arrived, as the kernel noted it, in open loops and with streams; else when they were read.
+// - in open loops and with streams a time ends when the bytes arrived, as the kernel noted it, and what arrived on a connection
+//   within up to 1 ms (open loop) or 200 us may be read at once, with the time of its last part; else when they were read.
 // - timeoutMs is for a whole request, from when it was begun in fact.
 // - `events` expected and counted include the terminal one.
 // - lagMaxNs: open loop: how late a request was begun although a connection was free; closed loop: longest turn of the loop.

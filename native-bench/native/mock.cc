@@ -18,7 +18,8 @@ namespace {
 class Listener final : public Watched {
  public:
   explicit Listener(MockServer& server) : server_(server), fd_(listen_loopback(server.options.port)) {
-    if (!server.loop.watch(fd_, this, EPOLLIN)) fail_errno("epoll_ctl");
+    // Edge-triggered, or a lack of descriptors would be a busy loop.
+    if (!server.loop.watch(fd_, this, EPOLLIN | EPOLLET)) fail_errno("epoll_ctl");
   }
   ~Listener() { close(fd_); }
 

@@ -213,11 +213,11 @@ void Shard::open(Connection& connection, uint64_t now) {
   // is nothing to wait for but the answer.
   if (wants_stamps_) ask_for_stamps(connection.fd);
   const Sent sent = connection.send_rest(&tally_.flows.bytes_out);
-  if (sent == Sent::ALL) connected(connection);
-  connection.watches_write = sent != Sent::ALL;
-  if (sent == Sent::NOTHING || !loop_.watch(connection.fd, &connection, sent == Sent::ALL ? WATCH_READ : WATCH_BOTH)) {
-    break_off(connection, Verdict::CONNECT, now);
-  }
+  if (sent == Sent::NOTHING) return break_off(connection, Verdict::CONNECT, now);
+  if (connection.any_sent()) connected(connection);
+  connection.watches_write = sent == Sent::PART;
+  const uint32_t events = connection.watches_write ? WATCH_BOTH : WATCH_READ;
+  if (!loop_.watch(connection.fd, &connection, events)) break_off(connection, Verdict::CONNECT, now);
 }
 
 void Shard::connected(Connection& connection) {
