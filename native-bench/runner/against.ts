@@ -1,22 +1,23 @@
 /**
  * A result compared with a former one: latency by the rules of `sluice hdr diff`, and CPU time per request over that of nginx. Only Sluice
- * is judged: direct is the control of the latency, nginx the measure of the CPU time.
+ * is judged. The control is nginx, whose code is the same in both and which ran on the same CPUs as Sluice; without it, direct.
  */
 import { statSync } from "node:fs";
 import { dirname } from "node:path";
 import { diffText } from "../../src/cli/hdr-diff-report.ts";
-import { COMPARISON_DEFAULTS, compare, type TagComparison } from "../../src/telemetry/hdr/comparison.ts";
+import { COMPARISON_DEFAULTS, compare, controlTag, type TagComparison } from "../../src/telemetry/hdr/comparison.ts";
 import { record } from "../../src/telemetry/hdr/input.ts";
 import { chanceOfNoise, differenceOf } from "../../src/telemetry/hdr/noise.ts";
 import { DIRECT } from "../contestants/direct.ts";
 import { SLUICE } from "../contestants/sluice.ts";
 import { median } from "../median.ts";
 import { type Result, readResult, type ScenarioResult } from "./result.ts";
-import { cpuRatios } from "./summary.ts";
+import { cpuRatios, NGINX } from "./summary.ts";
 import { textTable } from "./text-table.ts";
 
 /** Two runs of one commit differ by so much now and then, the more so on shared machines. */
 const CPU_CHANGE_MIN = 0.1;
+const CONTROLS = [NGINX, DIRECT];
 /** Chance that noise alone makes a difference in any scenario. */
 const FALSE_ALARMS = 0.01;
 /** Of the logarithm of a ratio. */
@@ -46,10 +47,14 @@ export function compareResults(before: string, after: string): Comparison {
 }
 
 function latencyChanges(before: string, after: string): TagComparison[] {
-  const isRead = (tag: string) => [DIRECT, SLUICE].includes(contestantOf(tag));
+  const isRead = (tag: string) => [...CONTROLS, SLUICE].includes(contestantOf(tag));
   const [first, second] = [before, after].map((path) => record([folderOf(path)], isRead, warn));
   if (first === undefined || second === undefined) return [];
-  const changes = compare(first, second, COMPARISON_DEFAULTS);
+  const controlOf = (tag: string) =>
+    CONTROLS.map((name) => controlTag(tag, name)).find(
+      (control) => control !== undefined && first.tracks.has(control) && second.tracks.has(control),
+    );
+  const changes = compare(first, second, { ...COMPARISON_DEFAULTS, controlOf });
   const own = changes.filter(({ tag }) => contestantOf(tag) === SLUICE);
   if (own.length === 0) throw new Error(`${before} and ${after} have no scenario of Sluice in common`);
   return own;
@@ -78,10 +83,12 @@ function differences(first: Result, second: Result): string[] {
     nginx: result.versions["nginx"],
   });
   const [one, other] = [Object.entries(named(first)), Object.entries(named(second))];
-  const notes = one.flatMap(([name, value], place) => {
+  const changes = one.flatMap(([name, value], place) => {
     const now = other[place]?.[1];
     return value === now ? [] : [`The runs differ in ${name}: ${value}, now ${now}.`];
   });
+  const isNoisy = first.calibration.isNoisy || second.calibration.isNoisy;
+  const notes = isNoisy ? [...changes, "The machine was noisy: repeat what is found before you believe it."] : changes;
   return notes.length === 0 ? [] : [notes.join("\n")];
 }
 
