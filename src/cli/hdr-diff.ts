@@ -31,10 +31,11 @@ Exit code  0  no percentile is worse beyond noise
            1  at least one is
            2  they cannot be compared: a file that cannot be read, no common tag, too few values; wrong usage
 
-A change is beyond noise if it is so in the rounds of the runs themselves. A round is a stretch of intervals
-without a gap. With three rounds each, changes from a third or so are found, with five from a sixth; with one
-short round only those that double. Two runs of the same are said to differ in at most one of a hundred comparisons,
-however many tags they have. The largest value is never judged, nor a percentile with fewer than 10 values beyond it.
+A change is beyond noise if it is so by the rounds of the runs themselves. A round is a stretch of intervals
+without a gap; a long stretch has several. Where rounds differ by 6 %, changes from a third are found with three
+rounds, from a sixth with five, and one short round shows only what doubles. Two runs of the same are said to differ in
+one of a hundred comparisons, however many tags they have; more often only if the machine changed from run to run by
+more than from round to round. The largest value is never judged, nor a percentile with fewer than 10 values beyond it.
 A tag like scenario/contestant/metric is also compared with the control, the contestant of that name: what changed
 for the control as well is the machine's doing.`;
 

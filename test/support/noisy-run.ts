@@ -17,6 +17,8 @@ export interface NoisyRun {
   readonly betweenRounds: number;
   /** How often a half second turns slow, by 20 to 50 percent. */
   readonly slow: number;
+  /** Share of rounds in which somebody else has the machine: three times slower. */
+  readonly disturbed: number;
 }
 
 const INTERVAL_MS = 500;
@@ -31,7 +33,8 @@ export function noisyRun(random: Random, run: NoisyRun, addedUs: (tag: string) =
   for (const [place, tag] of run.tags.entries()) {
     const medianNs = (run.medianUs + 50 * place + addedUs(tag)) * 1_000;
     for (let round = 0; round < run.rounds; round++) {
-      const factor = runFactor * Math.exp(run.betweenRounds * normal(random));
+      const disturbance = random.chance(run.disturbed) ? 3 : 1;
+      const factor = runFactor * disturbance * Math.exp(run.betweenRounds * normal(random));
       addRound(recording, random, { tag, startMs: round * ROUND_DISTANCE_MS, medianNs: medianNs * factor, ...run });
     }
   }

@@ -9,6 +9,11 @@
  *   (false-alarms.ts);
  * - with a control (a contestant whose code is the same in both runs, such as the provider called directly): it is all of that
  *   also after the control's own change was taken off. What slows everything down is the machine.
+ *
+ * Tried on simulated runs (test/support/noisy-run.ts: four scenarios, rounds of 2 s whose speed differs by 6 %, runs by 3 %, slow
+ * half seconds): of 200 pairs of the same, 1 differed with three rounds and none with five; 200 us more on 300 to 450 us were
+ * found in 191 of 200 pairs with three rounds, in all 200 with five. Where a round of five is three times slower at random
+ * (one in twenty), 1 of 200 differed and 198 of 200 were found.
  */
 import { noiseLimits } from "./false-alarms.ts";
 import { chanceOfNoise, type Difference, differenceOf } from "./noise.ts";

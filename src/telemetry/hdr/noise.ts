@@ -9,7 +9,12 @@
 
 /** Between rounds there is more noise than the blocks within them show. */
 const PRIOR_FACTOR = 3;
-const PRIOR_FREEDOM = 3;
+const PRIOR_FREEDOM = 2;
+/**
+ * Rounds whose distance from the median is more than this many times the usual one are moved there: a machine that had a bad
+ * quarter of a minute must not hide or make a change.
+ */
+const OUTLIER = 5;
 
 /** Rounds of blocks; every round of both runs has the same number of blocks. */
 export type Rounds = readonly (readonly number[])[];
@@ -23,7 +28,8 @@ export interface Difference {
 }
 
 export function differenceOf(first: Rounds, second: Rounds, varianceMin: number): Difference {
-  const [a, b] = [spreadOf(first), spreadOf(second)];
+  const [a, b] = steadied(first, second, varianceMin).map(spreadOf);
+  if (a === undefined || b === undefined) throw new Error("two runs have two spreads");
   const betweenFreedom = a.betweenFreedom + b.betweenFreedom;
   const withinFreedom = a.withinFreedom + b.withinFreedom;
   const within = withinFreedom === 0 ? 0 : (a.withinSquares + b.withinSquares) / withinFreedom;
@@ -33,6 +39,36 @@ export function differenceOf(first: Rounds, second: Rounds, varianceMin: number)
   const perBlock = Math.max(freedom === 0 ? 0 : squares / freedom, within, varianceMin);
   const isKnown = betweenFreedom > 0;
   return { mean: b.mean - a.mean, variance: perBlock * (1 / a.blocks + 1 / b.blocks), freedom: isKnown ? freedom : 0 };
+}
+
+/** Both runs, with rounds that are far from the others moved to the edge of what is usual. */
+function steadied(first: Rounds, second: Rounds, varianceMin: number): Rounds[] {
+  const runs = [first, second].map((rounds) => ({ rounds, means: rounds.map(meanOf) }));
+  const usual = Math.max(...runs.map(({ means }) => lowerMedian(deviations(means))));
+  const limit = OUTLIER * Math.max(usual, Math.sqrt(varianceMin));
+  return runs.map(({ rounds, means }) => {
+    const middle = lowerMedian(means);
+    return rounds.map((round) => {
+      const far = meanOf(round) - middle;
+      const moved = Math.max(-limit, Math.min(limit, far)) - far;
+      return round.map((value) => value + moved);
+    });
+  });
+}
+
+/** From the median, which is left out. */
+function deviations(values: readonly number[]): number[] {
+  const middle = lowerMedian(values);
+  const distances = values.map((value) => Math.abs(value - middle));
+  return ascending(distances).slice(1);
+}
+
+function lowerMedian(values: readonly number[]): number {
+  return ascending(values)[Math.floor((values.length - 1) / 2)] ?? 0;
+}
+
+function ascending(values: readonly number[]): number[] {
+  return values.toSorted((one, other) => one - other);
 }
 
 interface Spread {
