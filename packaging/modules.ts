@@ -10,9 +10,9 @@ import { type LockedPackage, TRANSFORMED } from "./lock.ts";
 const CODE = /\.(?:js|cjs|mjs|json|node)$/;
 /** At the top of a package or of its build; further down the same names are code, such as yaml/dist/doc. */
 const NOT_RUN =
-  /^(?:test|tests|test-jest|__tests__|spec|doc|docs|bench|benchmark|benchmarks|example|examples|fixtures|browser|scripts|coverage|types|dist\/bench)\//;
+  /^(?:bin|test|tests|test-jest|__tests__|spec|doc|docs|bench|benchmark|benchmarks|example|examples|fixtures|browser|scripts|coverage|types|dist\/bench)\//;
 const NOT_RUN_FILE =
-  /(?:^|\/)\.|\.(?:test|spec|bench)\.[cm]?js$|^(?:tsconfig|package-lock|tsdoc|eslint|rollup|webpack|karma|Gruntfile|bower|component|biome)[^/]*$|^(?:dist\/)?(?:build-|optional-)?(?:bench|benchmark|example|test)\.[cm]?js$/;
+  /(?:^|\/)\.|\.(?:test|spec|bench)\.[cm]?js$|^(?:tsconfig|package-lock|tsdoc|eslint|rollup|webpack|karma|Gruntfile|bower|component|biome)[^/]*$|^(?:dist\/)?(?:build-)?(?:bench|benchmark|bin|example|optional|test)\.[cm]?js$/;
 /** Binaries are named by platform, C library and version of Node's interface; 127 is Node 22's. */
 const BINARY = /\.node$/;
 const OUR_BINARY = /(?:uws_linux_x64_127|nice\.linux-x64-gnu|node\.napi\.glibc)\.node$/;

@@ -1,6 +1,7 @@
 /** All that the package installs, gathered: program, runtime, unit, manual, completion, licences. Packaging. */
 import { execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { gzipSync } from "node:zlib";
@@ -49,10 +50,22 @@ function program({ version }: Build): Entries {
   return [
     ["usr/bin/sluice", copyOf("packaging/debian/sluice.sh", 0o755)],
     [`${PREFIX}/bin/node`, copyOf(RUNTIME, 0o755)],
-    [`${PREFIX}/${ADDON}`, copyOf(ADDON)],
+    [`${PREFIX}/${ADDON}`, text(stripped(ADDON))],
     [`${PREFIX}/package.json`, text(`${JSON.stringify({ name: "sluice", version, type: "module" })}\n`)],
     ...sources.map((path) => [`${PREFIX}/${path}`, copyOf(path)] as const),
   ];
+}
+
+/** Without the names that only a debugger reads. */
+function stripped(path: string): Uint8Array {
+  const folder = mkdtempSync(join(tmpdir(), "sluice-strip-"));
+  try {
+    const file = join(folder, "stripped");
+    execFileSync("strip", ["--strip-unneeded", "--remove-section=.comment", "-o", file, path], { cwd: ROOT });
+    return readFileSync(file);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
 }
 
 function system(): Entries {
@@ -63,8 +76,7 @@ function system(): Entries {
     ["usr/lib/sysctl.d/60-sluice.conf", copyOf("systemd/60-sluice.conf")],
     ["usr/lib/sysusers.d/sluice.conf", copyOf("systemd/sluice.sysusers.conf")],
     ["usr/lib/tmpfiles.d/sluice.conf", copyOf("systemd/sluice.tmpfiles.conf")],
-    // /lib is a link to it on every system since Debian 12; dpkg and lintian there know the old name.
-    ["lib/systemd/system/sluice.service", copyOf("systemd/sluice.service")],
+    ["usr/lib/systemd/system/sluice.service", copyOf("systemd/sluice.service")],
     ["usr/share/lintian/overrides/sluice", copyOf("packaging/debian/lintian-overrides")],
   ];
 }

@@ -63,7 +63,7 @@ function children(schema: Schema, path: readonly string[]): readonly Setting[] {
     case "array":
       return children(unwrapped(def.element as Schema, NO_FACTS).schema, [...path, "-"]);
     case "union":
-      return def.options.flatMap((option) => children(option as Schema, path));
+      return def.options.flatMap((option) => children(unwrapped(option as Schema, NO_FACTS).schema, path));
     default:
       return [];
   }
