@@ -2,11 +2,11 @@
 import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { Child } from "../compare/child.ts";
-import { freePort } from "../compare/free-port.ts";
 import type { Contestant, Endpoint, Setting } from "../contestant.ts";
 import { isInstalled } from "../runner/requirement.ts";
 import { answers } from "./answers.ts";
+import { Child } from "./child.ts";
+import { freePort } from "./free-port.ts";
 
 const READY_DEADLINE_MS = 10_000;
 /** Idle connections kept to the provider, per worker: more than any scenario has. */

@@ -7,10 +7,10 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { Child } from "../compare/child.ts";
-import { freePort } from "../compare/free-port.ts";
 import type { Contestant, Endpoint, Setting } from "../contestant.ts";
 import { commit } from "../runner/machine.ts";
+import { Child } from "./child.ts";
+import { freePort } from "./free-port.ts";
 
 export const SLUICE = "sluice";
 const PROGRAM = fileURLToPath(new URL("../../src/main.ts", import.meta.url));

@@ -5,7 +5,7 @@
 import { spawnSync } from "node:child_process";
 import { rmSync } from "node:fs";
 import { join } from "node:path";
-import { Child } from "../compare/child.ts";
+import { Child } from "../contestants/child.ts";
 import { samplesOf } from "./perf-script.ts";
 import { type Profiler, startedPids } from "./profiler.ts";
 import type { Sample } from "./stack-tree.ts";

@@ -3,8 +3,8 @@
  * the mock provider says, which proves as well that it is pointed at the mock. Runner process only.
  */
 
-import { freePort } from "../compare/free-port.ts";
 import type { Contestant, Endpoint, Setting } from "../contestant.ts";
+import { freePort } from "../contestants/free-port.ts";
 import { type Answer, ask, difference } from "../runner/probe.ts";
 import { bodyOf } from "../runner/request-file.ts";
 import type { Versions } from "./cache.ts";

@@ -2,7 +2,7 @@
  * A peer's program: what is started, in a directory and an environment of its own. It gets nothing of the user's environment
  * but PATH, so that no real API key, proxy or setting of theirs reaches it.
  */
-import { Child } from "../compare/child.ts";
+import { Child } from "../contestants/child.ts";
 import { killGroup } from "./tool.ts";
 
 export interface Program {

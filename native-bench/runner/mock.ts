@@ -1,6 +1,6 @@
 /** The mock provider: one process at a time, always on the same port, replaced when a scenario wants another behaviour. */
 import { fileURLToPath } from "node:url";
-import { Child } from "../compare/child.ts";
+import { Child } from "../contestants/child.ts";
 import { pinnedCommand } from "./pinning.ts";
 import type { MockSetting } from "./scenario.ts";
 

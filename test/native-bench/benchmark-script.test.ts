@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { freePort } from "../../native-bench/compare/free-port.ts";
+import { freePort } from "../../native-bench/contestants/free-port.ts";
 import { isInstalled } from "../../native-bench/runner/requirement.ts";
 import { buildPrograms } from "./programs.ts";
 

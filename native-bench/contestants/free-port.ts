@@ -1,4 +1,4 @@
-/** Ports for the programs of the comparison. */
+/** Ports for the programs of the benchmark. */
 import { once } from "node:events";
 import { createServer } from "node:net";
 
