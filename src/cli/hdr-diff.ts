@@ -6,7 +6,6 @@ import { Command } from "commander";
 import { CodedError } from "../base/errors.ts";
 import {
   COMPARISON_DEFAULTS,
-  type ComparisonOptions,
   compare,
   controlTag,
   type TagComparison,
@@ -21,6 +20,8 @@ const NS_PER_US = 1_000;
 const SAME = 0;
 const WORSE = 1;
 const NOT_COMPARED = 2;
+/** nginx shares its CPUs with the contestants; without it, the provider called directly. */
+const CONTROLS: readonly string[] = ["nginx", "direct"];
 /** Of each run, in the message that none is common. */
 const TAGS_NAMED = 5;
 
@@ -36,8 +37,8 @@ without a gap; a long stretch has several. Where rounds differ by 6 %, changes f
 rounds, from a sixth with five, and one short round shows only what doubles. Two runs of the same are said to differ in
 one of a hundred comparisons, however many tags they have; more often only if the machine changed from run to run by
 more than from round to round. The largest value is never judged, nor a percentile with fewer than 10 values beyond it.
-A tag like scenario/contestant/metric is also compared with the control, the contestant of that name: what changed
-for the control as well is the machine's doing.`;
+A tag like scenario/contestant/metric is also compared with its control, which is a contestant with the same code in
+both runs: what changed for the control as well is the machine's doing. Controls themselves are not judged.`;
 
 interface DiffOptions {
   readonly tag: readonly string[];
@@ -45,7 +46,7 @@ interface DiffOptions {
   readonly json?: true;
   readonly threshold: number;
   readonly thresholdUs: number;
-  readonly control: string | false;
+  readonly control: readonly string[] | false;
 }
 
 export function diffCommand(): Command {
@@ -57,7 +58,12 @@ export function diffCommand(): Command {
     .addOption(unitOption())
     .option("--threshold <percent>", "smaller changes do not count", amount, COMPARISON_DEFAULTS.relativeMin * 100)
     .option("--threshold-us <us>", "nor do changes of fewer us", amount, COMPARISON_DEFAULTS.absoluteMinNs / NS_PER_US)
-    .option("--control <contestant>", "contestant that is the same in both runs", "direct")
+    .option(
+      "--control <list>",
+      "contestants that are the same in both runs; the first that a scenario has",
+      listOf,
+      CONTROLS,
+    )
     .option("--no-control", "take every change as the contestant's own")
     .option("--json", "as JSON")
     .addHelpText("after", HELP)
@@ -82,14 +88,22 @@ function diff(a: string, b: string, options: DiffOptions): number {
 }
 
 function compared(a: string, b: string, options: DiffOptions): TagComparison[] {
-  const { tag: patterns, control } = options;
+  const { tag: patterns } = options;
+  const controls = options.control === false ? [] : options.control;
   const isAsked = tagFilter(patterns);
   // The control is needed whether or not it is asked for.
-  const isRead = (tag: string) => isAsked(tag) || tag.split("/")[1] === control;
+  const isRead = (tag: string) => isAsked(tag) || controls.includes(tag.split("/")[1] ?? "");
   const [first, second] = [record([a], isRead, warn), record([b], isRead, warn)];
   if (first.tracks.size === 0) throw noTag([a], patterns);
   if (second.tracks.size === 0) throw noTag([b], patterns);
-  const tags = compare(first, second, comparisonOptions(options)).filter(({ tag }) => isAsked(tag));
+  const tags = compare(first, second, {
+    relativeMin: options.threshold / 100,
+    absoluteMinNs: options.thresholdUs * NS_PER_US,
+    controlOf: (tag) =>
+      controls
+        .map((control) => controlTag(tag, control))
+        .find((control = "") => first.tracks.has(control) && second.tracks.has(control)),
+  }).filter(({ tag }) => isAsked(tag));
   if (tags.length > 0) return tags;
   const [inA, inB] = [first, second].map(({ tracks }) =>
     [...tracks.keys()].map(nameOf).slice(0, TAGS_NAMED).join(", "),
@@ -97,12 +111,8 @@ function compared(a: string, b: string, options: DiffOptions): TagComparison[] {
   throw new CodedError("hdr_no_common_tag", `${a} and ${b} have no common tag. A has ${inA}; B has ${inB}.`);
 }
 
-function comparisonOptions({ threshold, thresholdUs, control }: DiffOptions): ComparisonOptions {
-  return {
-    relativeMin: threshold / 100,
-    absoluteMinNs: thresholdUs * NS_PER_US,
-    controlOf: (tag) => (control === false ? undefined : controlTag(tag, control)),
-  };
+function listOf(text: string): readonly string[] {
+  return text.split(",").map((name) => name.trim());
 }
 
 function exitCodeOf(tags: readonly TagComparison[]): number {

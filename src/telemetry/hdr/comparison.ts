@@ -7,7 +7,7 @@
  * - it is larger than `relativeMin` and larger than `absoluteMinNs`, in the percentiles of the whole runs;
  * - it is beyond noise (noise.ts), at FALSE_ALARMS for the whole comparison, however many tags and percentiles it has
  *   (false-alarms.ts);
- * - with a control (a contestant whose code is the same in both runs, such as the provider called directly): it is all of that
+ * - with a control (a contestant whose code is the same in both runs, such as nginx, or the provider called directly): it is that
  *   also after the control's own change was taken off. What slows everything down is the machine.
  *
  * Tried on simulated runs (test/support/noisy-run.ts: four scenarios, rounds of 2 s whose speed differs by 6 %, runs by 3 %, slow
