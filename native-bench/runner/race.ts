@@ -9,7 +9,7 @@ import type { Options } from "./options.ts";
 import type { Look, ScenarioResult } from "./result.ts";
 import { requestMsOf, type Scenario } from "./scenario.ts";
 import { specificationOf } from "./specification.ts";
-import { figuresOf, generatorLagMs, generatorOverNginx, refusal } from "./summary.ts";
+import { scenarioResult } from "./summary.ts";
 import { type Measured, measure } from "./turn.ts";
 
 export interface RaceSite extends LoadSite {
@@ -88,13 +88,7 @@ export class Race {
 
   #result(): ScenarioResult {
     const turns = this.#turns.map(({ turn }) => turn);
-    const { name, ...definition } = this.#scenario;
-    const figures = figuresOf({ turns, looks: this.#looks, restPssBytes: this.#site.restPssBytes });
-    const share = generatorOverNginx(turns);
-    const reason = refusal(share, generatorLagMs(this.#scenario.mode.kind, turns));
-    const common = { name, definition, turns, looks: this.#looks, failed: this.#failed, generatorOverNginx: share };
-    return reason === null
-      ? { ...common, figures, refused: null }
-      : { ...common, figures: [], refused: { reason, figures } };
+    const { restPssBytes } = this.#site;
+    return scenarioResult(this.#scenario, { turns, looks: this.#looks, restPssBytes, failed: this.#failed });
   }
 }

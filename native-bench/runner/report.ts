@@ -34,13 +34,18 @@ export function scenarioText(scenario: ScenarioResult): string {
   const rows = (refused?.figures ?? scenario.figures).flatMap(rowsOf);
   const notes = [
     ...(refused === null ? [] : [`REFUSED, not to be quoted: ${refused.reason}`]),
-    ...(scenario.generatorOverNginx === null ? ["the generator's cost cannot be checked without nginx"] : []),
+    generatorNote(scenario),
     ...Object.entries(scenario.failed).map(([name, reason]) => `${name} FAILED: ${reason}`),
     ...scenario.turns.flatMap(voidNote),
     ...syscallNotes(scenario),
   ];
   const title = `${scenario.name}: ${scenario.definition.title}`;
   return [title, textTable([...HEAD, ...COST_HEAD], rows), ...notes].join("\n");
+}
+
+function generatorNote({ generatorOverNginx }: ScenarioResult): string {
+  if (generatorOverNginx === null) return "load generator: its cost cannot be checked without nginx";
+  return `load generator: ${Math.round(100 * generatorOverNginx)} % of nginx's CPU time per request`;
 }
 
 function voidNote({ contestant, round, voided }: ScenarioResult["turns"][number]): string[] {

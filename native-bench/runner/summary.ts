@@ -5,7 +5,8 @@
 import { DIRECT } from "../contestants/direct.ts";
 import { median } from "../median.ts";
 import { added, mapPercentiles, type Percentiles } from "./percentiles.ts";
-import type { Figure, Look, Turn } from "./result.ts";
+import type { Figure, Look, ScenarioResult, Turn } from "./result.ts";
+import type { Scenario } from "./scenario.ts";
 
 export const NGINX = "nginx";
 /** A generator that needs more than this part of nginx's CPU time takes part in what it measures. */
@@ -20,6 +21,23 @@ export interface Findings {
   readonly looks: readonly Look[];
   /** By contestant. */
   readonly restPssBytes: Readonly<Record<string, number>>;
+}
+
+export interface RaceFindings extends Findings {
+  /** By contestant: why it was not measured. */
+  readonly failed: Record<string, string>;
+}
+
+/** Figures that are not to be quoted are put where nobody takes them for figures. */
+export function scenarioResult({ name, ...definition }: Scenario, findings: RaceFindings): ScenarioResult {
+  const { turns, looks, failed } = findings;
+  const figures = figuresOf(findings);
+  const share = generatorOverNginx(turns);
+  const reason = refusal(share, generatorLagMs(definition.mode.kind, turns));
+  const common = { name, definition, turns: [...turns], looks: [...looks], failed, generatorOverNginx: share };
+  return reason === null
+    ? { ...common, figures, refused: null }
+    : { ...common, figures: [], refused: { reason, figures } };
 }
 
 /** In the order in which the contestants had their first turn; void turns do not count. */

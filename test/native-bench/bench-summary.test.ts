@@ -1,9 +1,18 @@
 /** The arithmetic of a result: medians over rounds, what is added, ratios, and what is refused. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { cpuChanges } from "../../native-bench/runner/against.ts";
 import { percentilesOf } from "../../native-bench/runner/percentiles.ts";
-import type { Turn } from "../../native-bench/runner/result.ts";
-import { figuresOf, generatorLagMs, generatorOverNginx, refusal } from "../../native-bench/runner/summary.ts";
+import { scenarioText } from "../../native-bench/runner/report.ts";
+import type { Result, Turn } from "../../native-bench/runner/result.ts";
+import { parseScenario } from "../../native-bench/runner/scenario.ts";
+import {
+  figuresOf,
+  generatorLagMs,
+  generatorOverNginx,
+  refusal,
+  scenarioResult,
+} from "../../native-bench/runner/summary.ts";
 import { newHistogram } from "../../src/telemetry/hdr/histogram.ts";
 
 const WRONG = { status: 0, length: 0, checksum: 0, terminal: 0, reset: 0, timeout: 0, connect: 0 };
@@ -131,6 +140,58 @@ test("a generator that takes more than half of nginx's CPU time refuses its figu
     /60 % of nginx's CPU time per request; more than 50 %/,
   );
 });
+
+test("refused figures are kept where nobody takes them for figures", () => {
+  const scenario = parseScenario("s", 'title: "s"\nmode: { kind: open, ratePerSecond: 1, connectionsMax: 1 }');
+  const late = TURNS.map((each) => ({ ...each, load: { ...each.load, lagMaxNs: 80e6 } }));
+  const refused = scenarioResult(scenario, { turns: late, ...NONE, failed: {} });
+  assert.deepEqual(refused.figures, []);
+  assert.equal(refused.refused?.figures.length, 3);
+  assert.match(scenarioText(refused), /^REFUSED, not to be quoted: the load generator sent requests up to 80 ms late/m);
+  const sound = scenarioResult(scenario, { turns: TURNS, ...NONE, failed: { ferro: "it ended" } });
+  assert.equal(sound.figures.length, 3);
+  assert.equal(sound.refused, null);
+  assert.match(scenarioText(sound), /^ferro FAILED: it ended$/m);
+});
+
+/** Sluice at so many times nginx's CPU time, round by round. */
+function resultWith(ratios: readonly number[]): Result {
+  const turns = ratios.flatMap((ratio, round) => [
+    turn({ contestant: "nginx", round, p50Us: 1, cpuUs: 10 }),
+    turn({ contestant: "sluice", round, p50Us: 1, cpuUs: 10 * ratio }),
+  ]);
+  const scenario = parseScenario("s", 'title: "s"\nmode: { kind: closed, connections: 1 }');
+  const machine = { cpu: "c", cores: 2, memoryBytes: 1, kernel: "k", node: "v22", load: 0 };
+  return {
+    version: 1,
+    startedAt: "",
+    finishedAt: "",
+    commit: "c",
+    machine,
+    versions: {},
+    parameters: { rounds: 3, seconds: 1, warmUpSeconds: 1, workers: 1, burdenUs: 0 },
+    pinning: { load: null, mock: null, contestant: null, reason: "" },
+    calibration: { samplesMs: [1], spread: 0, isNoisy: false },
+    missing: {},
+    scenarios: [scenarioResult(scenario, { turns, ...NONE, failed: {} })],
+  };
+}
+
+const cpuVerdicts: readonly [what: string, before: readonly number[], after: readonly number[], verdict: string][] = [
+  ["the same", [3, 3.1, 3.05], [3, 3.1, 3.05], "same"],
+  ["a little more", [3, 3.1, 3.05], [3.2, 3.25, 3.15], "same"],
+  ["twice as much", [3, 3.1, 3.05], [6, 6.3, 6.1], "worse"],
+  ["half as much", [6, 6.3, 6.1], [3, 3.1, 3.05], "better"],
+  ["twice as much in one round of three", [3, 3.1, 3.05], [3, 6.2, 3.05], "same"],
+  ["one round", [3], [6], "unknown"],
+];
+
+for (const [what, before, after, verdict] of cpuVerdicts) {
+  test(`${what} of CPU time over nginx: ${verdict}`, () => {
+    const [change] = cpuChanges(resultWith(before), resultWith(after));
+    assert.equal(change?.verdict, verdict);
+  });
+}
 
 test("without nginx the generator cannot be checked, which refuses nothing", () => {
   const share = generatorOverNginx(TURNS.filter(({ contestant }) => contestant !== "nginx"));
