@@ -16,6 +16,7 @@ export interface Listed {
 export class DebianPackage {
   readonly directory: string;
   readonly file: string;
+  private listed: readonly Listed[] | null = null;
 
   private constructor(directory: string, version: string) {
     this.directory = directory;
@@ -40,13 +41,8 @@ export class DebianPackage {
 
   /** Files, folders and links, without the leading dot. */
   list(): readonly Listed[] {
-    return dpkgDeb("--contents", this.file)
-      .trimEnd()
-      .split("\n")
-      .map((line) => {
-        const [mode = "", owner = "", , , , path = ""] = line.split(/\s+/);
-        return { mode, owner, path: path.replace(/^\./, "") };
-      });
+    this.listed ??= dpkgDeb("--contents", this.file).trimEnd().split("\n").map(listedOf);
+    return this.listed;
   }
 
   field(name: string): string {
@@ -69,6 +65,11 @@ export class DebianPackage {
   remove(): void {
     rmSync(this.directory, { recursive: true, force: true });
   }
+}
+
+function listedOf(line: string): Listed {
+  const [mode = "", owner = "", , , , path = ""] = line.split(/\s+/);
+  return { mode, owner, path: path.replace(/^\./, "") };
 }
 
 function dpkgDeb(...args: readonly string[]): string {
