@@ -52,6 +52,12 @@ export const SCANNER_SLOTS_MAX = EXCHANGES_IN_FLIGHT_MAX;
 export const RING_RECORDS = 16_384;
 /** Rings (hence workers of all generations alive at a time) in one data directory. */
 export const RINGS_MAX = 256;
+/** Addresses that one gateway listens on. */
+export const LISTENERS_MAX = 16;
+/** Connections that wait for being accepted, per listener; uWebSockets.js has the same for its own. */
+export const BACKLOG_MAX = 512;
+/** PROXY header of a connection, bytes; with certificates in its extensions it has 2 KB. */
+export const PROXY_HEADER_BYTES_MAX = 4_096;
 /** Gateway workers. */
 export const WORKERS_MAX = 128;
 /** Records one pool task takes from one ring in one transaction. */
@@ -81,8 +87,9 @@ export const CONFIG_BYTES_MAX = 4_194_304;
 export const CONFIG_NESTING_MAX = 64;
 /** YAML aliases in it: each may stand for a large piece. */
 export const CONFIG_ALIASES_MAX = 100;
-/** A credential, and a file of certificate authorities, bytes. */
+/** A credential or a private key, and a file of certificates, bytes. */
 export const CREDENTIAL_BYTES_MAX = 8_192;
+export const PRIVATE_KEY_BYTES_MAX = 65_536;
 export const CA_FILE_BYTES_MAX = 1_048_576;
 /** limits.body_bytes: the scanner's offsets have 32 bits. */
 export const BODY_BYTES_MAX = 1_073_741_824;
@@ -112,6 +119,8 @@ export const TOTAL_TIMEOUT_MS_DEFAULT = 3_600_000;
 export const QUEUE_TIMEOUT_MS_DEFAULT = 5_000;
 /** Longest pause in a request body: below the 10 s at which uWebSockets.js cuts the connection without an answer. */
 export const BODY_IDLE_MS_MAX = 8_000;
+/** For a PROXY header, a TLS handshake and a first byte, each; uWebSockets.js gives a connection as much. */
+export const GREETING_MS_MAX = 10_000;
 export const STALL_TIMEOUT_MS_DEFAULT = 30_000;
 export const DRAIN_TIMEOUT_MS_DEFAULT = 30_000;
 export const UPSTREAM_KEEP_ALIVE_MS_DEFAULT = 20_000;

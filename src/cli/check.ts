@@ -3,6 +3,7 @@
  * shows where credentials come from and never what they are.
  */
 import { Command } from "commander";
+import { listenerText, placeText } from "../config/listener.ts";
 import { readConfig } from "../config/load.ts";
 import { formatProblems } from "../config/problem.ts";
 import type { Config, CredentialForm, Form, KeyConfig, ProviderForm } from "../config/schema.ts";
@@ -45,8 +46,10 @@ function check(file: string, env: NodeJS.ProcessEnv): number {
 
 function summary(form: Form, config: Config): readonly string[] {
   return [
-    `listen       ${address(config.listen)}`,
-    `admin        ${address(config.admin)}`,
+    ...config.listen.map(
+      (listener, index) => `${index === 0 ? "listen      " : "            "} ${listenerText(listener)}`,
+    ),
+    `admin        ${placeText({ kind: "tcp", ...config.admin })}`,
     `workers      ${config.workers ?? "one per CPU"}`,
     `data         ${config.dataDir}`,
     ...(config.accessLogPath === null ? [] : [`access log   ${config.accessLogPath}`]),
@@ -65,10 +68,6 @@ function summary(form: Form, config: Config): readonly string[] {
       config.keys.map((key) => keyCells(key, config.loadedAtMs)),
     ),
   ];
-}
-
-function address({ host, port }: Config["listen"]): string {
-  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
 /** A heading and its rows, in columns. */

@@ -4,6 +4,7 @@
  */
 import { resolve } from "node:path";
 import { nowMs, wallMs } from "../base/clock.ts";
+import { listenerOf } from "./listener-files.ts";
 import type { Outside } from "./outside.ts";
 import { needsModel } from "./references.ts";
 import type { Config, Form, KeyConfig, ProviderConfig, ProviderForm } from "./schema.ts";
@@ -13,7 +14,7 @@ export function configOf(form: Form, outside: Outside): Config {
   const accessLog = form.access_log?.path;
   return {
     loadedAtMs: Math.round(wallMs(nowMs())),
-    listen: form.listen,
+    listen: form.listen.map((listener, index) => listenerOf(index, listener, outside)),
     admin: form.admin.listen,
     workers: form.workers,
     dataDir: resolve(outside.directory, form.data_dir),

@@ -96,6 +96,8 @@ export function problemOf(source: Source, finding: Finding): Problem {
 function child(parent: unknown, part: PropertyKey): { key: unknown; node: unknown } | undefined {
   if (isSeq(parent))
     return typeof part === "number" && part in parent.items ? { key: null, node: parent.items[part] } : undefined;
+  // A single one may stand for a list of one.
+  if (part === 0) return { key: null, node: parent };
   if (!isMap(parent)) return undefined;
   const pair = parent.items.find(({ key }) => isScalar(key) && key.value === part);
   return pair && { key: pair.key, node: pair.value };

@@ -13,6 +13,7 @@ const PUBLIC_FIELDS: ReadonlySet<string> = new Set([
   ...["connect", "first_byte", "idle", "total", "queue", "stall", "drain", "upstream_keep_alive"],
   ...["type", "auth", "ca_file", "usage_option", "provider", "model", "input", "cached_input", "output"],
   ...["name", "enabled", "expires", "models"],
+  ...["address", "mode", "group", "cert_file", "key_file", "client_ca_file", "trusted"],
 ]);
 
 /** Mappings whose keys are names that the operator chose. */
@@ -26,6 +27,7 @@ const OTHER_SECTIONS: ReadonlySet<string> = new Set([
   "timeouts",
   "keys",
   "tls",
+  "proxy_protocol",
 ]);
 
 const LINE_LENGTH_MAX = 160;

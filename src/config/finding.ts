@@ -56,6 +56,8 @@ function wording(issue: z.core.$ZodRawIssue): string {
       return "expected one of: openai, demo";
     case "too_small":
       return "an empty list is not taken; leave it out instead";
+    case "too_big":
+      return `at most ${String(issue.maximum)} of these are taken`;
     default:
       return "this value is not valid";
   }

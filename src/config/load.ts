@@ -50,7 +50,7 @@ export function checkText(path: string, text: string, env: NodeJS.ProcessEnv, ke
     path,
     text,
     missing: located(outside.missing),
-    warnings: located(warningsOf(form)),
+    warnings: located([...warningsOf(form), ...outside.warnings]),
     problems: wrong,
     form: wrong.length > 0 ? null : form,
     config: wrong.length > 0 ? null : config,

@@ -3,19 +3,21 @@
  * wrong about them. Supervisor and command line. Holds secrets for as long as a Config is being made.
  */
 
-import { X509Certificate } from "node:crypto";
 import { dirname, resolve } from "node:path";
 import { CodedError } from "../base/errors.ts";
 import { CA_FILE_BYTES_MAX } from "../base/limits.ts";
 import { resolveCredential } from "./credential.ts";
 import { readTextFile } from "./file.ts";
 import { type Finding, findingAt } from "./finding.ts";
+import { certificatesIn } from "./pem.ts";
 import type { ProviderConfig, ProviderForm } from "./schema.ts";
 
 export class Outside {
   readonly findings: Finding[] = [];
   /** Credentials that the environment of this process lacks. */
   readonly missing: Finding[] = [];
+  /** What works now and is probably not meant. */
+  readonly warnings: Finding[] = [];
   /** Where relative paths begin: the folder of the configuration file. */
   readonly directory: string;
   readonly #env: NodeJS.ProcessEnv;
@@ -44,23 +46,14 @@ export class Outside {
     const finding = (message: string) => findingAt(["providers", name, "tls", "ca_file"], message);
     try {
       const pem = readTextFile(this.pathOf(file), CA_FILE_BYTES_MAX);
-      if (!isPem(pem)) this.findings.push(finding("the file holds no PEM certificates that can be read"));
+      if (certificatesIn(pem) === null)
+        this.findings.push(finding("the file holds no PEM certificates that can be read"));
       return pem;
     } catch (error) {
       if (!(error instanceof CodedError)) throw error;
       this.findings.push(finding(`the file ${error.message}`));
       return null;
     }
-  }
-}
-
-function isPem(text: string): boolean {
-  const blocks = text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
-  try {
-    for (const block of blocks) new X509Certificate(block);
-    return blocks.length > 0;
-  } catch {
-    return false;
   }
 }
 

@@ -4,7 +4,7 @@
  */
 import { KEYS_MAX, MODELS_MAX, PROVIDERS_MAX } from "../base/limits.ts";
 import { type Finding, findingAt, nearest } from "./finding.ts";
-import type { Form, ProviderForm } from "./schema.ts";
+import type { Form, ListenerForm, ProviderForm } from "./schema.ts";
 import { quoted } from "./secret.ts";
 
 /** The alias of the route that takes any model. */
@@ -23,6 +23,7 @@ export function checkReferences(form: Form): readonly Finding[] {
   return [
     ...counts(form),
     ...ports(form),
+    ...listeners(form),
     ...bodies(form),
     ...Object.entries(form.providers).flatMap(([name, provider]) => providerHeaders(name, provider)),
     ...models(form),
@@ -58,11 +59,52 @@ function counts(form: Form): readonly Finding[] {
 }
 
 /** Also refused on different addresses: one of them is usually 0.0.0.0 sooner or later. */
-function ports(form: Form): readonly Finding[] {
-  if (form.listen.port !== form.admin.listen.port) return [];
-  const message = `'listen' and 'admin.listen' both use port ${form.listen.port}; give one of them another`;
+function ports({ listen, admin }: Form): readonly Finding[] {
+  const { port } = admin.listen;
+  const index = listen.findIndex(({ address }) => address.kind === "tcp" && address.port === port);
+  if (index === -1) return [];
+  const message = `'listen' and 'admin.listen' both use port ${port}; give one of them another`;
   // One of the two may be a default and have no place in the file.
-  return [findingAt(form.admin.listen.port === 8080 ? ["listen"] : ["admin", "listen"], message)];
+  return [findingAt(port === 8080 ? ["listen", index, "address"] : ["admin", "listen"], message)];
+}
+
+function listeners({ listen }: Form): readonly Finding[] {
+  const seen = new Set<string>();
+  return listen.flatMap((listener, index) => {
+    const { address } = listener;
+    const name = address.kind === "tcp" ? `${address.host} ${address.port}` : address.path;
+    const again = seen.has(name) ? [findingAt(["listen", index, "address"], "this address is given twice")] : [];
+    seen.add(name);
+    return [...again, ...(address.kind === "tcp" ? tcpListener(index, listener) : unixListener(index, listener))];
+  });
+}
+
+function tcpListener(index: number, { mode, group, proxy_protocol: proxyProtocol }: ListenerForm): readonly Finding[] {
+  const onlyUnix = (field: string) => keyAt(["listen", index, field], `only a unix socket has a ${field}`);
+  const unix = proxyProtocol?.trusted.indexOf("unix") ?? -1;
+  return [
+    ...(mode === undefined ? [] : [onlyUnix("mode")]),
+    ...(group === undefined ? [] : [onlyUnix("group")]),
+    ...(unix === -1 ? [] : [trustedAt(index, unix, "only the peers of a unix socket are 'unix'")]),
+  ];
+}
+
+function unixListener(index: number, { tls, proxy_protocol: proxyProtocol }: ListenerForm): readonly Finding[] {
+  const address = proxyProtocol?.trusted.findIndex((peer) => peer !== "unix") ?? -1;
+  return [
+    ...(tls === undefined
+      ? []
+      : [keyAt(["listen", index, "tls"], "a unix socket takes no TLS; its mode and group guard it")]),
+    ...(address === -1 ? [] : [trustedAt(index, address, "the peers of a unix socket have no address; write 'unix'")]),
+  ];
+}
+
+function keyAt(path: readonly PropertyKey[], message: string): Finding {
+  return { ...findingAt(path, message), at: "key" };
+}
+
+function trustedAt(index: number, position: number, message: string): Finding {
+  return findingAt(["listen", index, "proxy_protocol", "trusted", position], message);
 }
 
 function bodies(form: Form): readonly Finding[] {

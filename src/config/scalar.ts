@@ -3,8 +3,9 @@
  * hands over every scalar as text, so that nothing is guessed and no binary float is involved. Pure; supervisor and
  * command line. No refusal may repeat the text it refuses: it could be a secret that was pasted into the wrong place.
  */
-import { isIPv6 } from "node:net";
+import { isIP, isIPv6 } from "node:net";
 import { z } from "zod";
+import type { TcpPlace, TrustedPeer } from "./listener.ts";
 
 /** Why a text was not taken, in words that say what is expected instead. */
 export class Refusal {
@@ -125,6 +126,38 @@ export function readAddress(text: string): Address | Refusal {
     return new Refusal("expected host:port, such as 127.0.0.1:8081, 0.0.0.0:8081 or '[::]:8081' (with its quotes)");
   if (!(port >= 1 && port <= 65_535)) return new Refusal("the port must be from 1 to 65535");
   return { host, port };
+}
+
+/** The socket's address in the kernel has 108 bytes, and it is made under a longer name. */
+const SOCKET_PATH_BYTES_MAX = 100;
+
+/** host:port, or "unix:" and a path, which may be relative. */
+export function readPlace(text: string): TcpPlace | { readonly kind: "unix"; readonly path: string } | Refusal {
+  if (!text.startsWith("unix:")) {
+    const address = readAddress(text);
+    return address instanceof Refusal ? address : { kind: "tcp", ...address };
+  }
+  const path = text.slice("unix:".length);
+  if (!/^\.{0,2}\/[^\0]*[^\0/]$/.test(path))
+    return new Refusal("expected a path behind unix:, beginning with /, ./ or ../");
+  if (Buffer.byteLength(path) <= SOCKET_PATH_BYTES_MAX) return { kind: "unix", path };
+  return new Refusal(`the path of a socket has at most ${SOCKET_PATH_BYTES_MAX} bytes`);
+}
+
+/** Permissions as chmod takes them, such as 0660. */
+export function readMode(text: string): number | Refusal {
+  if (/^0?[0-7]{3}$/.test(text)) return Number.parseInt(text, 8);
+  return new Refusal("expected permissions as chmod takes them, such as 0660");
+}
+
+/** 192.0.2.1, 10.0.0.0/8, fd00::/8 or unix. */
+export function readTrustedPeer(text: string): TrustedPeer | Refusal {
+  if (text === "unix") return "unix";
+  const [, address = "", digits] = /^([0-9A-Fa-f.:]+)(?:\/(\d{1,3}))?$/.exec(text) ?? [];
+  const bits = isIP(address) === 6 ? 128 : 32;
+  const prefix = digits === undefined ? bits : Number(digits);
+  if (isIP(address) !== 0 && prefix <= bits) return { address, prefix };
+  return new Refusal("expected an address or network, such as 192.0.2.1, 10.0.0.0/8 or fd00::/8, or unix");
 }
 
 const PRINTABLE = /^[\p{L}\p{M}\p{N}\p{P}\p{S} ]+$/u;

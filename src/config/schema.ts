@@ -24,6 +24,7 @@ import {
   IDLE_TIMEOUT_MS_DEFAULT,
   JSON_DEPTH_DEFAULT,
   JSON_DEPTH_MAX,
+  LISTENERS_MAX,
   MODEL_BYTES_MAX,
   QUEUE_PER_PROVIDER_DEFAULT,
   QUEUE_TIMEOUT_MS_DEFAULT,
@@ -33,6 +34,7 @@ import {
   UPSTREAM_KEEP_ALIVE_MS_DEFAULT,
   WORKERS_MAX,
 } from "../base/limits.ts";
+import type { Listener } from "./listener.ts";
 import {
   type Address,
   type Read,
@@ -48,10 +50,13 @@ import {
   readHeaderValue,
   readInstant,
   readInteger,
+  readMode,
   readName,
   readPath,
+  readPlace,
   readPrice,
   readSize,
+  readTrustedPeer,
   readVariable,
 } from "./scalar.ts";
 import type { HistogramsConfig } from "./series.ts";
@@ -95,7 +100,8 @@ export type LogLevel = (typeof LOG_LEVELS)[number];
 export interface Config {
   /** Wall-clock milliseconds: when the file was read. */
   readonly loadedAtMs: number;
-  readonly listen: Address;
+  /** At least one. */
+  readonly listen: readonly Listener[];
   readonly admin: Address;
   /** Null: one per vCPU. */
   readonly workers: number | null;
@@ -294,6 +300,46 @@ const KEY = mapping({
 
 const KEYS = section(z.array(KEY), []).describe("What applications send as their API key.");
 
+const CERTIFIED = mapping({
+  cert_file: path.describe("PEM: the certificate, and the intermediate ones behind it."),
+  key_file: scalar(readCredentialPath)
+    .meta({ expects: "path" })
+    .describe("PEM: its private key, without a passphrase. It begins with /, ./ or ../."),
+  client_ca_file: path
+    .optional()
+    .describe("PEM: authorities. With it, only clients connect that have a certificate signed by one of these."),
+});
+
+const LISTENER = mapping({
+  address: scalar(readPlace)
+    .meta({ expects: "host:port or unix:/path" })
+    .describe("Where. 0.0.0.0:8081 serves other machines; [::]:8081 with IPv6."),
+  mode: scalar(readMode)
+    .meta({ expects: "0660" })
+    .optional()
+    .describe("Who may use a unix socket; 0660 if it is not set."),
+  group: scalar(readName(255)).meta({ expects: "name or number" }).optional().describe("The group of a unix socket."),
+  tls: CERTIFIED.optional().describe("TLS 1.2 and 1.3. The files are read again at every reload."),
+  proxy_protocol: mapping({
+    trusted: z
+      .array(scalar(readTrustedPeer))
+      .min(1)
+      .meta({ expects: "list of addresses" })
+      .describe("Addresses and networks of the proxies, such as 10.0.0.0/8; unix for a unix socket's peers."),
+  })
+    .optional()
+    .describe(
+      "These proxies, and nobody else, connect here, and begin each connection with a PROXY header (version 1 or 2).",
+    ),
+});
+
+/** One address, one mapping or a list of both: always a list of mappings. */
+function listed(value: unknown): unknown {
+  return (Array.isArray(value) ? value : [value]).map((item) => (typeof item === "string" ? { address: item } : item));
+}
+
+const LISTENERS = z.preprocess(listed, z.array(LISTENER).min(1).max(LISTENERS_MAX)).prefault("127.0.0.1:8081");
+
 /** "auto" is null: one worker per vCPU. */
 function readWorkers(text: string): number | null | Refusal {
   const value = text === "auto" ? null : readInteger(1, WORKERS_MAX)(text);
@@ -301,8 +347,8 @@ function readWorkers(text: string): number | null | Refusal {
 }
 
 export const FORM = mapping({
-  listen: address(8081).describe(
-    "Where applications connect. 0.0.0.0:8081 serves other machines, behind a proxy that adds TLS.",
+  listen: LISTENERS.describe(
+    "Where applications connect: one address, such as 127.0.0.1:8081, which is the default, or a list of addresses and of mappings with these settings.",
   ),
   admin: section(
     mapping({
@@ -361,5 +407,6 @@ export const KEYS_FORM = mapping({ keys: KEYS });
 
 /** The validated file, still in its own words. */
 export type Form = z.output<typeof FORM>;
+export type ListenerForm = z.output<typeof LISTENER>;
 export type ProviderForm = z.output<typeof PROVIDER>;
 export type CredentialForm = z.output<typeof CREDENTIAL>;

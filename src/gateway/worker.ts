@@ -57,7 +57,7 @@ async function serve(config: Config, epoch: number): Promise<void> {
   const onTrouble = (trouble: Trouble) => tell({ type: "trouble", ...trouble });
   const pipeline = new Pipeline({ snapshot, ring, counters, histograms, transportOf, onTrouble });
   const edge = new Edge(pipeline);
-  await edge.listen(config.listen.host, config.listen.port);
+  await edge.listen(config.listen);
   if (unwanted) {
     edge.close();
     return;
@@ -67,7 +67,8 @@ async function serve(config: Config, epoch: number): Promise<void> {
   tell({ type: "listening", epoch, slot, notice });
 }
 
-function reconfigure({ pipeline, origins }: Serving, config: Config, epoch: number): void {
+function reconfigure({ pipeline, origins, edge }: Serving, config: Config, epoch: number): void {
+  edge.configure(config.listen);
   const snapshot = compileSnapshot(config, epoch);
   origins.configure(snapshot, providersOf(snapshot));
   pipeline.snapshot = snapshot;

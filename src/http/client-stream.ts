@@ -55,12 +55,13 @@ export class ClientStream implements Downstream {
     this.#handler = handler;
   }
 
-  /** Once, before anything else. */
-  attach(exchange: Exchange): void {
+  /** Once, before anything else. `address`: of the client, if it is not the connection's own. */
+  attach(exchange: Exchange, address: Uint8Array | null = null): void {
     this.#exchange = exchange;
     this.#response.onAborted(() => this.#onAborted());
     // A copy: the package shows a buffer of its own, and nothing once the client is gone. A system call, so only if wanted.
-    if (exchange.snapshot.recordAddress) this.#address = new Uint8Array(this.#response.getRemoteAddress()).slice();
+    if (exchange.snapshot.recordAddress)
+      this.#address = address ?? new Uint8Array(this.#response.getRemoteAddress()).slice();
   }
 
   address(): Uint8Array {

@@ -1,56 +1,117 @@
 /**
- * The edge: a uWebSockets.js app on the proxy port, shared by all workers (SO_REUSEPORT). Gateway worker, main thread.
- * Turns requests into exchanges for a RequestHandler and knows nothing of what is done with them.
+ * The edge: a uWebSockets.js app for every listener. Gateway worker, main thread. TCP ports are shared by all workers
+ * (SO_REUSEPORT), a unix socket is one of the supervisor's that all of them accept from; TLS and the PROXY protocol have a
+ * Front before the app. Turns requests into exchanges for a RequestHandler and knows nothing of what is done with them.
  */
+import { closeSync } from "node:fs";
 import { nowMs } from "../base/clock.ts";
 import { CodedError } from "../base/errors.ts";
+import { BACKLOG_MAX } from "../base/limits.ts";
+import { type Listener, placeText, UNIX_DESCRIPTOR_FIRST } from "../config/listener.ts";
+import { native } from "../native/native.ts";
 import type { RequestHandler } from "../pipeline/exchange.ts";
+import { Callers } from "./callers.ts";
 import { ClientStream } from "./client-stream.ts";
+import { Front } from "./front.ts";
 import { RequestBody } from "./request-body.ts";
 import { readHead } from "./request-head.ts";
-import { closeListenSocket, type ListenSocket, newApp, type UwsApp, type UwsRequest, type UwsResponse } from "./uws.ts";
+import {
+  closeListenSocket,
+  type ListenSocket,
+  newApp,
+  portOf,
+  type UwsApp,
+  type UwsRequest,
+  type UwsResponse,
+} from "./uws.ts";
+
+const LOOPBACK = "127.0.0.1";
+
+/** One listener as this worker serves it. */
+interface Entrance {
+  readonly app: UwsApp;
+  readonly socket: ListenSocket;
+  /** Null: clients are at the app itself. */
+  readonly front: Front | null;
+}
 
 export class Edge {
-  readonly #app: UwsApp = newApp();
   readonly #handler: RequestHandler;
-  #socket: ListenSocket | null = null;
+  #entrances: Entrance[] = [];
+  #listening = true;
 
   constructor(handler: RequestHandler) {
     this.#handler = handler;
-    this.#app.any("/*", (response, request) => this.#onRequest(response, request));
   }
 
-  /** Rejects with CodedError `listen_failed`. */
-  listen(host: string, port: number): Promise<void> {
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    this.#app.listen(host, port, (socket) => {
-      if (socket === false) {
-        reject(new CodedError("listen_failed", `cannot listen on ${host}:${port}: is the address in use or not ours?`));
-        return;
-      }
-      this.#socket = socket;
-      resolve();
-    });
-    return promise;
+  /** Unix listeners are descriptors of this process. Rejects with CodedError `listen_failed`. */
+  async listen(listeners: readonly Listener[]): Promise<void> {
+    let descriptor = UNIX_DESCRIPTOR_FIRST;
+    for (const listener of listeners) {
+      const inherited = listener.place.kind === "unix" ? descriptor++ : null;
+      const plain = listener.tls === null && listener.proxies === null;
+      this.#entrances.push(
+        plain ? await this.#openPlain(listener, inherited) : await this.#openFront(listener, inherited),
+      );
+    }
+  }
+
+  /** The same listeners with other certificates or proxies. */
+  configure(listeners: readonly Listener[]): void {
+    for (const [index, listener] of listeners.entries()) this.#entrances[index]?.front?.configure(listener);
   }
 
   /** Accepts no new connections; those that are open go on. */
   stopListening(): void {
-    if (this.#socket === null) return;
-    closeListenSocket(this.#socket);
-    this.#socket = null;
+    if (!this.#listening) return;
+    this.#listening = false;
+    for (const { front, socket } of this.#entrances) {
+      if (front === null) closeListenSocket(socket);
+      else front.stopListening();
+    }
   }
 
   /** Closes every connection. After this the process can end without an abort. */
   close(): void {
     this.stopListening();
-    this.#app.close();
+    for (const { front, app } of this.#entrances) {
+      front?.close();
+      // Its listening socket, too.
+      app.close();
+    }
+    this.#entrances = [];
   }
 
-  #onRequest(response: UwsResponse, request: UwsRequest): void {
+  async #openPlain({ place }: Listener, inherited: number | null): Promise<Entrance> {
+    const app = newApp();
+    app.any("/*", (response, request) => this.#onRequest(response, request, null));
+    if (place.kind === "tcp") return { app, socket: await listenTcp(app, place.host, place.port), front: null };
+    const socket = await listenTcp(app, LOOPBACK, 0, inherited);
+    return { app, socket, front: null };
+  }
+
+  async #openFront(listener: Listener, inherited: number | null): Promise<Entrance> {
+    const callers = new Callers();
+    const app = newApp();
+    app.any("/*", (response, request) => {
+      const address = callers.addressOf(response.getProxiedRemoteAddress());
+      if (address === undefined) response.close();
+      else this.#onRequest(response, request, address);
+    });
+    const own = native.bindUnix("");
+    const name = native.abstractName(own);
+    native.listenOn(own, BACKLOG_MAX);
+    const socket = await listenTcp(app, LOOPBACK, 0, own);
+    const front = new Front(listener, name, callers);
+    await front.listen(listener, inherited);
+    return { app, socket, front };
+  }
+
+  /** `address`: of the client, in network order; null: the connection's own. */
+  #onRequest(response: UwsResponse, request: UwsRequest, address: Uint8Array | null): void {
     const stream = new ClientStream(response, this.#handler);
     const exchange = this.#handler.open(stream, nowMs());
-    stream.attach(exchange);
+    stream.attach(exchange, address);
     const verdict = readHead(request, exchange);
     if (!this.#handler.onHead(exchange, verdict)) {
       if (stream.lingering) response.onData((chunk, isLast) => stream.discard(chunk.byteLength, isLast));
@@ -63,4 +124,25 @@ export class Edge {
     const body = new RequestBody(exchange, stream, this.#handler);
     response.onData((chunk, isLast) => body.onData(chunk, isLast));
   }
+}
+
+/**
+ * `instead`: a listening socket that takes the place of the app's own, which it never made known, and is closed here. Still
+ * in the callback: the loop must not turn between.
+ */
+function listenTcp(app: UwsApp, host: string, port: number, instead: number | null = null): Promise<ListenSocket> {
+  const { promise, resolve, reject } = Promise.withResolvers<ListenSocket>();
+  app.listen(host, port, (socket) => {
+    if (socket === false) {
+      const place = placeText({ kind: "tcp", host, port });
+      reject(new CodedError("listen_failed", `cannot listen on ${place}: is the address in use or not ours?`));
+      return;
+    }
+    if (instead !== null) {
+      native.replaceListener(portOf(socket), instead);
+      closeSync(instead);
+    }
+    resolve(socket);
+  });
+  return promise;
 }

@@ -2,7 +2,13 @@
  * uWebSockets.js as the edge uses it. Its own types are written for every use; these name only the calls that this folder
  * makes. Loaded in gateway workers only: a process or thread that exits with an open handle of it aborts.
  */
-import { App as NativeApp, type us_listen_socket, us_listen_socket_close } from "uWebSockets.js";
+import {
+  App as NativeApp,
+  type us_listen_socket,
+  us_listen_socket_close,
+  type us_socket,
+  us_socket_local_port,
+} from "uWebSockets.js";
 
 /** Valid until an answer ended or the abort was told; any later use throws. */
 export interface UwsResponse {
@@ -18,6 +24,8 @@ export interface UwsResponse {
   onAborted(handler: () => void): unknown;
   onData(handler: (chunk: ArrayBuffer, isLast: boolean) => void): unknown;
   getRemoteAddress(): ArrayBuffer;
+  /** Of the last PROXY v2 header on this connection, whoever wrote it; empty: there was none. */
+  getProxiedRemoteAddress(): ArrayBuffer;
   cork(write: () => void): unknown;
 }
 
@@ -39,6 +47,11 @@ export interface UwsApp {
 
 export function newApp(): UwsApp {
   return NativeApp();
+}
+
+/** Of a listening socket; its type has no name of its own for that. */
+export function portOf(socket: ListenSocket): number {
+  return us_socket_local_port(socket as us_socket);
 }
 
 export const closeListenSocket: (socket: ListenSocket) => void = us_listen_socket_close;

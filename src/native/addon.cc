@@ -5,5 +5,6 @@ NAPI_MODULE_INIT() {
   sluice::register_map(env, exports);
   sluice::register_scan(env, exports);
   sluice::register_response(env, exports);
+  sluice::register_listen(env, exports);
   return exports;
 }

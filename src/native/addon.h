@@ -45,5 +45,6 @@ inline bool bytes_of(napi_env env, napi_value value, Bytes* out) {
 void register_map(napi_env env, napi_value exports);
 void register_scan(napi_env env, napi_value exports);
 void register_response(napi_env env, napi_value exports);
+void register_listen(napi_env env, napi_value exports);
 
 }  // namespace sluice

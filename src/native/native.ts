@@ -21,6 +21,20 @@ export interface NativeAddon {
   /** Takes an exclusive flock on the file, creating it; held until the process ends. False: another process holds it. */
   lockFile(path: string): boolean;
 
+  /**
+   * Binds a unix socket, which does not listen yet. Empty: to an abstract name that the kernel chooses. The descriptor
+   * belongs to the caller. Throws an Error with errno text, like the next three.
+   */
+  bindUnix(path: string): number;
+  listenOn(descriptor: number, backlog: number): void;
+  /** Of a socket that was bound to one, without its NUL. */
+  abstractName(descriptor: number): string;
+  /**
+   * Puts `descriptor` in the place of the IPv4 socket that listens on `port` in this process, whose queue is lost. For
+   * uWebSockets.js, in the callback of its `listen`, before the loop turns.
+   */
+  replaceListener(port: number, descriptor: number): void;
+
   /** Scans a JSON request body; result codes and the layout of `scanned`, which it fills, are in providers/request-scan.ts. */
   scanRequest(body: Uint8Array, depthMax: number): number;
   /** The same without what only this CPU can do: tests compare the two. */

@@ -1,5 +1,7 @@
 /** What `npm start` says once the gateway is ready: where it is, and how to talk to it. Pure. Supervisor. */
 import { isIPv6 } from "node:net";
+import { assert } from "../base/assert.ts";
+import { type Listener, placeText } from "../config/listener.ts";
 import type { Config } from "../config/schema.ts";
 
 const ANY_HOST = new Set(["0.0.0.0", "::"]);
@@ -10,9 +12,23 @@ export function localUrl({ host, port }: { readonly host: string; readonly port:
   return `http://${isIPv6(reachable) ? `[${reachable}]` : reachable}:${port}`;
 }
 
+/** Where a program on this machine reaches the gateway most easily. */
+function baseUrlOf(listeners: Config["listen"]): string {
+  const [best] = listeners.toSorted((a, b) => demandsOf(a) - demandsOf(b));
+  assert(best !== undefined, "a configuration has a listener");
+  const { place, tls } = best;
+  if (place.kind === "unix") return `http://localhost/v1 (${placeText(place)})`;
+  return `${tls === null ? "http" : "https"}${localUrl(place).slice("http".length)}/v1`;
+}
+
+/** How much a client has to know: a PROXY header, a socket's path, certificates. */
+function demandsOf({ place, tls, proxies }: Listener): number {
+  return (proxies === null ? 0 : 4) + (place.kind === "unix" ? 2 : 0) + (tls === null ? 0 : 1);
+}
+
 /** `key`: of a configuration that was just written; null: it existed, and only hashes are known. */
 export function greeting(config: Config, configPath: string, key: string | null): string {
-  const baseUrl = `${localUrl(config.listen)}/v1`;
+  const baseUrl = baseUrlOf(config.listen);
   const lines = [
     "",
     `Sluice is ready. Configuration: ${configPath}`,

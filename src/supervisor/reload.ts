@@ -79,9 +79,9 @@ export class Reloader {
 
 /** The settings, by their names in the file, that differ and cannot change at run time. */
 export function fixedChanges(current: Config, next: Config): string[] {
-  const address = ({ host, port }: Config["listen"]) => `${host} ${port}`;
+  const address = ({ host, port }: Config["admin"]) => `${host} ${port}`;
   const pairs: readonly [string, unknown, unknown][] = [
-    ["listen", address(current.listen), address(next.listen)],
+    ["listen", shapeOf(current.listen), shapeOf(next.listen)],
     ["admin.listen", address(current.admin), address(next.admin)],
     ["workers", current.workers, next.workers],
     ["data_dir", current.dataDir, next.dataDir],
@@ -89,6 +89,12 @@ export function fixedChanges(current: Config, next: Config): string[] {
   return pairs.filter(([, before, after]) => before !== after).map(([name]) => name);
 }
 
+/** What is fixed of the listeners: places, and what stands in front of them. Certificates and trusted proxies may change. */
+function shapeOf(listeners: Config["listen"]): string {
+  return JSON.stringify(listeners.map(({ place, tls, proxies }) => [place, tls !== null, proxies !== null]));
+}
+
 function withFixed({ listen, admin, workers, dataDir }: Config, next: Config): Config {
-  return { ...next, listen, admin, workers, dataDir };
+  const sameListeners = shapeOf(listen) === shapeOf(next.listen);
+  return { ...next, listen: sameListeners ? next.listen : listen, admin, workers, dataDir };
 }

@@ -11,6 +11,7 @@ import { CodedError } from "../base/errors.ts";
 import { WORKERS_MAX } from "../base/limits.ts";
 import { type Log, openLog } from "../base/log.ts";
 import { writeFirstConfig } from "../config/first.ts";
+import { listenerText } from "../config/listener.ts";
 import { loadConfig } from "../config/load.ts";
 import type { Config } from "../config/schema.ts";
 import { SeriesTable } from "../config/series.ts";
@@ -28,6 +29,7 @@ import { requireFreePorts } from "./ports.ts";
 import { Reloader } from "./reload.ts";
 import { Signals } from "./signals.ts";
 import { Status } from "./status.ts";
+import { UnixSockets } from "./unix-sockets.ts";
 import { readVersion } from "./version.ts";
 import { type Configured, forkWorker } from "./worker-process.ts";
 import { Workers } from "./workers.ts";
@@ -49,6 +51,7 @@ interface Parts {
   readonly drainer: Drainer;
   readonly latencies: LatencyRotation;
   readonly status: Status;
+  readonly unixSockets: UnixSockets;
   readonly workers: Workers;
 }
 
@@ -76,10 +79,12 @@ async function openParts(configPath: string, closers: Closers): Promise<Parts> {
   log.info({ version, supervisor_pid: process.pid, config: configPath, data_dir: config.dataDir }, "starting");
   takeDataDir(config.dataDir);
   await requireFreePorts([
-    { ...config.listen, setting: "listen" },
+    ...config.listen.flatMap(({ place }) => (place.kind === "tcp" ? [{ ...place, setting: "listen" }] : [])),
     { ...config.admin, setting: "admin.listen" },
   ]);
   requireSinks(config.dataDir, config.accessLogPath);
+  const unixSockets = await UnixSockets.open(config.listen);
+  closers.push(() => unixSockets.close());
   const demo = new DemoProvider();
   closers.push(() => demo.close());
   const series = new SeriesTable();
@@ -99,12 +104,12 @@ async function openParts(configPath: string, closers: Closers): Promise<Parts> {
     count: config.workers ?? Math.min(availableParallelism(), WORKERS_MAX),
     configured: first,
     log,
-    fork: () => forkWorker(histograms),
+    fork: () => forkWorker(histograms, unixSockets.descriptors),
     onServing: (serving) => status.setServing(serving),
     onSlotFree: (slot) => counters.resetGauges(slot),
   });
   closers.push(() => workers.kill());
-  return { log, first, demo, series, drainer, latencies, status, workers };
+  return { log, first, demo, series, drainer, latencies, status, unixSockets, workers };
 }
 
 /** One supervisor for each data directory: its store has one writer, its counters one maker. Held until the process ends. */
@@ -164,7 +169,10 @@ async function runParts(parts: Parts, configPath: string, closers: Closers, onRe
   if ((await Promise.race([started, stop.promise])) === "started") {
     status.setEpoch(first.epoch);
     status.phase = "running";
-    log.info({ workers: workers.serving, listen: first.config.listen, admin: first.config.admin }, "ready");
+    log.info(
+      { workers: workers.serving, listen: first.config.listen.map(listenerText), admin: first.config.admin },
+      "ready",
+    );
     onReady();
   }
   return Promise.race([end.promise, stop.promise.then((signal) => shutDown(parts, reloader, signal))]);
@@ -199,8 +207,9 @@ async function reopenLog({ drainer, log }: Parts, path: string | null): Promise<
 
 /** Not ready, then no new connections, then no requests, then no records: each ends before the next. */
 async function shutDown(parts: Parts, reloader: Reloader, signal: string): Promise<number> {
-  const { log, status, workers, drainer, latencies } = parts;
+  const { log, status, unixSockets, workers, drainer, latencies } = parts;
   status.phase = "stopping";
+  unixSockets.close();
   const { drainMs } = reloader.config.timeouts;
   log.info({ signal, deadline_ms: drainMs, workers: workers.serving }, "stopping: requests that run are finished");
   await workers.drain(drainMs);

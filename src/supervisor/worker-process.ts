@@ -44,14 +44,14 @@ export function runtimeEnv(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
 
 /**
  * Starts the program of a worker. Its standard output goes to standard error, which belongs to the log; the memory file
- * `histograms` becomes its descriptor HISTOGRAMS_DESCRIPTOR.
+ * `histograms` becomes its descriptor HISTOGRAMS_DESCRIPTOR, the unix sockets those from UNIX_DESCRIPTOR_FIRST on.
  */
-export function forkWorker(histograms: number): ChildProcess {
+export function forkWorker(histograms: number, unixSockets: readonly number[] = []): ChildProcess {
   return fork(WORKER_FILE, [], {
     serialization: "advanced",
     execArgv: WORKER_FLAGS,
     env: { ...runtimeEnv(process.env), UWS_HTTP_MAX_HEADERS_SIZE: String(UWS_HEADER_BYTES_MAX) },
-    stdio: ["ignore", 2, 2, "ipc", histograms],
+    stdio: ["ignore", 2, 2, "ipc", histograms, ...unixSockets],
   });
 }
 

@@ -43,10 +43,11 @@ export function providerConfig(port: number, changes: Partial<ProviderConfig> = 
 
 export function configOf(providers: Config["providers"], dataDir: string, changes: Partial<Config> = {}): Config {
   const here = { host: "127.0.0.1", port: 0 };
+  const place = { kind: "tcp" as const, ...here };
   const key = { enabled: true, expiresAtMs: null };
   return {
     loadedAtMs: 1_700_000_000_000,
-    listen: here,
+    listen: [{ place, tls: null, proxies: null }],
     admin: here,
     workers: 1,
     dataDir,
@@ -182,7 +183,8 @@ export class RequestPath {
     const dataDir = mkdtempSync(join(tmpdir(), "sluice-path-"));
     const config = configOf({ main: providerConfig(provider.port) }, dataDir, changes);
     const path = new RequestPath(await freePort(), dataDir, config);
-    await path.#edge.listen("127.0.0.1", path.port);
+    const place = { kind: "tcp" as const, host: "127.0.0.1", port: path.port };
+    await path.#edge.listen([{ place, tls: null, proxies: null }]);
     return path;
   }
 

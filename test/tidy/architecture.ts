@@ -12,7 +12,7 @@ export const IMPORTS: Readonly<Record<string, readonly string[]>> = {
   supervisor: ["control", "telemetry", "config", "shm", "native", "base", "demo"],
   gateway: ["http", "pipeline", "upstream", "providers", "config", "shm", "native", "base"],
   pipeline: ["providers", "upstream", "config", "shm", "telemetry/record.ts", "base"],
-  http: ["pipeline/exchange.ts", "telemetry/record.ts", "base"],
+  http: ["pipeline/exchange.ts", "telemetry/record.ts", "config/listener.ts", "native", "base"],
   upstream: ["config", "shm", "native", "base"],
   providers: ["native", "base"],
   telemetry: ["shm", "config/snapshot.ts", "config/series.ts", "base"],

@@ -39,7 +39,7 @@ describe("loading", () => {
   const config = loadConfig(COMPLETE, ENV);
 
   test("every setting arrives, in our units", () => {
-    deepEqual(config.listen, { host: "::1", port: 9081 });
+    deepEqual(config.listen, [{ place: { kind: "tcp", host: "::1", port: 9081 }, tls: null, proxies: null }]);
     deepEqual(config.admin, { host: "0.0.0.0", port: 9080 });
     equal(config.workers, 3);
     equal(config.logLevel, "debug");
@@ -80,8 +80,8 @@ describe("loading", () => {
   test("what is left out has its default", () => {
     const bare = loadConfig(temporary("a.yaml", "providers: { demo: { type: demo } }\nkeys:\nlimits:\n"), {});
     deepEqual(
-      [bare.listen.port, bare.admin.port, bare.workers, bare.logLevel, bare.accessLogPath],
-      [8081, 8080, null, "info", null],
+      [bare.listen.map(({ place }) => place), bare.admin.port, bare.workers, bare.logLevel, bare.accessLogPath],
+      [[{ kind: "tcp", host: "127.0.0.1", port: 8081 }], 8080, null, "info", null],
     );
     deepEqual([bare.bounds.bodyBytes, bare.timeouts.totalMs, bare.replayStale], [33_554_432, 3_600_000, true]);
     deepEqual([bare.passthrough, bare.keys, bare.models], ["demo", [], {}]);

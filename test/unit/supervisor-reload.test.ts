@@ -74,7 +74,10 @@ test("what cannot change at run time is named and keeps its value", async () => 
   await subject.reload();
   assert.match(log(), /"settings":\["listen","admin.listen","workers","data_dir"\]/);
   const [next] = applied;
-  assert.equal(next?.config.listen.port, 8081);
+  assert.deepEqual(
+    next?.config.listen.map(({ place }) => place),
+    [{ kind: "tcp", host: "127.0.0.1", port: 8081 }],
+  );
   assert.equal(next?.config.workers, null);
   assert.equal(next?.config.dataDir, join(directory, "data"));
 });

@@ -41,7 +41,7 @@ test("an address that is not of this machine is refused", async () => {
 });
 
 const CONFIG = {
-  listen: { host: "0.0.0.0", port: 8081 },
+  listen: [{ place: { kind: "tcp", host: "0.0.0.0", port: 8081 }, tls: null, proxies: null }],
   admin: { host: "::1", port: 8080 },
   providers: { openai: { type: "openai" }, demo: { type: "demo" } },
   models: { "*": { provider: "openai" }, "gpt-4o": { provider: "openai" }, "demo-chat": { provider: "demo" } },

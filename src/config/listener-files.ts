@@ -1,0 +1,138 @@
+/**
+ * What a listener refers to outside of the configuration: certificates, their key, a group. All of it is checked here, so
+ * that a worker cannot fail with it. Supervisor and command line. Holds private keys for as long as a Config is being made.
+ */
+import { createPrivateKey, type KeyObject, type X509Certificate } from "node:crypto";
+import { createSecureContext } from "node:tls";
+import { CodedError } from "../base/errors.ts";
+import { CA_FILE_BYTES_MAX, CONFIG_BYTES_MAX, PRIVATE_KEY_BYTES_MAX } from "../base/limits.ts";
+import { readTextFile } from "./file.ts";
+import { type Finding, findingAt, nearest } from "./finding.ts";
+import type { Listener, Tls, UnixPlace } from "./listener.ts";
+import type { Outside } from "./outside.ts";
+import { certificatesIn } from "./pem.ts";
+import type { ListenerForm } from "./schema.ts";
+import { quoted } from "./secret.ts";
+
+const SOCKET_MODE_DEFAULT = 0o660;
+const GROUPS_FILE = "/etc/group";
+
+/** The listener at this place of the list; what is wrong is among the findings of `outside`. */
+export function listenerOf(index: number, form: ListenerForm, outside: Outside): Listener {
+  const { address, tls, proxy_protocol: proxyProtocol } = form;
+  const path = ["listen", index];
+  return {
+    place: address.kind === "tcp" ? address : unixPlace(path, address.path, form, outside),
+    tls: tls === undefined ? null : tlsOf([...path, "tls"], tls, outside),
+    proxies: proxyProtocol?.trusted ?? null,
+  };
+}
+
+type Path = readonly PropertyKey[];
+
+function unixPlace(path: Path, file: string, { mode, group }: ListenerForm, outside: Outside): UnixPlace {
+  const groupId = group === undefined ? null : groupIdOf(group, (finding) => outside.findings.push(finding), path);
+  return { kind: "unix", path: outside.pathOf(file), mode: mode ?? SOCKET_MODE_DEFAULT, groupId };
+}
+
+function groupIdOf(group: string, report: (finding: Finding) => void, path: Path): number | null {
+  if (/^\d{1,9}$/.test(group)) return Number(group);
+  const lines = readTextFile(GROUPS_FILE, CONFIG_BYTES_MAX).split("\n");
+  const groups = new Map(lines.map((line) => line.split(":")).map(([name = "", , id]) => [name, Number(id)]));
+  const id = groups.get(group);
+  if (id !== undefined) return id;
+  const message = `there is no group ${quoted(group, "of this name")} in ${GROUPS_FILE}`;
+  report(findingAt([...path, "group"], message, nearest(group, [...groups.keys()])));
+  return null;
+}
+
+type TlsForm = NonNullable<ListenerForm["tls"]>;
+
+/** Texts are empty where there was a finding: the configuration is not used then. */
+function tlsOf(path: Path, form: TlsForm, outside: Outside): Tls {
+  const file = new ReferredFiles(path, form, outside);
+  const certificates = file.certificates("cert_file");
+  const key = file.key();
+  const clientAuthorities = form.client_ca_file === undefined ? null : file.certificates("client_ca_file");
+  if (certificates !== null && key !== null) file.checkTogether(certificates, key);
+  return {
+    certificates: certificates?.text ?? "",
+    key: key?.text ?? "",
+    clientAuthorities: clientAuthorities?.text ?? null,
+  };
+}
+
+interface Certificates {
+  readonly text: string;
+  readonly first: X509Certificate;
+}
+
+interface PrivateKey {
+  readonly text: string;
+  readonly key: KeyObject;
+}
+
+class ReferredFiles {
+  readonly #path: Path;
+  readonly #form: TlsForm;
+  readonly #outside: Outside;
+
+  constructor(path: Path, form: TlsForm, outside: Outside) {
+    this.#path = path;
+    this.#form = form;
+    this.#outside = outside;
+  }
+
+  certificates(field: "cert_file" | "client_ca_file"): Certificates | null {
+    const text = this.#read(field, CA_FILE_BYTES_MAX);
+    if (text === null) return null;
+    const certificates = certificatesIn(text);
+    if (certificates === null) return this.#refuse(field, "the file holds no PEM certificates that can be read");
+    for (const certificate of field === "cert_file" ? certificates : []) this.#warnOfDates(certificate);
+    return { text, first: certificates[0] };
+  }
+
+  key(): PrivateKey | null {
+    const text = this.#read("key_file", PRIVATE_KEY_BYTES_MAX);
+    if (text === null) return null;
+    try {
+      return { text, key: createPrivateKey(text) };
+    } catch {
+      return this.#refuse("key_file", "the file holds no PEM private key that can be read without a passphrase");
+    }
+  }
+
+  checkTogether({ text: cert, first }: Certificates, { text: key, key: privateKey }: PrivateKey): void {
+    if (!first.checkPrivateKey(privateKey)) {
+      this.#refuse("key_file", "this key does not belong to the first certificate in 'cert_file'");
+      return;
+    }
+    try {
+      createSecureContext({ cert, key });
+    } catch {
+      this.#refuse("cert_file", "TLS does not take this certificate: its key or its signature is too weak");
+    }
+  }
+
+  #warnOfDates({ validFromDate, validToDate }: X509Certificate): void {
+    const now = Date.now();
+    const day = (date: Date) => date.toISOString().slice(0, 10);
+    const warn = (message: string) => this.#outside.warnings.push(findingAt([...this.#path, "cert_file"], message));
+    if (validToDate.getTime() <= now) warn(`a certificate in this file expired on ${day(validToDate)}`);
+    if (validFromDate.getTime() > now) warn(`a certificate in this file is valid from ${day(validFromDate)} on only`);
+  }
+
+  #read(field: keyof TlsForm, bytesMax: number): string | null {
+    try {
+      return readTextFile(this.#outside.pathOf(this.#form[field] ?? ""), bytesMax);
+    } catch (error) {
+      if (!(error instanceof CodedError)) throw error;
+      return this.#refuse(field, `the file ${error.message}`);
+    }
+  }
+
+  #refuse(field: keyof TlsForm, message: string): null {
+    this.#outside.findings.push(findingAt([...this.#path, field], message));
+    return null;
+  }
+}
