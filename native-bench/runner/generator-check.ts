@@ -73,7 +73,7 @@ class Check {
     this.#scenario = scenario;
     this.#options = options;
     this.#signal = signal;
-    this.#pins = pinning(options.isPinned);
+    this.#pins = pinning(options.isPinned, options.workers);
     this.#mock = new Mock(this.#pins.mock);
   }
 

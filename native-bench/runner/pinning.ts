@@ -18,24 +18,28 @@ export interface Pinning {
   readonly reason: string;
 }
 
-const NOT_PINNED = { load: null, mock: null, contestant: null };
-
-export function choosePinning(cpus: readonly number[], hasTaskset: boolean): Pinning {
+/** `workers`: of a contestant; with fewer CPUs than that for it, the kernel does better. */
+export function choosePinning(cpus: readonly number[], workers: number): Pinning {
   const [first, second, ...rest] = cpus;
-  if (!hasTaskset) return { ...NOT_PINNED, reason: "taskset is not in PATH (apt install util-linux)" };
-  if (first === undefined || second === undefined) return { ...NOT_PINNED, reason: "there is one CPU only" };
+  if (first === undefined || second === undefined) return notPinned("there is one CPU only");
+  const own = rest.length === 0 ? [second] : rest;
+  if (workers > own.length) return notPinned(`${workers} workers are more than the CPUs that a contestant can have`);
   if (rest.length === 0) {
     const reason = "two CPUs: load and mock share one, the contestant has the other";
     return { load: `${first}`, mock: `${first}`, contestant: `${second}`, reason };
   }
   const reason = "load and mock have a CPU each, the contestant the rest";
-  return { load: `${first}`, mock: `${second}`, contestant: rest.join(","), reason };
+  return { load: `${first}`, mock: `${second}`, contestant: own.join(","), reason };
 }
 
-export function pinning(isWanted: boolean): Pinning {
-  if (!isWanted) return { ...NOT_PINNED, reason: "switched off (--unpinned)" };
-  const hasTaskset = isInstalled("taskset", "--version");
-  return choosePinning(allowedCpus(), hasTaskset);
+function notPinned(reason: string): Pinning {
+  return { load: null, mock: null, contestant: null, reason: `not pinned: ${reason}` };
+}
+
+export function pinning(isWanted: boolean, workers: number): Pinning {
+  if (!isWanted) return notPinned("--unpinned");
+  if (!isInstalled("taskset", "--version")) return notPinned("taskset is not in PATH (apt install util-linux)");
+  return choosePinning(allowedCpus(), workers);
 }
 
 /** The CPUs that this process may use. */

@@ -25,6 +25,7 @@ export function headOf({ machine, commit, versions, pinning, missing, parameters
     programs.join(", "),
     `${parameters.rounds} rounds of ${parameters.seconds} s, ${parameters.workers} worker(s); ${pinning.reason}`,
     ...(parameters.burdenUs > 0 ? [`Sluice carries a burden of ${parameters.burdenUs} us per request`] : []),
+    ...(parameters.isProfiled ? ["Sluice is profiled, which costs a fifth: no figures to quote"] : []),
     ...Object.entries(missing).map(([name, reason]) => `without ${name}: ${reason}`),
   ];
 }

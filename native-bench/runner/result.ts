@@ -98,6 +98,7 @@ export const resultSchema = z.strictObject({
     warmUpSeconds: z.number(),
     workers: z.number(),
     burdenUs: z.number(),
+    isProfiled: z.boolean(),
   }),
   pinning: z.strictObject({
     load: z.string().nullable(),

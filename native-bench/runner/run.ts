@@ -36,7 +36,7 @@ export interface Outcome {
 
 export async function run(site: RunSite): Promise<Outcome> {
   const directory = mkdtempSync(join(tmpdir(), "sluice-bench-"));
-  const pins = pinning(site.options.isPinned);
+  const pins = pinning(site.options.isPinned, site.options.workers);
   const mock = new Mock(pins.mock);
   const field = new Field({ directory, mock, cpus: pins.contestant, signal: site.signal, say: site.say });
   try {
@@ -120,7 +120,7 @@ class Running {
       commit: commit(),
       machine: this.#machine,
       versions: field.versions(),
-      parameters: { rounds, seconds, warmUpSeconds, workers, burdenUs },
+      parameters: { rounds, seconds, warmUpSeconds, workers, burdenUs, isProfiled: options.profile !== "" },
       pinning: pins,
       calibration: noiseOf(this.#samplesMs),
       missing: field.missing,

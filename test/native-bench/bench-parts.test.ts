@@ -15,14 +15,16 @@ test("a contestant never shares a CPU with the load or the mock", () => {
   assert.deepEqual(pins([4, 5, 8, 9]), ["4", "5", "8,9"]);
 });
 
-test("nothing is pinned on one CPU, or without taskset, and the reason is told", () => {
+test("nothing is pinned on one CPU, or with more workers than CPUs for them, and the reason is told", () => {
   assert.deepEqual(pins([3]), [null, null, null]);
-  assert.match(choosePinning([0, 1, 2, 3], false).reason, /taskset/);
-  assert.equal(choosePinning([0, 1, 2, 3], false).contestant, null);
+  assert.match(choosePinning([3], 1).reason, /not pinned: there is one CPU only/);
+  assert.match(choosePinning([0, 1], 2).reason, /not pinned: 2 workers/);
+  assert.equal(choosePinning([0, 1], 2).contestant, null);
+  assert.equal(choosePinning([0, 1, 2, 3], 2).contestant, "2,3");
 });
 
 function pins(cpus: readonly number[]): (string | null)[] {
-  const { load, mock, contestant } = choosePinning(cpus, true);
+  const { load, mock, contestant } = choosePinning(cpus, 1);
   return [load, mock, contestant];
 }
 

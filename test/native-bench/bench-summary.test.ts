@@ -169,7 +169,7 @@ function resultWith(ratios: readonly number[]): Result {
     commit: "c",
     machine,
     versions: {},
-    parameters: { rounds: 3, seconds: 1, warmUpSeconds: 1, workers: 1, burdenUs: 0 },
+    parameters: { rounds: 3, seconds: 1, warmUpSeconds: 1, workers: 1, burdenUs: 0, isProfiled: false },
     pinning: { load: null, mock: null, contestant: null, reason: "" },
     calibration: { samplesMs: [1], spread: 0, isNoisy: false },
     missing: {},
