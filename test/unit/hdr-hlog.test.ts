@@ -196,7 +196,7 @@ test("histograms that promise more than they are are refused", () => {
   const refused = (message: RegExp, head: (bytes: Buffer) => void, payload: readonly number[] = [2]) =>
     throws(() => decodeHistogram(packed(head, payload)), coded("hdr_bad_histogram", message));
   equal(decodeHistogram(packed(() => {}, [2])).totalCount, 1);
-  refused(/more counts than/, () => {}, [255, 255, 255, 255, 255, 255, 255, 255, 255]);
+  refused(/more counts than/, () => {}, [255, 255, 255, 255, 15]);
   refused(/too large/, () => {}, [254, 255, 255, 255, 255, 255, 255, 255, 255]);
   refused(/cut off/, () => {}, [255, 255]);
   refused(/not possible/, (bytes) => bytes.writeInt32BE(9, 12));

@@ -94,7 +94,7 @@ test("names and titles are data, never markup", () => {
 });
 
 interface Chart {
-  readonly options: { series: { label: string }[]; axes: { splits?: () => number[] }[] };
+  readonly options: { series: { label: string }[]; axes: { splits?: () => number[] }[]; scales: { y: unknown } };
   readonly data: unknown;
 }
 
@@ -137,6 +137,15 @@ test("the script draws a chart for each group, with the percentile axis of HdrHi
   );
   const axis = slow?.options.axes[0] as { splits: () => number[]; values: (u: null, splits: number[]) => string[] };
   deepEqual([...axis.values(null, axis.splits())], ["0 %", "50 %", "90 %", "99 %", "99.9 %", "99.99 %", "99.999 %"]);
+});
+
+test("the latency axis has room for what is drawn, also where that is one value or nothing", () => {
+  const [slow] = drawn(PAGE, "").charts;
+  ok(slow);
+  const { range } = slow.options.scales.y as { range: (u: null, min: number | null, max: number | null) => number[] };
+  deepEqual([...range(null, 52, 122)], [50, 200]);
+  deepEqual([...range(null, 2, 2)], [1, 3]);
+  deepEqual([...range(null, null, null)], [1, 2]);
 });
 
 test("a group that is chosen is the only one that is shown", () => {

@@ -17,6 +17,14 @@
   const latency = (unit) => (value) =>
     value == null ? "–" : `${Number(value.toPrecision(4))} ${unit === "us" ? "µs" : unit}`;
 
+  /** To one digit: where the lines of a logarithmic axis are. */
+  function rounded(value, round) {
+    // There is nothing to draw.
+    if (!(value > 0)) return round(1.5);
+    const digit = 10 ** Math.floor(Math.log10(value));
+    return round(value / digit) * digit;
+  }
+
   function options(group, width) {
     const style = getComputedStyle(document.documentElement);
     const axis = {
@@ -32,7 +40,9 @@
       height: Math.round(Math.min(420, Math.max(260, width * 0.42))),
       scales: {
         x: { time: false, range: () => [0, group.x[group.x.length - 1]] },
-        y: linear.checked ? { range: (_, __, max) => [0, max * 1.05] } : { distr: 3 },
+        y: linear.checked
+          ? { range: (_, __, max) => [0, max * 1.05] }
+          : { distr: 3, range: (_, min, max) => [rounded(min / 1.01, Math.floor), rounded(max * 1.01, Math.ceil)] },
       },
       axes: [
         {
