@@ -56,7 +56,7 @@ is_up() {
 
 start_gateway() {
   node "$root/scripts/setup.mjs"
-  make --silent --no-print-directory -C "$root/src/native" bench
+  flock "$root/src/native/Makefile" make --silent --no-print-directory -C "$root/src/native" bench
   # The mock ends when its standard input does, which is this script's end, whatever way it comes.
   mkfifo "$work/alive"
   "$mock" --latency-ms "$mock_latency_ms" --usage on <"$work/alive" >"$work/mock.json" &
