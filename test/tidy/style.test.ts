@@ -19,7 +19,7 @@ import { codeIn, filesIn, type SourceFile } from "./tree.ts";
 
 const SRC = codeIn("src");
 const TESTS = codeIn("test");
-const ALL = [...SRC, ...TESTS, ...codeIn("native-bench")];
+const ALL = [...SRC, ...TESTS, ...codeIn("native-bench"), ...codeIn("packaging")];
 /** A ratchet: lower them when the code allows it, never raise them. Lines of a function's braces and what is between. */
 const MEDIAN_MAX = 10;
 const P90_MAX = 40;
