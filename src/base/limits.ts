@@ -123,6 +123,13 @@ export const BODY_IDLE_MS_MAX = 8_000;
 export const GREETING_MS_MAX = 10_000;
 export const STALL_TIMEOUT_MS_DEFAULT = 30_000;
 export const DRAIN_TIMEOUT_MS_DEFAULT = 30_000;
+/** What a worker gets beyond its drain deadline before it is killed. */
+export const DRAIN_GRACE_MS = 5_000;
+/**
+ * How long a replaced worker keeps connections on which nothing happens: longer than the 10 s after which uWebSockets.js
+ * closes them by itself, so that none is closed on a client that has just been told that it may use it for 8.
+ */
+export const QUIET_MS = 12_000;
 export const UPSTREAM_KEEP_ALIVE_MS_DEFAULT = 20_000;
 /** How often a worker looks at the deadlines of everything in flight: deadlines are late by at most this. */
 export const SWEEP_INTERVAL_MS = 100;

@@ -4,6 +4,8 @@ import { Command } from "commander";
 import { checkCommand } from "./check.ts";
 import { hdrCommand } from "./hdr.ts";
 import { keyCommand } from "./key.ts";
+import { reloadCommand } from "./reload.ts";
+import { restartCommand } from "./restart.ts";
 import { serveCommand } from "./serve.ts";
 import { usageCommand } from "./usage.ts";
 
@@ -13,7 +15,8 @@ export function sluiceProgram(): Command {
     "An AI gateway: the OpenAI endpoint in front of many model providers.",
   );
   root.version(version()).showHelpAfterError("Run with --help to see what is possible.");
-  for (const command of [serveCommand(), checkCommand(), keyCommand(), usageCommand(), hdrCommand()])
+  const running = [serveCommand(), reloadCommand(), restartCommand()];
+  for (const command of [...running, checkCommand(), keyCommand(), usageCommand(), hdrCommand()])
     root.addCommand(command);
   throwInsteadOfExit(root);
   return root;

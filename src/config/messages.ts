@@ -5,7 +5,9 @@ import type { Config } from "./schema.ts";
 export type ToWorker =
   | { readonly type: "configure"; readonly epoch: number; readonly config: Config }
   /** Stop accepting, answer with `Connection: close`, finish what runs until the deadline, then exit with 0. */
-  | { readonly type: "drain"; readonly deadlineMs: number };
+  | { readonly type: "drain"; readonly deadlineMs: number }
+  /** The end of the channel will mean that others serve: drain then without cutting idle connections. */
+  | { readonly type: "leave" };
 
 /** From a worker. */
 export type FromWorker =

@@ -40,6 +40,11 @@ export class SeriesTable {
   beyond = 0;
   readonly #numbers = new Map<string, number>();
 
+  /** `former`: rows of a program whose counts go on. */
+  constructor(former: readonly Series[] = []) {
+    for (const row of former.slice(this.rows.length)) this.#numberOf(row);
+  }
+
   /** The configuration with `series` filled in. */
   numbered(config: Config): Config {
     const series = new Map(seriesOf(config).map(([alias, row]) => [alias, this.#numberOf(row)]));

@@ -1,7 +1,7 @@
 /**
  * The demo provider: an OpenAI-shaped server on the loopback, so that a new installation answers before anybody has a
- * provider's key. It takes any credential and any model name. Main thread of the supervisor process; what must stay
- * true: a client that leaves stops its stream, and no request holds more than BODY_BYTES_MAX.
+ * provider's key. It takes any credential and any model name. Main thread of a process of its own (process.ts); what must
+ * stay true: a client that leaves stops its stream, and no request holds more than BODY_BYTES_MAX.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -33,6 +33,8 @@ export interface DemoServer {
   /** Base URL for a provider's configuration. */
   readonly url: string;
   close(): Promise<void>;
+  /** Takes no new connections, and resolves when the last answer is out. */
+  finish(): Promise<void>;
 }
 
 /** Serves on a free port of 127.0.0.1. `eventDelayMs`: between two events of a stream. */
@@ -45,13 +47,18 @@ export async function openDemoServer(eventDelayMs: number = EVENT_DELAY_MS): Pro
     server.listen(0, "127.0.0.1", resolve);
   });
   const { port } = server.address() as AddressInfo;
-  return { url: `http://127.0.0.1:${port}/v1`, close: () => closed(server) };
+  return { url: `http://127.0.0.1:${port}/v1`, close: () => closed(server), finish: () => finished(server) };
 }
 
 function closed(server: Server): Promise<void> {
+  const all = finished(server);
+  server.closeAllConnections();
+  return all;
+}
+
+function finished(server: Server): Promise<void> {
   return new Promise((resolve) => {
     server.close(() => resolve());
-    server.closeAllConnections();
   });
 }
 

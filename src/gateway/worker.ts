@@ -5,7 +5,7 @@
  */
 import { nowMs } from "../base/clock.ts";
 import { CodedError } from "../base/errors.ts";
-import { SWEEP_INTERVAL_MS } from "../base/limits.ts";
+import { QUIET_MS, SWEEP_INTERVAL_MS } from "../base/limits.ts";
 import { compileSnapshot } from "../config/compile.ts";
 import type { FromWorker, ToWorker } from "../config/messages.ts";
 import type { Config } from "../config/schema.ts";
@@ -34,6 +34,8 @@ let serving: Serving | null = null;
 let unwanted = false;
 let drainDeadlineMs = Infinity;
 let idleSinceMs = 0;
+/** How long nothing may happen before a drain is over: replaced workers keep idle connections until they end by themselves. */
+let quietMs = LINGER_MS;
 
 function tell(message: FromWorker): void {
   // With a callback: else a supervisor that died a moment ago is an uncaught EPIPE here.
@@ -102,7 +104,7 @@ function continueDrain(worker: Serving): void {
     return;
   }
   if (idleSinceMs === 0) idleSinceMs = now;
-  if (now - idleSinceMs >= LINGER_MS || now >= drainDeadlineMs) stop(worker);
+  if (now - idleSinceMs >= quietMs || now >= drainDeadlineMs) stop(worker);
 }
 
 /** Closes all handles, so that the loop ends by itself: a process that exits with an open uWS handle aborts. */
@@ -122,7 +124,10 @@ function fail(error: unknown): void {
 }
 
 function onMessage(message: ToWorker): void {
-  if (message.type === "drain") drain(message.deadlineMs);
+  if (message.type === "drain") {
+    quietMs = LINGER_MS;
+    drain(message.deadlineMs);
+  } else if (message.type === "leave") quietMs = QUIET_MS;
   else if (serving === null) serve(message.config, message.epoch).catch(fail);
   else reconfigure(serving, message.config, message.epoch);
 }
@@ -132,6 +137,10 @@ function onDisconnect(): void {
   drain(serving === null ? 0 : serving.pipeline.snapshot.timeouts.drainMs);
 }
 
-for (const signal of ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR2"] as const) process.on(signal, () => {});
+for (const signal of ["SIGINT", "SIGHUP", "SIGUSR2"] as const) process.on(signal, () => {});
+// Of a replaced worker's supervisor, which cannot say it in another way: everything stops.
+process.on("SIGTERM", () => {
+  quietMs = LINGER_MS;
+});
 process.on("message", onMessage);
 process.on("disconnect", onDisconnect);

@@ -6,5 +6,6 @@ NAPI_MODULE_INIT() {
   sluice::register_scan(env, exports);
   sluice::register_response(env, exports);
   sluice::register_listen(env, exports);
+  sluice::register_process(env, exports);
   return exports;
 }

@@ -142,7 +142,7 @@ napi_value lock_file(napi_env env, napi_callback_info info) {
     if (reason != EWOULDBLOCK) return throw_errno(env, "cannot lock", path);
   }
   napi_value result = nullptr;
-  napi_get_boolean(env, held, &result);
+  napi_create_int32(env, held ? fd : -1, &result);
   return result;
 }
 

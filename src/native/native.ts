@@ -18,8 +18,23 @@ export interface NativeAddon {
   memoryFile(name: string, bytes: number): number;
   /** Maps `bytes` of an open file from `offset` (of a page) on, like mapFile. Throws when the file is shorter than that. */
   mapDescriptor(descriptor: number, offset: number, bytes: number): ArrayBuffer;
-  /** Takes an exclusive flock on the file, creating it; held until the process ends. False: another process holds it. */
-  lockFile(path: string): boolean;
+  /**
+   * Takes an exclusive flock on the file, creating it. The descriptor that holds it, until the process ends; -1: another
+   * process does.
+   */
+  lockFile(path: string): number;
+
+  /**
+   * Runs another program in this process: pid, children and descriptors that are kept (below) stay, all else of ours is
+   * gone. `environment`: NAME=value. Throws an Error with errno text when it cannot, and returns in no case.
+   */
+  replaceProcess(path: string, argv: readonly string[], environment: readonly string[]): void;
+  /** Whether the descriptor stays open over replaceProcess(), and in children. False: it is not open. */
+  keepDescriptor(descriptor: number, keep: boolean): boolean;
+  /** For children that this process had before replaceProcess(); Node reaps its own. True: it has ended. */
+  reapChild(pid: number): boolean;
+  /** One datagram to a unix socket, a path or an abstract name behind an @, without waiting. False: it was not taken. */
+  sendDatagram(path: string, text: string): boolean;
 
   /**
    * Binds a unix socket, which does not listen yet. Empty: to an abstract name that the kernel chooses. The descriptor

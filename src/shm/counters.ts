@@ -7,8 +7,9 @@
  * see one counter of a request and not yet the next; a scrape is not a transaction. Doubles are exact up to 2^53:
  * 9 million dollars in nano-dollars, or 9 petabytes, per slot and supervisor run.
  *
- * The file is made anew at each start of the supervisor (Prometheus takes that as a counter reset). A worker of an earlier
- * supervisor keeps its mapping of the old inode and disturbs nobody.
+ * The file is made anew at each start of the supervisor (Prometheus takes that as a counter reset), but not when one takes
+ * over from another in the same process. A worker of an earlier supervisor keeps its mapping of the old inode and disturbs
+ * nobody.
  */
 import { renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
@@ -158,6 +159,12 @@ export function createCounters(dataDir: string): CountersReader {
   header.setUint32(COUNTERS_AT.blocks, RINGS_MAX, true);
   renameSync(`${path}.new`, path);
   return new CountersReader(mapping);
+}
+
+/** The file of the program before this one, whose workers still count in it; null: its layout is not ours. */
+export function adoptCounters(dataDir: string, version: number): CountersReader | null {
+  if (version !== COUNTERS_VERSION) return null;
+  return new CountersReader(mapNew(countersPath(dataDir)));
 }
 
 /** Throws CodedError `data_dir_unusable`: a full disk shows here first, and not as a SIGBUS later. */

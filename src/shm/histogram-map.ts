@@ -27,6 +27,9 @@ import { HDR_SERIES_MAX, RINGS_MAX } from "../base/limits.ts";
 import { native } from "../native/native.ts";
 import { PAGE_BYTES } from "./layout.ts";
 
+/** Of the memory map above: a memory file of another one is not used. */
+export const HISTOGRAMS_VERSION = 1;
+
 /** What is measured, in the order of the numbers below. Nanoseconds. */
 export const METRICS = [
   "auth",

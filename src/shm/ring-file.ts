@@ -64,7 +64,7 @@ export function claimRingFile(dataDir: string): OwnedRingFile {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   for (let slot = 0; slot < RINGS_MAX; slot += 1) {
     const stem = join(directory, `ring-${String(slot).padStart(3, "0")}`);
-    if (native.lockFile(`${stem}.lock`)) return openOwned(stem, slot);
+    if (native.lockFile(`${stem}.lock`) >= 0) return openOwned(stem, slot);
   }
   throw new CodedError("rings_exhausted", `all ${RINGS_MAX} rings in ${directory} are held by running processes`);
 }

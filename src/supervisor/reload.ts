@@ -24,6 +24,8 @@ export class Reloader {
   readonly #options: ReloaderOptions;
   #current: Configured;
   #running: Promise<void> | null = null;
+  /** Why the last one was refused; null: it was not. */
+  #refusal: string | null = null;
   #again = false;
 
   constructor(options: ReloaderOptions) {
@@ -36,11 +38,17 @@ export class Reloader {
     return this.#current.config;
   }
 
-  /** Resolves when what is in the file now is in force or refused. Never rejects. */
-  reload(): Promise<void> {
+  /** Of the configuration in force. */
+  get epoch(): number {
+    return this.#current.epoch;
+  }
+
+  /** Resolves when what is in the file now is in force (null) or refused, with the reason. Never rejects. */
+  async reload(): Promise<string | null> {
     this.#again = this.#running !== null;
     this.#running ??= this.#run();
-    return this.#running;
+    await this.#running;
+    return this.#refusal;
   }
 
   async #run(): Promise<void> {
@@ -57,10 +65,12 @@ export class Reloader {
       const next = await this.#read();
       const late = await this.#options.apply(next);
       this.#current = next;
+      this.#refusal = null;
       if (late.length > 0) log.error({ epoch: next.epoch, worker_pids: late }, "workers did not confirm the reload");
       log.info({ epoch: next.epoch }, "configuration reloaded");
     } catch (error) {
       const message = error instanceof CodedError ? error.message : `it cannot be used: ${String(error)}`;
+      this.#refusal = message;
       log.error({ file: configPath }, `reload refused, the configuration in force stays:\n${message}`);
     }
   }

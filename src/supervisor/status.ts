@@ -11,6 +11,8 @@ export class Status implements AdminSource {
   readonly #metrics: Metrics;
   readonly #latencies: LatencyRotation;
   #serving = 0;
+  /** Of the earlier generation. */
+  #formerServing = 0;
 
   constructor(version: string, metrics: Metrics, latencies: LatencyRotation) {
     this.version = version;
@@ -23,12 +25,18 @@ export class Status implements AdminSource {
     this.#metrics.setWorkersUp(workers);
   }
 
+  setFormerServing(workers: number): void {
+    this.#formerServing = workers;
+  }
+
   /** A configuration took effect now. */
   setEpoch(epoch: number): void {
     this.#metrics.setConfig(epoch, Date.now() / 1000);
   }
 
   readiness(): Readiness {
+    if (this.phase === "starting" && this.#formerServing > 0)
+      return { ready: true, reason: `${this.#formerServing} workers of the earlier generation serve` };
     if (this.phase !== "running") return { ready: false, reason: this.phase };
     if (this.#serving === 0) return { ready: false, reason: "no worker serves" };
     return { ready: true, reason: `${this.#serving} workers serve` };

@@ -3,32 +3,40 @@
  * drainer, the demo provider and the admin port, keeps the gateway workers running, and closes all of it in the opposite
  * order. What must stay true: it never loads uWebSockets.js, and nothing here stands between a client and a provider.
  */
-import { existsSync, mkdirSync } from "node:fs";
+import { closeSync, existsSync, mkdirSync } from "node:fs";
 import { availableParallelism, constants } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { CodedError } from "../base/errors.ts";
 import { WORKERS_MAX } from "../base/limits.ts";
 import { type Log, openLog } from "../base/log.ts";
+import { controlPath } from "../config/control-path.ts";
 import { writeFirstConfig } from "../config/first.ts";
 import { listenerText } from "../config/listener.ts";
 import { loadConfig } from "../config/load.ts";
 import type { Config } from "../config/schema.ts";
 import { SeriesTable } from "../config/series.ts";
 import { openAdmin } from "../control/admin.ts";
+import { type ControlSource, openControl } from "../control/control-socket.ts";
 import { native } from "../native/native.ts";
-import { createCounters } from "../shm/counters.ts";
-import { createHistograms } from "../shm/histogram-map.ts";
+import { adoptCounters, type CountersReader, createCounters } from "../shm/counters.ts";
+import { createHistograms, HISTOGRAMS_VERSION } from "../shm/histogram-map.ts";
+import { COUNTER, COUNTERS_VERSION } from "../shm/layout.ts";
 import { Drainer } from "../telemetry/drainer.ts";
 import { LATENCY_TASK, LatencyRotation } from "../telemetry/latency/rotation.ts";
 import { Metrics } from "../telemetry/metrics.ts";
 import { requireSinks } from "../telemetry/preflight.ts";
 import { DemoProvider } from "./demo-provider.ts";
+import { FormerWorkers } from "./former-workers.ts";
 import { greeting, keyNotice } from "./greeting.ts";
+import { HANDOVER_VERSION, type Handover, type Trial, takeHandover, takeTrial } from "./handover.ts";
 import { requireFreePorts } from "./ports.ts";
 import { Reloader } from "./reload.ts";
+import { Restarter } from "./restart.ts";
 import { Signals } from "./signals.ts";
 import { Status } from "./status.ts";
+import { Systemd } from "./systemd.ts";
+import { claimsOf, claimText, removeLeftTrials, trialConfig } from "./trial.ts";
 import { UnixSockets } from "./unix-sockets.ts";
 import { readVersion } from "./version.ts";
 import { type Configured, forkWorker } from "./worker-process.ts";
@@ -43,9 +51,20 @@ export interface ServeOptions {
 /** Closes what was opened, newest first. */
 type Closers = (() => Promise<void> | void)[];
 
+/** How this program came to run; null and null: in the usual way. */
+interface Origin {
+  readonly handover: Handover | null;
+  readonly trial: Trial | null;
+}
+
 interface Parts {
   readonly log: Log;
+  readonly version: string;
+  readonly generation: number;
   readonly first: Configured;
+  readonly memory: Memory;
+  readonly former: FormerWorkers;
+  readonly systemd: Systemd;
   readonly demo: DemoProvider;
   readonly series: SeriesTable;
   readonly drainer: Drainer;
@@ -57,72 +76,115 @@ interface Parts {
 
 /** Runs the gateway until it is told to stop; the exit code. Throws a CodedError when it cannot start. */
 export async function serve({ configPath, firstRun }: ServeOptions): Promise<number> {
+  const origin: Origin = { handover: takeHandover(), trial: takeTrial() };
+  const greets = firstRun && origin.handover === null && origin.trial === null;
   const key = firstRun && !existsSync(configPath) ? writeFirstConfig(configPath, process.env).key : null;
   let config: Config | null = null;
   const closers: Closers = [];
   try {
-    const parts = await openParts(configPath, closers);
-    return await runParts(parts, configPath, closers, () => {
+    const parts = await openParts(configPath, origin, closers);
+    const onReady = () => {
       config = parts.first.config;
-      if (firstRun) process.stdout.write(greeting(config, configPath, key));
-    });
+      if (greets) process.stdout.write(greeting(config, configPath, key));
+    };
+    const isTrial = origin.trial !== null;
+    return await runParts(parts, { configPath, closers, isTrial, onReady });
   } finally {
     for (const close of closers.reverse()) await close();
     if (key !== null && config === null) process.stdout.write(keyNotice(configPath, key));
   }
 }
 
-async function openParts(configPath: string, closers: Closers): Promise<Parts> {
-  const config = loadConfig(configPath, process.env);
+async function openParts(configPath: string, { handover, trial }: Origin, closers: Closers): Promise<Parts> {
+  const read = loadConfig(configPath, process.env);
+  const config = trial === null ? read : trialConfig(read, trial);
   const version = readVersion();
   const log = openLog("supervisor", config.logLevel);
   log.info({ version, supervisor_pid: process.pid, config: configPath, data_dir: config.dataDir }, "starting");
-  takeDataDir(config.dataDir);
-  await requireFreePorts([
-    ...config.listen.flatMap(({ place }) => (place.kind === "tcp" ? [{ ...place, setting: "listen" }] : [])),
-    { ...config.admin, setting: "admin.listen" },
-  ]);
+  const lock = handover?.lock ?? takeDataDir(config.dataDir);
+  removeLeftTrials(config.dataDir);
+  // Those of the program before us are in use by its workers.
+  if (handover === null)
+    await requireFreePorts(claimsOf(read).filter((claim) => !trial?.ports.includes(claimText(claim))));
   requireSinks(config.dataDir, config.accessLogPath);
-  const unixSockets = await UnixSockets.open(config.listen);
+  const unixSockets = await UnixSockets.open(config.listen, handover?.unixSockets);
   closers.push(() => unixSockets.close());
-  const demo = new DemoProvider();
+  const demo = new DemoProvider(handover?.demo);
   closers.push(() => demo.close());
-  const series = new SeriesTable();
-  const first = { epoch: 1, config: series.numbered(await demo.fillIn(config)) };
+  const memory = openMemory(config, lock, handover);
+  const { counters, histograms, series } = memory;
+  const first = { epoch: (handover?.epoch ?? 0) + 1, config: series.numbered(await demo.fillIn(config)) };
   const drainer = openDrainer(config, log);
   closers.push(() => drainer.close());
-  const counters = createCounters(config.dataDir);
-  const histograms = createHistograms();
   const latencies = openLatencies(config, { descriptor: histograms, series, drainer, log });
   closers.push(() => latencies.close());
   const metrics = new Metrics({ counters, drainer, latencies, routes: series, version });
   const status = new Status(version, metrics, latencies);
+  status.setFormerServing(handover?.workers.length ?? 0);
   const admin = await openAdmin(config.admin.host, config.admin.port, status);
   closers.push(() => admin.close());
   noteOverflow(series, log);
+  const onSlotFree = (slot: number) => counters.resetGauges(slot);
   const workers = new Workers({
     count: config.workers ?? Math.min(availableParallelism(), WORKERS_MAX),
     configured: first,
     log,
     fork: () => forkWorker(histograms, unixSockets.descriptors),
     onServing: (serving) => status.setServing(serving),
-    onSlotFree: (slot) => counters.resetGauges(slot),
+    onSlotFree,
+    patient: handover !== null,
   });
   closers.push(() => workers.kill());
-  return { log, first, demo, series, drainer, latencies, status, unixSockets, workers };
+  const former = new FormerWorkers({ handover, log, onSlotFree, onGone: () => demo.releaseFormer() });
+  closers.push(() => former.kill());
+  const generation = (handover?.generation ?? 0) + 1;
+  const systemd = new Systemd(process.env, () => ({
+    beats: workers.slots.map((slot) => ({ slot, beatMs: counters.value(slot, COUNTER.heartbeatMs) })),
+    status: statusLine(workers.serving, former.count, generation, counters),
+  }));
+  closers.push(() => systemd.close());
+  const parts = { log, version, generation, first, memory, former, systemd, demo, series, drainer, latencies };
+  return { ...parts, status, unixSockets, workers };
+}
+
+/** What workers share with each other, and with those of the program before this one. */
+interface Memory {
+  /** Of the data directory, a descriptor. */
+  readonly lock: number;
+  readonly counters: CountersReader;
+  /** Of the memory file, a descriptor. */
+  readonly histograms: number;
+  readonly series: SeriesTable;
+}
+
+/** Counts go on, unless their layout is another one now: then they begin anew, and what old workers still count is lost. */
+function openMemory({ dataDir }: Config, lock: number, handover: Handover | null): Memory {
+  const former = handover?.histograms;
+  const counters = (handover && adoptCounters(dataDir, handover.countersVersion)) ?? createCounters(dataDir);
+  if (former?.version === HISTOGRAMS_VERSION)
+    return { lock, counters, histograms: former.descriptor, series: new SeriesTable(former.series) };
+  if (former !== undefined) closeSync(former.descriptor);
+  return { lock, counters, histograms: createHistograms(), series: new SeriesTable() };
+}
+
+function statusLine(workers: number, finishing: number, generation: number, counters: CountersReader): string {
+  const inFlight = counters.sum()[COUNTER.gaugeInFlight] ?? 0;
+  const former = finishing === 0 ? "" : `, ${finishing} of earlier generations finish`;
+  return `${workers} workers serve${former}; ${inFlight} requests in flight; generation ${generation}`;
 }
 
 /** One supervisor for each data directory: its store has one writer, its counters one maker. Held until the process ends. */
-function takeDataDir(dataDir: string): void {
-  let held: boolean;
+function takeDataDir(dataDir: string): number {
+  let lock: number;
   try {
     mkdirSync(dataDir, { recursive: true, mode: 0o700 });
-    held = native.lockFile(join(dataDir, "supervisor.lock"));
+    lock = native.lockFile(join(dataDir, "supervisor.lock"));
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new CodedError("data_dir_unusable", `Cannot use ${dataDir} (setting 'data_dir'): ${reason}`, cause);
   }
-  if (!held) throw new CodedError("data_dir_in_use", `Another sluice uses ${dataDir} (setting 'data_dir').`);
+  if (lock < 0) throw new CodedError("data_dir_in_use", `Another sluice uses ${dataDir} (setting 'data_dir').`);
+  return lock;
 }
 
 function openDrainer({ dataDir, accessLogPath }: Config, log: Log): Drainer {
@@ -152,30 +214,130 @@ function openLatencies({ dataDir, histograms }: Config, { descriptor, series, dr
   return latencies;
 }
 
-/** From the first worker's start to the last one's end. `onReady` once all of them serve. */
-async function runParts(parts: Parts, configPath: string, closers: Closers, onReady: () => void): Promise<number> {
-  const { log, status, workers, first } = parts;
+interface Run {
+  readonly configPath: string;
+  readonly closers: Closers;
+  /** Stop once all workers serve. */
+  readonly isTrial: boolean;
+  /** All workers serve. */
+  readonly onReady: () => void;
+}
+
+/** From the first worker's start to the last one's end. */
+async function runParts(parts: Parts, { configPath, closers, isTrial, onReady }: Run): Promise<number> {
+  const { log, workers, systemd } = parts;
   const stop = Promise.withResolvers<string>();
   const end = Promise.withResolvers<number>();
   const reloader = openReloader(parts, configPath);
+  const restarter = openRestarter(parts, reloader);
+  const orders = ordersTo(parts, reloader, restarter);
   const signals = new Signals({
-    reload: () => status.phase !== "stopping" && void reloader.reload(),
+    reload: () => void orders.reload(),
     reopen: () => void reopenLog(parts, reloader.config.accessLogPath),
     stop: stop.resolve,
     endNow: (signal) => end.resolve(exitCodeOf(signal, log)),
   });
   closers.push(() => signals.close());
+  if (parts.former.count > 0) systemd.watch();
+  closers.push(await openOrders(parts, orders));
   const started = workers.start().then(() => "started" as const);
   if ((await Promise.race([started, stop.promise])) === "started") {
-    status.setEpoch(first.epoch);
-    status.phase = "running";
-    log.info(
-      { workers: workers.serving, listen: first.config.listen.map(listenerText), admin: first.config.admin },
-      "ready",
-    );
+    beReady(parts);
     onReady();
+    if (isTrial) stop.resolve("the end of the trial");
   }
   return Promise.race([end.promise, stop.promise.then((signal) => shutDown(parts, reloader, signal))]);
+}
+
+/** All workers serve: those of the earlier generation are not needed any more. */
+function beReady({ log, status, workers, former, unixSockets, systemd, first, generation }: Parts): void {
+  const { epoch, config } = first;
+  status.setEpoch(epoch);
+  status.phase = "running";
+  const facts = { workers: workers.serving, listen: config.listen.map(listenerText), admin: config.admin, generation };
+  log.info(facts, "ready");
+  former.retire();
+  unixSockets.releaseFormer();
+  systemd.ready();
+}
+
+async function openOrders({ log, first }: Parts, orders: ControlSource): Promise<() => Promise<void>> {
+  try {
+    const socket = await openControl(controlPath(first.config.dataDir), orders);
+    return () => socket.close();
+  } catch (error) {
+    log.warn({ err: error }, "there is no control socket: sluice reload and sluice restart do not work");
+    return async () => {};
+  }
+}
+
+function ordersTo(parts: Parts, reloader: Reloader, restarter: Restarter): ControlSource {
+  const { status, systemd, workers, former, version, generation } = parts;
+  const outcome = (refusal: string | null) => ({ refusal, epoch: reloader.epoch });
+  const unfit = () => {
+    if (restarter.running) return "A restart is under way.";
+    return status.phase === "running" ? null : `The gateway is ${status.phase}.`;
+  };
+  return {
+    state: () => ({
+      pid: process.pid,
+      version,
+      generation,
+      epoch: reloader.epoch,
+      phase: status.phase,
+      workers: workers.serving,
+      finishing: former.count,
+      restartError: restarter.error,
+    }),
+    reload: async () => {
+      // While it starts, workers get the new configuration as soon as they serve.
+      if (restarter.running || status.phase === "stopping") return outcome(unfit());
+      systemd.reloading("the configuration is read again");
+      const refusal = await reloader.reload();
+      if (status.phase === "running") systemd.ready();
+      return outcome(refusal);
+    },
+    restart: async () => outcome(unfit() ?? (await restarter.restart())),
+  };
+}
+
+function openRestarter(parts: Parts, reloader: Reloader): Restarter {
+  const { log, status, systemd, drainer, latencies, workers } = parts;
+  return new Restarter({
+    config: () => reloader.config,
+    log,
+    prepare: async () => {
+      if (status.phase !== "running") throw new CodedError("stopping", "The gateway is stopping.");
+      systemd.reloading("the next generation starts");
+      const left = await workers.leave();
+      await latencies.rotate();
+      await latencies.close();
+      await drainer.close();
+      return handoverOf(parts, reloader, left);
+    },
+    resume: () => {
+      drainer.start();
+      latencies.configure(reloader.config.histograms);
+      if (status.phase === "running") workers.resume();
+    },
+  });
+}
+
+function handoverOf(parts: Parts, reloader: Reloader, left: Handover["workers"]): Handover {
+  const { memory, generation, former, demo, series, unixSockets } = parts;
+  return {
+    version: HANDOVER_VERSION,
+    generation,
+    epoch: reloader.epoch,
+    lock: memory.lock,
+    countersVersion: COUNTERS_VERSION,
+    histograms: { descriptor: memory.histograms, version: HISTOGRAMS_VERSION, series: series.rows },
+    unixSockets: unixSockets.left,
+    workers: left,
+    finishing: former.left,
+    drainMs: reloader.config.timeouts.drainMs,
+    demo: demo.left,
+  };
 }
 
 function openReloader(
@@ -207,12 +369,15 @@ async function reopenLog({ drainer, log }: Parts, path: string | null): Promise<
 
 /** Not ready, then no new connections, then no requests, then no records: each ends before the next. */
 async function shutDown(parts: Parts, reloader: Reloader, signal: string): Promise<number> {
-  const { log, status, unixSockets, workers, drainer, latencies } = parts;
+  const { log, status, unixSockets, workers, former, systemd, drainer, latencies } = parts;
   status.phase = "stopping";
+  systemd.stopping();
   unixSockets.close();
+  former.retire();
+  former.hurry();
   const { drainMs } = reloader.config.timeouts;
   log.info({ signal, deadline_ms: drainMs, workers: workers.serving }, "stopping: requests that run are finished");
-  await workers.drain(drainMs);
+  await Promise.all([workers.drain(drainMs), former.gone]);
   log.info("workers ended; storing the last records");
   await Promise.all([drainer.drainAll(), latencies.rotate()]);
   log.info({ records: drainer.tally.records }, "stopped");

@@ -16,7 +16,8 @@ import { native } from "../native/native.ts";
 const PATIENCE_MS = 2_000;
 const PAUSE_MS = 50;
 
-interface OpenSocket {
+/** A socket that is open; also what the next program gets of it. */
+export interface LeftSocket {
   readonly path: string;
   readonly descriptor: number;
   /** Of the file: it may be somebody else's by the time we go. */
@@ -24,17 +25,36 @@ interface OpenSocket {
 }
 
 export class UnixSockets {
-  #sockets: OpenSocket[] = [];
+  #sockets: LeftSocket[] = [];
+  /** Of the program before this one, which the configuration has no more. */
+  #former: LeftSocket[] = [];
 
-  /** Rejects with CodedError `socket_unusable`. */
-  static async open(listeners: readonly Listener[]): Promise<UnixSockets> {
+  /** `former`: of the program before this one. Rejects with CodedError `socket_unusable`. */
+  static async open(listeners: readonly Listener[], former: readonly LeftSocket[] = []): Promise<UnixSockets> {
     const sockets = new UnixSockets();
     for (const { place } of listeners) {
       if (place.kind !== "unix") continue;
+      const known = former.find(({ path }) => path === place.path);
+      if (known !== undefined) {
+        sockets.#adopt(known, place);
+        continue;
+      }
       await requireUnserved(place.path);
       sockets.#add(place);
     }
+    sockets.#former = former.filter((socket) => !sockets.#sockets.includes(socket));
     return sockets;
+  }
+
+  /** For the next program. */
+  get left(): readonly LeftSocket[] {
+    return [...this.#sockets, ...this.#former];
+  }
+
+  /** The workers that served them are told to finish. */
+  releaseFormer(): void {
+    for (const socket of this.#former) remove(socket);
+    this.#former = [];
   }
 
   /** For workers, in the order of the configuration. */
@@ -44,11 +64,17 @@ export class UnixSockets {
 
   /** Nobody can connect once the workers have closed theirs as well. */
   close(): void {
-    for (const { path, descriptor, inode } of this.#sockets) {
-      closeSync(descriptor);
-      if (lstatSync(path, { throwIfNoEntry: false })?.ino === inode) rmSync(path, { force: true });
-    }
+    for (const socket of this.left) remove(socket);
     this.#sockets = [];
+    this.#former = [];
+  }
+
+  /** Connections that wait in it stay. */
+  #adopt(socket: LeftSocket, { path, mode, groupId }: UnixPlace): void {
+    this.#sockets.push(socket);
+    if (lstatSync(path, { throwIfNoEntry: false })?.ino !== socket.inode) return;
+    chmodSync(path, mode);
+    if (groupId !== null) chownSync(path, -1, groupId);
   }
 
   #add(place: UnixPlace): void {
@@ -69,6 +95,11 @@ export class UnixSockets {
       throw new CodedError("socket_unusable", `Cannot make the socket ${path} (setting 'listen'): ${reason}.`, cause);
     }
   }
+}
+
+function remove({ path, descriptor, inode }: LeftSocket): void {
+  closeSync(descriptor);
+  if (lstatSync(path, { throwIfNoEntry: false })?.ino === inode) rmSync(path, { force: true });
 }
 
 async function requireUnserved(path: string): Promise<void> {

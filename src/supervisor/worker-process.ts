@@ -9,6 +9,7 @@ import { nowMs } from "../base/clock.ts";
 import { UWS_HEADER_BYTES_MAX } from "../base/limits.ts";
 import type { FromWorker, ToWorker } from "../config/messages.ts";
 import type { Config } from "../config/schema.ts";
+import type { LeftWorker } from "./handover.ts";
 
 /**
  * A young generation of fixed 16 MB: what a request allocates dies before it is copied. 36 to 32 us of CPU per request,
@@ -55,6 +56,12 @@ export function forkWorker(histograms: number, unixSockets: readonly number[] = 
   });
 }
 
+/** The descriptor of a child's IPC channel; null: it is closed. */
+export function channelOf({ channel }: ChildProcess): number | null {
+  const { fd = -1 } = (channel ?? {}) as { readonly fd?: number };
+  return fd < 0 ? null : fd;
+}
+
 export class WorkerProcess {
   readonly place: number;
   /** Since when it serves, by the monotonic clock; null: not yet. */
@@ -89,6 +96,17 @@ export class WorkerProcess {
 
   drain(deadlineMs: number): void {
     this.#send({ type: "drain", deadlineMs });
+  }
+
+  /** Tells it that its supervisor is replaced; null: it is just ending. */
+  async leave(): Promise<LeftWorker | null> {
+    const { slot } = this;
+    const channel = channelOf(this.#child);
+    if (slot === null || channel === null) return null;
+    const told = await new Promise<boolean>((resolve) =>
+      this.#child.send({ type: "leave" } satisfies ToWorker, (error) => resolve(error === null)),
+    );
+    return told ? { pid: this.pid, slot, channel } : null;
   }
 
   kill(): void {

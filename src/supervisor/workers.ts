@@ -6,8 +6,10 @@
 import type { ChildProcess } from "node:child_process";
 import { nowMs } from "../base/clock.ts";
 import { CodedError, ERRORS } from "../base/errors.ts";
+import { DRAIN_GRACE_MS } from "../base/limits.ts";
 import type { Log } from "../base/log.ts";
 import { delayAfter, SOUND_AFTER_MS } from "./backoff.ts";
+import type { LeftWorker } from "./handover.ts";
 import { type Configured, type ProviderTrouble, type WorkerEvents, WorkerProcess } from "./worker-process.ts";
 
 /** Deaths in a row of one place, before the service was up, that end it. */
@@ -16,14 +18,14 @@ const BOOT_DEATHS_MAX = 3;
 const START_MS_MAX = 30_000;
 /** How long workers may take to confirm a configuration, milliseconds. */
 const CONFIRM_MS_MAX = 10_000;
-/** What a worker gets beyond its drain deadline before it is killed, milliseconds. */
-const DRAIN_GRACE_MS = 5_000;
 
 export interface WorkersOptions {
   readonly count: number;
   readonly configured: Configured;
   readonly log: Log;
   readonly fork: () => ChildProcess;
+  /** Others serve meanwhile: workers that do not come up are tried for ever. */
+  readonly patient: boolean;
   /** The number of workers that serve changed. */
   readonly onServing: (workers: number) => void;
   /** The worker that held this slot is dead. */
@@ -53,13 +55,14 @@ export class Workers {
   /** Those who wait for something look again after every event. */
   readonly #watchers = new Set<() => void>();
   #current: Configured;
-  #phase: "boot" | "up" | "draining" = "boot";
+  #phase: "boot" | "up" | "draining";
   #bootError: CodedError | null = null;
 
   constructor(options: WorkersOptions) {
     this.#options = options;
     this.#log = options.log;
     this.#current = options.configured;
+    this.#phase = options.patient ? "up" : "boot";
     const place = () => ({ worker: null, earlyDeaths: 0, timer: undefined, lastFailure: "" });
     this.#places = Array.from({ length: options.count }, place);
   }
@@ -102,6 +105,30 @@ export class Workers {
       this.#log.error({ worker: worker.place, worker_pid: worker.pid }, "worker did not end in time; killing it");
     this.kill();
     await this.#until(isOver, Infinity);
+  }
+
+  /** Slots of those that serve. */
+  get slots(): number[] {
+    return this.#alive().flatMap(({ slot }) => slot ?? []);
+  }
+
+  /**
+   * Has those that serve go on without this program, and ends those that do not yet. Nothing is replaced any more, until
+   * resume(). Resolves with them when all were told.
+   */
+  async leave(): Promise<LeftWorker[]> {
+    this.#phase = "draining";
+    for (const place of this.#places) clearTimeout(place.timer);
+    for (const worker of this.#alive()) if (worker.listeningSinceMs === null) worker.kill();
+    return (await Promise.all(this.#alive().map((worker) => worker.leave()))).filter((left) => left !== null);
+  }
+
+  /** It was not left after all: places that are empty are filled. */
+  resume(): void {
+    this.#phase = "up";
+    this.#places.forEach(({ worker }, index) => {
+      if (worker === null) this.#spawn(index);
+    });
   }
 
   /** Ends all of them without waiting. */

@@ -50,6 +50,7 @@ function crew(context: TestContext, count: number) {
   const workers = new Workers({
     count,
     configured: { epoch: 1, config: CONFIG },
+    patient: false,
     log: logTo({ write: (line) => void lines.push(line) }, "supervisor", "debug"),
     fork: () => {
       const child = new FakeChild();

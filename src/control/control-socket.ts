@@ -1,0 +1,41 @@
+/**
+ * The control socket: orders to the running gateway from those who may write to its data directory, which is the service's
+ * user and root. HTTP, because nothing else has to be invented. Supervisor main thread. Answers when an order was followed
+ * or refused, so that the one who waits for it, systemd for example, knows.
+ */
+import { chmodSync, rmSync } from "node:fs";
+import { fastify } from "fastify";
+import type { ControlOutcome, ControlState } from "../config/control-path.ts";
+
+/** Longest path of a unix socket, bytes, without its NUL. */
+const PATH_BYTES_MAX = 107;
+const REFUSED = 409;
+
+export interface ControlSource {
+  state(): ControlState;
+  /** Reads the configuration file; refused: the one in force stays. */
+  reload(): Promise<ControlOutcome>;
+  /** Tries the program as it is installed now; if it works, it takes over soon after this resolved. */
+  restart(): Promise<ControlOutcome>;
+}
+
+export interface ControlSocket {
+  close(): Promise<void>;
+}
+
+/** Serves `source` at `path`, in the place of a socket that an earlier gateway left. Rejects when that cannot be. */
+export async function openControl(path: string, source: ControlSource): Promise<ControlSocket> {
+  if (Buffer.byteLength(path) > PATH_BYTES_MAX) throw new Error(`the path is longer than ${PATH_BYTES_MAX} bytes`);
+  const server = fastify({ logger: false, bodyLimit: 1, forceCloseConnections: true });
+  server.get("/state", async () => source.state());
+  for (const order of ["reload", "restart"] as const) {
+    server.post(`/${order}`, async (_request, reply) => {
+      const outcome = await source[order]();
+      return reply.code(outcome.refusal === null ? 200 : REFUSED).send(outcome);
+    });
+  }
+  rmSync(path, { force: true });
+  await server.listen({ path });
+  chmodSync(path, 0o600);
+  return { close: () => server.close() };
+}

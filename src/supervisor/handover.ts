@@ -1,0 +1,112 @@
+/**
+ * What a supervisor leaves to the program that takes its place in the same process (restart.ts): a description in the
+ * environment, and descriptors that stay open. Supervisor main thread. Written by one release and read by the next one:
+ * HANDOVER_VERSION counts changes, and whoever cannot read a version says so in the trial, before anything is given up.
+ */
+import process from "node:process";
+import { CodedError } from "../base/errors.ts";
+import type { Series } from "../config/series.ts";
+import { native } from "../native/native.ts";
+import type { LeftSocket } from "./unix-sockets.ts";
+
+export const HANDOVER_VERSION = 1;
+const STANDARD = [0, 1, 2] as const;
+const HANDOVER_VARIABLE = "SLUICE_HANDOVER";
+const TRIAL_VARIABLE = "SLUICE_TRIAL";
+
+/** A process that outlives its supervisor's program. */
+export interface LeftProcess {
+  readonly pid: number;
+  /** Its IPC channel; the end of it tells the process that it is not needed any more. */
+  readonly channel: number;
+}
+
+export interface LeftWorker extends LeftProcess {
+  /** Its ring and counters. */
+  readonly slot: number;
+}
+
+export interface Handover {
+  readonly version: number;
+  /** Of the program that writes this; its successor is the next one. */
+  readonly generation: number;
+  /** Of its last configuration. */
+  readonly epoch: number;
+  /** Who holds the data directory. */
+  readonly lock: number;
+  readonly countersVersion: number;
+  readonly histograms: { readonly descriptor: number; readonly version: number; readonly series: readonly Series[] };
+  /** They serve until they are told. */
+  readonly workers: readonly LeftWorker[];
+  readonly unixSockets: readonly LeftSocket[];
+  /** Workers of earlier generations, which finish what runs. */
+  readonly finishing: readonly Omit<LeftWorker, "channel">[];
+  /** How long workers may take to finish, milliseconds. */
+  readonly drainMs: number;
+  /** Demo providers of this and earlier generations. */
+  readonly demo: readonly LeftProcess[];
+}
+
+/** A start that only shows that the program and its configuration work (restart.ts). */
+export interface Trial {
+  /** In place of data_dir, and of the directories of sockets. */
+  readonly directory: string;
+  /** Of the program that runs; another one cannot take over. */
+  readonly dataDir: string;
+  /** Ports that it has, as "host port"; others have to be free. */
+  readonly ports: readonly string[];
+  /** What would be handed over. */
+  readonly handoverVersion: number;
+}
+
+/** The variable for the next program, and the descriptors marked to stay open. */
+export function leave(handover: Handover): string {
+  for (const descriptor of descriptorsOf(handover)) native.keepDescriptor(descriptor, true);
+  return `${HANDOVER_VARIABLE}=${JSON.stringify(handover)}`;
+}
+
+/** It was not taken: children must not inherit the descriptors. */
+export function takeBack(handover: Handover): void {
+  for (const descriptor of descriptorsOf(handover)) native.keepDescriptor(descriptor, false);
+}
+
+/** What was left to this program; null: it was started in the usual way. */
+export function takeHandover(): Handover | null {
+  const text = taken(HANDOVER_VARIABLE);
+  if (text === undefined) return null;
+  const handover = JSON.parse(text) as Handover;
+  requireReadable(handover.version);
+  takeBack(handover);
+  return handover;
+}
+
+export function trialVariable(trial: Trial): string {
+  return `${TRIAL_VARIABLE}=${JSON.stringify(trial)}`;
+}
+
+export function takeTrial(): Trial | null {
+  const text = taken(TRIAL_VARIABLE);
+  if (text === undefined) return null;
+  const trial = JSON.parse(text) as Trial;
+  requireReadable(trial.handoverVersion);
+  return trial;
+}
+
+function requireReadable(version: number): void {
+  if (version === HANDOVER_VERSION) return;
+  const message = `This version cannot take over from the one that runs (handover ${version}): it needs a stop and a start.`;
+  throw new CodedError("handover_unreadable", message);
+}
+
+/** No child is to see it. */
+function taken(name: string): string | undefined {
+  const text = process.env[name];
+  delete process.env[name];
+  return text;
+}
+
+/** With standard input, output and error, which Node marks to be closed. */
+function descriptorsOf({ lock, histograms, unixSockets, workers, demo }: Handover): number[] {
+  const sockets = unixSockets.map(({ descriptor }) => descriptor);
+  return [...STANDARD, lock, histograms.descriptor, ...sockets, ...[...workers, ...demo].map(({ channel }) => channel)];
+}
