@@ -48,7 +48,7 @@ function readBinary(bytes: Uint8Array): ProxyHeader | "partial" | "invalid" {
   if (command === COMMAND_LOCAL || addressBytes === 0) return { bytes: length, address: NO_ADDRESS };
   // Source and destination, and two ports.
   if (length < HEAD_BYTES + 2 * addressBytes + 4) return "invalid";
-  return { bytes: length, address: bytes.slice(HEAD_BYTES, HEAD_BYTES + addressBytes) };
+  return { bytes: length, address: Uint8Array.from(bytes.subarray(HEAD_BYTES, HEAD_BYTES + addressBytes)) };
 }
 
 function readText(bytes: Uint8Array): ProxyHeader | "partial" | "invalid" {

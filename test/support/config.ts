@@ -15,8 +15,15 @@ export interface KeyForm {
   readonly [option: string]: unknown;
 }
 
+export interface ListenerForm {
+  readonly address: string;
+  readonly [option: string]: unknown;
+}
+
 /** The sections a test may set; the rest is made by sluice.ts. */
 export interface ConfigForm {
+  /** Instead of the one address that sluice.ts chooses. */
+  readonly listen?: readonly (string | ListenerForm)[];
   readonly workers: number;
   readonly limits: Readonly<Record<string, number | string>>;
   readonly timeouts: Readonly<Record<string, string>>;

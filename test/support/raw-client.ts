@@ -1,6 +1,7 @@
 /** A client made of one raw socket: sends any bytes, and sees every byte and the way the connection ends. */
 import { once } from "node:events";
-import { connect, type Socket } from "node:net";
+import { connect, type NetConnectOpts, type Socket } from "node:net";
+import { type ConnectionOptions, connect as connectTls } from "node:tls";
 import { parseResponse, type RawResponse } from "./raw-response.ts";
 import { DEADLINE_MS, until, within } from "./until.ts";
 
@@ -15,8 +16,9 @@ export class RawClient {
   /** Wakes the one who waits for bytes or the end. */
   private wake: () => void = () => undefined;
 
-  constructor(port: number) {
-    this.socket = connect({ port, host: "127.0.0.1", noDelay: true, allowHalfOpen: true });
+  /** `socket`: still connecting, or connected a moment ago. */
+  constructor(socket: Socket) {
+    this.socket = socket;
     this.socket.on("data", (bytes: Buffer) => this.receive(bytes));
     this.socket.on("error", () => this.socket.destroy());
     this.socket.on("end", () => this.finish());
@@ -39,9 +41,25 @@ export class RawClient {
   }
 
   static async connect(port: number): Promise<RawClient> {
-    const client = new RawClient(port);
+    return RawClient.reach({ port, host: "127.0.0.1" });
+  }
+
+  /** Of a unix socket. */
+  static async connectPath(path: string): Promise<RawClient> {
+    return RawClient.reach({ path });
+  }
+
+  private static async reach(place: NetConnectOpts): Promise<RawClient> {
+    const client = new RawClient(connect({ ...place, noDelay: true, allowHalfOpen: true }));
     await within("a connection", once(client.socket, "connect"));
     return client;
+  }
+
+  /** Over TLS; rejects when the handshake fails. TLS 1.3 tells a client that its certificate is refused only after that. */
+  static async connectTls(port: number, options: ConnectionOptions): Promise<RawClient> {
+    const socket = connectTls({ port, host: "127.0.0.1", servername: "localhost", ...options });
+    await within("a handshake", once(socket, "secureConnect"));
+    return new RawClient(socket);
   }
 
   /** Sends bytes; resolves when the kernel took them. */

@@ -1,0 +1,147 @@
+/** TLS: versions, certificates that a reload replaces, and clients that must have one. */
+import { match, rejects, strictEqual } from "node:assert/strict";
+import { createHash, randomBytes } from "node:crypto";
+import { copyFileSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import type { ConnectionOptions, TLSSocket } from "node:tls";
+import { bigBytes, sha256Of } from "../support/mock/big-body.ts";
+import { RawClient } from "../support/raw-client.ts";
+import { requestBytes, STREAM_BODY } from "../support/raw-request.ts";
+import { freePort } from "../support/sluice.ts";
+import { startStage } from "../support/stage.ts";
+import { until } from "../support/until.ts";
+
+const FIXTURES = new URL("../fixtures/tls/", import.meta.url).pathname;
+const directory = mkdtempSync(join(tmpdir(), "sluice-tls-"));
+after(() => rmSync(directory, { recursive: true }));
+const cert = join(directory, "cert.pem");
+const key = join(directory, "key.pem");
+
+function install(name: "server" | "second-server"): void {
+  copyFileSync(`${FIXTURES}test-only-${name}.pem`, cert);
+  copyFileSync(`${FIXTURES}test-only-${name}.key.pem`, key);
+}
+
+const fixture = (name: string) => readFileSync(`${FIXTURES}test-only-${name}.pem`, "utf8");
+const FIRST: ConnectionOptions = { ca: fixture("ca") };
+const SECOND: ConnectionOptions = { ca: fixture("second-ca") };
+const CLIENT: ConnectionOptions = { ...FIRST, cert: fixture("client"), key: fixture("client.key") };
+/** Signed by another authority than the one that the listener trusts. */
+const STRANGER: ConnectionOptions = { ...FIRST, cert: fixture("server"), key: fixture("server.key") };
+
+install("server");
+const [port, guarded] = [await freePort(), await freePort()];
+const tls = { cert_file: cert, key_file: key };
+const { sluice, upstream } = await startStage(() => ({
+  listen: [
+    { address: `127.0.0.1:${port}`, tls },
+    { address: `127.0.0.1:${guarded}`, tls: { ...tls, client_ca_file: `${FIXTURES}test-only-second-ca.pem` } },
+  ],
+}));
+
+async function statusWith(options: ConnectionOptions, at = port): Promise<number> {
+  const client = await RawClient.connectTls(at, options);
+  await client.send(requestBytes());
+  const response = await client.response();
+  client.leave();
+  return response?.status ?? 0;
+}
+
+test("a request, a second one on the same connection, and the client's address in the record", async () => {
+  const client = await RawClient.connectTls(port, FIRST);
+  strictEqual((await client.ask(requestBytes())).status, 200);
+  const { status, headers } = await client.ask(requestBytes());
+  strictEqual(status, 200);
+  const id = new Map(headers).get("x-request-id") ?? "";
+  await sluice.recordOf(id);
+  const line = await until("the line is in the access log", async () =>
+    (await sluice.accessLogText()).split("\n").find((text) => text.includes(id)),
+  );
+  strictEqual(JSON.parse(line).client_address, "127.0.0.1");
+  client.leave();
+});
+
+test("TLS 1.2 and 1.3 are spoken, 1.1 is not", async () => {
+  for (const version of ["TLSv1.2", "TLSv1.3"] as const) {
+    const client = await RawClient.connectTls(port, { ...FIRST, minVersion: version, maxVersion: version });
+    strictEqual((client.socket as TLSSocket).getProtocol(), version);
+    client.leave();
+  }
+  const old = { ...FIRST, minVersion: "TLSv1.1", maxVersion: "TLSv1.1", ciphers: "ALL@SECLEVEL=0" } as const;
+  await rejects(RawClient.connectTls(port, old), { code: "ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION" });
+});
+
+test("clear text at a TLS port costs the connection and nothing else", async () => {
+  const client = await RawClient.connect(port);
+  await client.send(requestBytes());
+  strictEqual((await client.response())?.status, undefined);
+  strictEqual(await statusWith(FIRST), 200);
+});
+
+test("large bodies arrive whole, up and down", async () => {
+  const client = await RawClient.connectTls(port, FIRST);
+  const body = randomBytes(8_000_000);
+  const headers = { "content-type": "application/octet-stream" };
+  strictEqual((await client.ask(requestBytes({ target: "/v1/uploads/u/parts", headers, body }))).status, 200);
+  strictEqual((await upstream.lastRequest()).bodySha256, createHash("sha256").update(body).digest("hex"));
+  const target = "/v1/files/file-1/content";
+  const wish = { "x-mock": "big-body=10" };
+  const answer = await client.ask(requestBytes({ method: "GET", target, headers: wish, body: "" }));
+  strictEqual(createHash("sha256").update(answer.body).digest("hex"), sha256Of(bigBytes(10)));
+  client.leave();
+});
+
+test("a client that leaves in the middle of a stream ends it upstream", async () => {
+  const client = await RawClient.connectTls(port, FIRST);
+  await client.send(requestBytes({ body: STREAM_BODY, headers: { "x-mock": "hold=leave" } }));
+  await client.sees("data: ");
+  client.leave();
+  await upstream.waitFor("the upstream sees the abort", ({ requests }) => requests.at(-1)?.state === "aborted");
+  await until("nothing is in flight", async () => (await sluice.metric("sluice_requests_in_flight")) === 0);
+});
+
+test("only a client whose certificate the authority signed gets an answer", async () => {
+  strictEqual(await statusWith(CLIENT, guarded), 200);
+  for (const stranger of [FIRST, STRANGER]) {
+    for (const maxVersion of ["TLSv1.2", "TLSv1.3"] as const) {
+      const status = await statusWith({ ...stranger, maxVersion }, guarded).catch(() => 0);
+      strictEqual(status, 0);
+    }
+  }
+  strictEqual((await sluice.metric("sluice_requests_total")) > 0, true);
+});
+
+test("a session that a client with a certificate began is not a way in without one", async () => {
+  const client = await RawClient.connectTls(guarded, { ...CLIENT, maxVersion: "TLSv1.2" });
+  strictEqual((await client.ask(requestBytes())).status, 200);
+  const session = (client.socket as TLSSocket).getSession();
+  client.leave();
+  strictEqual(await statusWith({ ...STRANGER, maxVersion: "TLSv1.2" }, guarded).catch(() => 0), 0);
+  // Its own client may resume it.
+  strictEqual(await statusWith({ ...CLIENT, session, maxVersion: "TLSv1.2" }, guarded), 200);
+});
+
+test("a reload brings new certificates, and a stream on the old ones goes on", async () => {
+  const stream = await RawClient.connectTls(port, FIRST);
+  await stream.send(requestBytes({ body: STREAM_BODY, headers: { "x-mock": "hold=renewed" } }));
+  await stream.sees("data: ");
+  install("second-server");
+  sluice.signal("SIGHUP");
+  await until("the new certificate is shown", async () => (await statusWith(SECOND).catch(() => 0)) === 200);
+  strictEqual(await statusWith({ ...SECOND, cert: CLIENT.cert, key: CLIENT.key }, guarded), 200);
+  await rejects(RawClient.connectTls(port, FIRST), { code: "UNABLE_TO_VERIFY_LEAF_SIGNATURE" });
+  await upstream.open("renewed");
+  match((await stream.response())?.body.toString() ?? "", /data: \[DONE\]\n\n$/);
+  strictEqual((await stream.ask(requestBytes())).status, 200);
+  stream.leave();
+});
+
+test("a key that does not fit is refused, and the certificates in force stay", async () => {
+  copyFileSync(`${FIXTURES}test-only-server.key.pem`, key);
+  sluice.signal("SIGHUP");
+  await until("the refusal is logged", () => sluice.log.includes("this key does not belong"));
+  strictEqual(await statusWith(SECOND), 200);
+  strictEqual(sluice.log.includes("PRIVATE KEY"), false);
+});
