@@ -13,11 +13,11 @@ export type LatencyTask =
 /** Lines written, or the text that was asked for. */
 export type LatencyResult = number | string | null;
 
-/** A supervisor has one memory file. */
-let reader: HistogramsReader | null = null;
+let open: { readonly descriptor: number; readonly reader: HistogramsReader } | null = null;
 
 export default function latencyTask(task: LatencyTask): LatencyResult {
-  reader ??= new HistogramsReader(task.descriptor);
-  reader.look();
+  const { descriptor } = task;
+  if (open?.descriptor !== descriptor) open = { descriptor, reader: new HistogramsReader(descriptor) };
+  const reader = open.reader.look();
   return task.kind === "rotate" ? rotate(reader, task.interval) : report(reader, task.report);
 }
