@@ -6,6 +6,7 @@
  *
  *        0  u8 per slot: 1 when the slot has had a writer               written by the slot's worker
  *     1024  f64: name of the log being written, and its bytes                           written by the pool task
+ *     1040  f64: when counting began, wall-clock milliseconds                           written by its maker
  *     4096  what was written to disk: heads, then HDR_COUNTS f64 per histogram           written by the pool task
  *   BLOCK_0  block of slot 0: heads, then HDR_COUNTS u32 per histogram                    written by the slot's worker
  *      ...   block of slot 1 ...     RINGS_MAX blocks
@@ -70,6 +71,7 @@ export const HEADS_BYTES = Math.ceil((HISTOGRAMS * HEAD_WORDS * 4) / PAGE_BYTES)
 export const BLOCK_BYTES = HEADS_BYTES + HISTOGRAMS * HDR_COUNTS * 4;
 
 export const PLACE_AT = 1_024;
+export const SINCE_AT = 1_040;
 export const WRITTEN_AT = PAGE_BYTES;
 export const WRITTEN_BYTES = HEADS_BYTES + HISTOGRAMS * HDR_COUNTS * 8;
 const BLOCK_0 = WRITTEN_AT + WRITTEN_BYTES;
@@ -79,7 +81,9 @@ const NS_PER_MS = 1e6;
 
 /** Makes the memory file; the descriptor is the caller's to close. */
 export function createHistograms(): number {
-  return native.memoryFile("sluice-histograms", blockAt(RINGS_MAX));
+  const descriptor = native.memoryFile("sluice-histograms", blockAt(RINGS_MAX));
+  new Float64Array(native.mapDescriptor(descriptor, 0, PAGE_BYTES), SINCE_AT, 1)[0] = Date.now();
+  return descriptor;
 }
 
 export function blockAt(slot: number): number {

@@ -14,6 +14,7 @@ import {
   HISTOGRAMS,
   OCTAVE_COUNTS,
   PLACE_AT,
+  SINCE_AT,
   WRITTEN_AT,
   WRITTEN_BYTES,
 } from "./histogram-map.ts";
@@ -68,10 +69,13 @@ class Blocks {
 }
 
 export class HistogramsGauge {
+  /** When counting began, wall-clock milliseconds. */
+  readonly sinceMs: number;
   readonly #blocks: Blocks;
 
   constructor(descriptor: number) {
     this.#blocks = new Blocks(descriptor, HEADS_BYTES);
+    this.sinceMs = new Float64Array(native.mapDescriptor(descriptor, 0, PAGE_BYTES), SINCE_AT, 1)[0] ?? 0;
   }
 
   /** How many values were recorded by all workers since the start, modulo 2^32. */

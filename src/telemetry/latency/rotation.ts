@@ -43,10 +43,9 @@ export class LatencyRotation {
   readonly tally: LatencyTally = { lines: 0, failures: new Map() };
   readonly #options: LatencyOptions;
   readonly #gauge: HistogramsGauge;
-  readonly #sinceMs = Date.now();
   #histograms: HistogramsConfig;
   /** Begin of what is not on disk. */
-  #startMs = this.#sinceMs;
+  #startMs = Date.now();
   /** The gauge when all that it says was on disk. */
   #written = 0;
   #failing = false;
@@ -92,7 +91,7 @@ export class LatencyRotation {
     const { descriptor, series } = this.#options;
     const selection = select(form, query, series.rows);
     if ("status" in selection) return selection;
-    const asked = { ...selection, series: series.rows, beyond: series.beyond, sinceMs: this.#sinceMs };
+    const asked = { ...selection, series: series.rows, beyond: series.beyond, sinceMs: this.#gauge.sinceMs };
     try {
       const text = await this.#runInTurn({ kind: "report", descriptor, report: asked });
       if (typeof text === "string") return { status: 200, text };
