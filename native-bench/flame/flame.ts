@@ -29,14 +29,12 @@ export interface FlameOptions {
   readonly seconds: number;
   /** The page to write. */
   readonly file: string;
-  /** Uses V8's sampler although perf may work. */
-  readonly withoutPerf: boolean;
   readonly signal: AbortSignal;
 }
 
-export async function flame({ file, withoutPerf, ...load }: FlameOptions): Promise<void> {
+export async function flame({ file, ...load }: FlameOptions): Promise<void> {
   const directory = mkdtempSync(join(tmpdir(), "sluice-flame-"));
-  const profiler = withoutPerf || !Perf.works(directory) ? new V8Prof(directory) : new Perf(directory);
+  const profiler = Perf.works(directory) ? new Perf(directory) : new V8Prof(directory);
   try {
     const { processes, summary } = await new Subject(profiler, directory).profile(load);
     const graphs = graphsOf(profiler.samples(), processes);
@@ -47,7 +45,7 @@ export async function flame({ file, withoutPerf, ...load }: FlameOptions): Promi
   }
 }
 
-type Load = Omit<FlameOptions, "file" | "withoutPerf">;
+type Load = Omit<FlameOptions, "file">;
 
 /** Sluice with its provider. */
 class Subject {

@@ -88,7 +88,7 @@ function section({ title, root, partial }: Graph): string {
   });
   return `<section><h2>${escaped(title)}</h2>
 <p>${legend.join("")}</p>
-<p>${root.value} samples; the callers of ${share(partial)} are not seen, because they went through code without frame pointers.</p>
+<p>${root.value} samples${partial === 0 ? "" : `; the callers of ${share(partial)} are not seen: code without frame pointers is between`}.</p>
 <output></output><figure></figure></section>`;
 }
 

@@ -1,11 +1,16 @@
 /**
- * What the head of an answer costs: one string for one call into uWebSockets.js (pipeline/response-head.ts), against one
- * pair of strings per header, which is one call each there.
+ * What heads cost. Of an answer: one string for one call into uWebSockets.js (pipeline/response-head.ts), against one pair of
+ * strings per header, which is one call each there. Of the request to the provider: the flat list that is made of
+ * the client's and the provider's (pipeline/forward.ts), against an object that later headers win in.
  */
+import assert from "node:assert/strict";
+import { classify } from "../../src/pipeline/endpoint.ts";
+import { upstreamRequest } from "../../src/pipeline/forward.ts";
 import { responseHead } from "../../src/pipeline/response-head.ts";
+import { route } from "../../src/pipeline/route.ts";
 import type { ResponseHeaders } from "../../src/upstream/transport.ts";
+import { exchangeOf, snapshotOf } from "../../test/support/exchange.ts";
 import { compare } from "./contest.ts";
-import { idleExchange } from "./idle-exchange.ts";
 
 const OK = 200;
 /** As OpenAI sends them. */
@@ -29,8 +34,25 @@ const HEADERS: ResponseHeaders = {
 const LINE_BREAK = /[\r\n\0]/;
 const DROPPED = new Set(["date", "content-length", "connection", "set-cookie", "x-request-id"]);
 
-const exchange = idleExchange([]);
-exchange.requestId = "req_0123456789abcdef012345671";
+/** As OpenAI's SDK sends them, without those that are the gateway's business. */
+const CLIENT = [
+  ["content-type", "application/json"],
+  ["accept", "application/json"],
+  ["user-agent", "OpenAI/JS 7.55.0"],
+  ["x-stainless-retry-count", "0"],
+  ["x-stainless-lang", "js"],
+  ["x-stainless-package-version", "7.55.0"],
+  ["x-stainless-os", "Linux"],
+  ["x-stainless-arch", "x64"],
+  ["x-stainless-runtime", "node"],
+  ["x-stainless-runtime-version", "v22.23.3"],
+] as const;
+
+const exchange = exchangeOf({ headers: CLIENT.flat(), snapshot: snapshotOf() });
+exchange.model = "other";
+assert.equal(classify(exchange) ?? route(exchange), null);
+const { target } = exchange;
+assert.ok(target !== null);
 
 /** Checked by pattern, and kept apart: what a call per header needs before its calls. */
 function pairs(headers: ResponseHeaders): [string, string][] {
@@ -39,6 +61,22 @@ function pairs(headers: ResponseHeaders): [string, string][] {
   return flat.filter(([, value]) => !LINE_BREAK.test(value));
 }
 
+/** Names in lower case, the provider's instead of the client's. */
+function asObject(): string[] {
+  const provider = Object.fromEntries(inPairs(target?.provider.headers ?? []));
+  const own = { "x-request-id": exchange.requestId, "accept-encoding": "identity" };
+  return Object.entries({ ...Object.fromEntries(inPairs(exchange.headers)), ...provider, ...own }).flat();
+}
+
+function inPairs(flat: readonly string[]): [string, string][] {
+  return Array.from({ length: flat.length / 2 }, (_, i) => [flat[2 * i]?.toLowerCase() ?? "", flat[2 * i + 1] ?? ""]);
+}
+
+assert.deepEqual(upstreamRequest(exchange, target).headers.toSorted(), asObject().toSorted());
+compare(`request of ${CLIENT.length} headers`, "an object", {
+  upstreamRequest: () => upstreamRequest(exchange, target),
+  "an object": asObject,
+});
 compare("head of 15 headers", "a pair per header", {
   responseHead: () => responseHead(exchange, OK, HEADERS),
   "a pair per header": () => pairs(HEADERS),

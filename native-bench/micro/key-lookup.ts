@@ -4,14 +4,16 @@
  */
 import { createHash, hash } from "node:crypto";
 import { authenticate } from "../../src/pipeline/authenticate.ts";
+import { exchangeOf, snapshotOf } from "../../test/support/exchange.ts";
 import { compare } from "./contest.ts";
-import { idleExchange } from "./idle-exchange.ts";
 
 const KEYS = 1_000;
 const texts = Array.from({ length: KEYS }, (_, i) => `sk-sluice-benchmark-${String(i).padStart(40, "0")}`);
 const bytes = texts.map((text) => Buffer.from(text));
-const exchange = idleExchange(texts.map((text) => hash("sha256", text, "hex")));
-const { keys } = exchange.snapshot;
+const key = { name: "benchmark", enabled: true, expiresAtMs: null, models: null };
+const snapshot = snapshotOf({ keys: texts.map((text) => ({ ...key, hash: hash("sha256", text, "hex") })) });
+const exchange = exchangeOf({ snapshot });
+const { keys } = snapshot;
 
 let turn = 0;
 

@@ -1,22 +1,19 @@
 /** The flame graph: what profilers print becomes stacks, stacks become a page; and one run of all of it. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { flame } from "../../native-bench/flame/flame.ts";
 import { graphsOf } from "../../native-bench/flame/graphs.ts";
 import { flamePage } from "../../native-bench/flame/page.ts";
 import { samplesOf } from "../../native-bench/flame/perf-script.ts";
 import { addStack, newTree, selfByKind, type TreeNode } from "../../native-bench/flame/stack-tree.ts";
 import { Symbols } from "../../native-bench/flame/symbols.ts";
 import { mappingsOf, samplesOfTicks } from "../../native-bench/flame/v8-ticks.ts";
-import { chosenScenarios } from "../../native-bench/runner/scenario.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
-const TMPDIR = "TMPDIR";
 const NODE = "/opt/node/bin/node";
 /** As perf 6.1 prints it: a whole stack, one that ends in a register without a frame, a pool thread, a hidden kernel. */
 const PERF = `   71/71
@@ -155,6 +152,13 @@ test("the page is whole in itself, and names are data", () => {
   assert.equal(JSON.parse(json).graphs[0].root.children[0].name, name);
 });
 
+const FRAMES = [
+  /^javascript \S+ src\/pipeline\/(?:pipeline|forward|relay|settle)\.ts:\d+$/,
+  /^javascript \S+ undici\/lib\/dispatcher\/\S+:\d+$/,
+  /^(?:addon|uws) [\w:]+/,
+  /^node (?:v8|node)::/,
+];
+
 interface Page {
   readonly graphs: readonly { readonly title: string; readonly root: TreeNode }[];
 }
@@ -170,37 +174,49 @@ function framesIn({ kind, name, children }: TreeNode): string[] {
   return [`${kind} ${name}`, ...children.flatMap(framesIn)];
 }
 
-for (const withoutPerf of [false, true]) {
-  test(`a run under load shows scripts and native code${withoutPerf ? ", without perf too" : ""}`, async () => {
-    spawnSync("make", ["--silent", "-C", join(ROOT, "src", "native"), "bench"], { stdio: "ignore" });
+/** The data of the page that `--flame` writes. */
+function runBench(directory: string, path: string): Page {
+  const args = ["--flame", "--rounds", "1", "--seconds", "1.5", "--out", join(directory, "out")];
+  const env = { ...process.env, TMPDIR: directory, PATH: path };
+  const bench = join(ROOT, "native-bench", "bench.ts");
+  const all = ["--disable-warning=ExperimentalWarning", bench, ...args];
+  const { status, stderr } = spawnSync(process.execPath, all, { encoding: "utf8", env, timeout: 120_000 });
+  assert.equal(status, 0, stderr);
+  return dataOf(join(directory, "out", "flame-saturation.html"));
+}
+
+const PATH = process.env["PATH"] ?? "";
+const RUNS = [
+  { how: "as this machine allows", pathIn: () => PATH },
+  {
+    how: "where perf may not record",
+    pathIn(directory: string): string {
+      writeFileSync(join(directory, "perf"), "#!/bin/sh\nexit 255\n", { mode: 0o755 });
+      return `${directory}:${PATH}`;
+    },
+  },
+];
+
+for (const { how, pathIn } of RUNS) {
+  test(`a run under load shows scripts and native code, and leaves nothing behind: ${how}`, () => {
+    const built = spawnSync("make", ["--silent", "-C", join(ROOT, "src", "native"), "bench"], { encoding: "utf8" });
+    assert.equal(built.status, 0, built.stderr);
     const directory = mkdtempSync(join(tmpdir(), "flame-test-"));
-    const before = process.env[TMPDIR];
-    process.env[TMPDIR] = directory;
     try {
-      const file = join(directory, "flame.html");
-      const [scenario] = chosenScenarios(["saturation"], false);
-      assert.ok(scenario !== undefined);
-      const { signal } = new AbortController();
-      await flame({ scenario, warmUpSeconds: 0.5, seconds: 1.5, file, withoutPerf, signal });
-      const [worker, supervisor] = dataOf(file).graphs;
+      const path = pathIn(directory);
+      const before = readdirSync(directory);
+      const [worker, supervisor] = runBench(directory, path).graphs;
       assert.ok(worker !== undefined && supervisor !== undefined);
       const frames = framesIn(worker.root);
-      for (const pattern of [
-        /^javascript \S+ src\/pipeline\/(?:pipeline|forward|relay|settle)\.ts:\d+$/,
-        /^javascript \S+ undici\/lib\/dispatcher\/\S+:\d+$/,
-        /^(?:addon|uws) [\w:]+/,
-        /^node (?:v8|node)::/,
-      ]) {
+      for (const pattern of FRAMES) {
         assert.ok(
           frames.some((frame) => pattern.test(frame)),
           `${pattern} is not in ${frames.slice(0, 200).join("\n")}`,
         );
       }
       assert.ok(framesIn(supervisor.root).some((frame) => /^javascript \S+ src\/telemetry\//.test(frame)));
-      assert.deepEqual(readdirSync(directory), ["flame.html"]);
+      assert.deepEqual(readdirSync(directory), [...before, "out"].toSorted());
     } finally {
-      if (before === undefined) delete process.env[TMPDIR];
-      else process.env[TMPDIR] = before;
       rmSync(directory, { recursive: true });
     }
   });

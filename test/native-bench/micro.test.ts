@@ -10,7 +10,7 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 const MICRO = fileURLToPath(new URL("../../native-bench/micro/", import.meta.url));
 const README = new URL("../../native-bench/README.md", import.meta.url);
 /** What the benchmarks share. */
-const PARTS = ["contest.ts", "idle-exchange.ts"];
+const PARTS = ["contest.ts"];
 const BENCHMARKS = readdirSync(MICRO).filter((name) => name.endsWith(".ts") && !PARTS.includes(name));
 /** The functions that every request or record goes through. */
 const HOT = ["scan.ts", "header-build.ts", "key-lookup.ts", "ring-write.ts", "response-scan.ts", "batch-pack.ts"];
