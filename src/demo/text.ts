@@ -1,6 +1,6 @@
 /**
  * What the demo provider says, as pieces: one piece is one token, so that its token counts are those of its streams.
- * Pure and deterministic. Runs in the supervisor process.
+ * Pure and deterministic. Runs in the demo provider's process.
  */
 import { createHash } from "node:crypto";
 

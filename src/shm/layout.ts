@@ -1,6 +1,8 @@
 /**
  * Every offset of the mapped files that the telemetry shares. Read by gateway workers, the supervisor and its pool
- * tasks; all of them run the same release, and a file of another layout is recognised by its header and put aside.
+ * tasks. Over a restart two releases meet here, so a change of layout changes the version in the header. Rings: the new
+ * release reads the records of the one before it, and its workers write to rings of their own. Counters and histograms: new
+ * files, which begin with zeros; what workers of the earlier release still count is in the records and nowhere else.
  *
  * <dataDir>/rings/ring-NNN.map: one per gateway worker slot, little-endian
  *
@@ -35,6 +37,8 @@ export const PAGE_BYTES = 4_096;
 /** "SLRG" */
 export const RING_MAGIC = 0x47524c53;
 export const RING_VERSION = 1;
+/** Versions of which this release reads what was left in the rings: its own, and that of the release before it. */
+export const RING_VERSIONS_READ: readonly number[] = [RING_VERSION];
 export const RING_BYTES = PAGE_BYTES + RING_RECORDS * RECORD_BYTES;
 
 /** Byte offsets in a ring's header page. */

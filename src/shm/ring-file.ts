@@ -20,7 +20,16 @@ import { CodedError } from "../base/errors.ts";
 import { RING_RECORDS, RINGS_MAX } from "../base/limits.ts";
 import { native } from "../native/native.ts";
 import { RECORD_BYTES } from "../telemetry/record.ts";
-import { BOOT_ID_BYTES, PAGE_BYTES, RING_AT, RING_BYTES, RING_ID_BYTES, RING_MAGIC, RING_VERSION } from "./layout.ts";
+import {
+  BOOT_ID_BYTES,
+  PAGE_BYTES,
+  RING_AT,
+  RING_BYTES,
+  RING_ID_BYTES,
+  RING_MAGIC,
+  RING_VERSION,
+  RING_VERSIONS_READ,
+} from "./layout.ts";
 
 export interface RingFile {
   readonly path: string;
@@ -53,7 +62,7 @@ export function listRings(dataDir: string): string[] {
   }
 }
 
-/** Whether this ring was left by an earlier boot of the machine: it has no writer, and is deleted once it is drained. */
+/** Whether this ring was left by an earlier boot of the machine, or an earlier version: it has no writer, and is deleted once it is drained. */
 export function isLeftRing(path: string): boolean {
   return path.includes(".left-");
 }
@@ -100,10 +109,13 @@ function putAside(stem: string, path: string): string | null {
   const fault = ringFault(path);
   if (fault !== null) return renameAs(path, `${stem}.foreign-${Date.now()}`, fault);
   const header = readHeader(path);
+  const left = `${stem}.left-${ringIdOf(header)}.map`;
+  if (header.readUInt32LE(RING_AT.version) !== RING_VERSION)
+    return renameAs(path, left, "it is of an earlier version and is drained separately");
   if (header.subarray(RING_AT.bootId, RING_AT.bootId + BOOT_ID_BYTES).equals(bootId())) return null;
   // After a power cut the pages of the ring and of the store come back from different moments: the ring may be behind
   // the store. New records under old positions would be taken for known ones, so they get a ring of their own.
-  return renameAs(path, `${stem}.left-${ringIdOf(header)}.map`, "it is from an earlier boot and is drained separately");
+  return renameAs(path, left, "it is from an earlier boot and is drained separately");
 }
 
 function renameAs(path: string, aside: string, reason: string): string {
@@ -134,7 +146,7 @@ function ringFault(path: string): string | null {
   if (bytes !== RING_BYTES) return `it has ${bytes} bytes and a ring has ${RING_BYTES}`;
   const header = readHeader(path);
   if (header.readUInt32LE(RING_AT.magic) !== RING_MAGIC) return "it does not begin like a ring";
-  if (header.readUInt32LE(RING_AT.version) !== RING_VERSION) return "it is a ring of another version";
+  if (!RING_VERSIONS_READ.includes(header.readUInt32LE(RING_AT.version))) return "it is a ring of another version";
   const sizes = [RING_AT.headerBytes, RING_AT.recordBytes, RING_AT.records].map((at) => header.readUInt32LE(at));
   if (sizes.join() !== [PAGE_BYTES, RECORD_BYTES, RING_RECORDS].join()) return "its sizes are not ours";
   return positionFault(header.readBigInt64LE(RING_AT.write), header.readBigInt64LE(RING_AT.release));

@@ -2,7 +2,7 @@
  * The mock provider, a program of its own: `node test/support/mock-upstream.ts`. Prints one JSON line with its ports when
  * it listens, and exits when its stdin closes, so that it never outlives the test. Behaves well unless a request's
  * `x-mock` header asks for faults (mock/plan-faults.ts, mock/delivery-faults.ts). The control port serves
- * GET /seen, POST /reset and POST /open?gate=NAME.
+ * GET /seen, GET /audit, POST /reset and POST /open?gate=NAME.
  */
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
@@ -22,7 +22,7 @@ function control(request: IncomingMessage, response: ServerResponse): void {
   if (url.pathname === "/reset") recorder.reset();
   if (url.pathname === "/open") gates.open(url.searchParams.get("gate") ?? "");
   response.setHeader("content-type", "application/json");
-  response.end(JSON.stringify(recorder.journal()));
+  response.end(JSON.stringify(url.pathname === "/audit" ? recorder.audit() : recorder.journal()));
 }
 
 async function listen(server: Server): Promise<number> {

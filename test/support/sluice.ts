@@ -16,6 +16,11 @@ import { until } from "./until.ts";
 import type { Upstream } from "./upstream.ts";
 import { type RecordRow, readRecords, recordsOf } from "./usage-db.ts";
 
+/** A restart under load on a busy machine, milliseconds. */
+const COMMAND_MS_MAX = 120_000;
+
+type Environment = Readonly<Record<string, string>>;
+
 interface Place {
   readonly directory: string;
   readonly port: number;
@@ -32,9 +37,14 @@ export class Sluice {
   readonly configFile: string;
   private readonly directory: string;
   private readonly adminPort: number;
+  /** Of the tree that the program is in. */
+  private readonly root: string;
+  private readonly env: Environment;
   private program: Program | null = null;
 
-  private constructor(place: Place) {
+  private constructor(place: Place, root: string, env: Environment) {
+    this.root = root;
+    this.env = env;
     this.directory = place.directory;
     this.port = place.port;
     this.adminPort = place.adminPort;
@@ -46,9 +56,14 @@ export class Sluice {
   }
 
   /** Starts with the standard configuration and `changes` to it, and waits until it is ready. */
-  static async start(upstream: Upstream, changes: Partial<ConfigForm> = {}): Promise<Sluice> {
+  static async start(
+    upstream: Upstream,
+    changes: Partial<ConfigForm> = {},
+    root = ROOT,
+    env: Environment = {},
+  ): Promise<Sluice> {
     const directory = await mkdtemp(join(tmpdir(), "sluice-test-"));
-    const sluice = new Sluice({ directory, port: await freePort(), adminPort: await freePort() });
+    const sluice = new Sluice({ directory, port: await freePort(), adminPort: await freePort() }, root, env);
     await sluice.configure({ ...standardConfig(upstream), ...changes });
     await sluice.launch();
     return sluice;
@@ -68,8 +83,8 @@ export class Sluice {
 
   /** Starts the program (again) and waits until it is ready. */
   async launch(): Promise<void> {
-    const env = { MOCK_KEY: CREDENTIAL };
-    const program = new Program([join(ROOT, "src/main.ts"), "serve", "-c", this.configFile], env, this.directory);
+    const env = { MOCK_KEY: CREDENTIAL, ...this.env };
+    const program = new Program([join(this.root, "src/main.ts"), "serve", "-c", this.configFile], env, this.directory);
     this.program = program;
     await until("Sluice is ready", async () => {
       if (program.outcome !== null) throw new Error(`Sluice ended with ${program.outcome}: ${program.stderr()}`);
@@ -99,6 +114,13 @@ export class Sluice {
 
   workerPids(): number[] {
     return childrenOf(this.pid, "gateway/worker");
+  }
+
+  /** Runs a subcommand of `sluice` for it, with its configuration: what it printed, and its exit code. */
+  async command(name: string, ...args: readonly string[]): Promise<{ code: number | string; text: string }> {
+    const program = new Program([join(this.root, "src/main.ts"), name, "-c", this.configFile, ...args]);
+    const code = await program.end(COMMAND_MS_MAX);
+    return { code, text: program.stdout() + program.stderr() };
   }
 
   signal(name: NodeJS.Signals): void {

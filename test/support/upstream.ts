@@ -1,7 +1,7 @@
 /** A test's handle on the mock provider program (mock-upstream.ts). */
 import { strictEqual } from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import type { Journal, Seen } from "./mock/journal.ts";
+import type { Audited, Journal, Seen } from "./mock/journal.ts";
 import { Program } from "./program.ts";
 import { until } from "./until.ts";
 
@@ -55,6 +55,12 @@ export class Upstream {
   /** Everything seen since the last reset. */
   async journal(): Promise<Journal> {
     return this.control("seen");
+  }
+
+  /** Every request with an `x-audit-id` since the last reset, by it. */
+  async audit(): Promise<Readonly<Record<string, Audited>>> {
+    const response = await fetch(`http://127.0.0.1:${this.ports.controlPort}/audit`);
+    return (await response.json()) as Readonly<Record<string, Audited>>;
   }
 
   async reset(): Promise<void> {

@@ -1,6 +1,6 @@
 /** What the mock provider saw, kept for the tests; lives in the mock's process and is served on its control port. */
 import { createHash, type Hash } from "node:crypto";
-import type { ReceivedHead } from "./request-reader.ts";
+import { headerOf, type ReceivedHead } from "./request-reader.ts";
 
 /** `aborted`: the gateway closed before the answer was complete; `cut`: the mock did, as a fault. */
 export type SeenState = "receiving" | "received" | "answered" | "aborted" | "cut";
@@ -31,6 +31,12 @@ export interface Journal {
   readonly connectionsOpen: number;
   /** Requests or connections that were not HTTP/1.1: a defect of the gateway. */
   readonly faults: readonly string[];
+}
+
+/** How often a request with an `x-audit-id` came, and was answered to its end. */
+export interface Audited {
+  begun: number;
+  answered: number;
 }
 
 const BODY_KEPT_BYTES_MAX = 1_048_576;
@@ -76,6 +82,8 @@ export class Entry {
 export class Recorder {
   private entries: Entry[] = [];
   private faults: string[] = [];
+  /** By id; not forgotten before a reset. */
+  private audited = new Map<string, Audited>();
   private requestsTotal = 0;
   private abortedTotal = 0;
   private connectionsTotal = 0;
@@ -97,7 +105,22 @@ export class Recorder {
     const entry = new Entry(this.requestsTotal, connection, head);
     this.entries.push(entry);
     if (this.entries.length > REQUESTS_KEPT_MAX) this.entries.shift();
+    const id = headerOf(head, "x-audit-id");
+    if (id === undefined) return entry;
+    const audited = this.audited.get(id);
+    if (audited === undefined) this.audited.set(id, { begun: 1, answered: 0 });
+    else audited.begun += 1;
     return entry;
+  }
+
+  answered(entry: Entry): void {
+    entry.state = "answered";
+    const audited = this.audited.get(headerOf(entry.head, "x-audit-id") ?? "");
+    if (audited !== undefined) audited.answered += 1;
+  }
+
+  audit(): Readonly<Record<string, Audited>> {
+    return Object.fromEntries(this.audited);
   }
 
   aborted(entry: Entry): void {
@@ -112,6 +135,7 @@ export class Recorder {
   reset(): void {
     this.entries = [];
     this.faults = [];
+    this.audited = new Map();
     this.requestsTotal = 0;
     this.abortedTotal = 0;
     this.connectionsTotal = 0;

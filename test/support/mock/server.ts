@@ -71,7 +71,7 @@ export class Connection {
     entry.endBody();
     const complete = await this.deliver(entry);
     if (!complete) return;
-    entry.state = "answered";
+    this.recorder.answered(entry);
     this.entry = null;
   }
 
