@@ -26,6 +26,7 @@ import { Drainer } from "../telemetry/drainer.ts";
 import { LATENCY_TASK, LatencyRotation } from "../telemetry/latency/rotation.ts";
 import { Metrics } from "../telemetry/metrics.ts";
 import { requireSinks } from "../telemetry/preflight.ts";
+import { noteCertificates } from "./certificates.ts";
 import { DemoProvider } from "./demo-provider.ts";
 import { FormerWorkers } from "./former-workers.ts";
 import { greeting, keyNotice } from "./greeting.ts";
@@ -124,6 +125,7 @@ async function openParts(configPath: string, { handover, trial }: Origin, closer
   const admin = await openAdmin(config.admin.host, config.admin.port, status);
   closers.push(() => admin.close());
   noteOverflow(series, log);
+  noteCertificates(config.listen, Date.now(), log);
   const onSlotFree = (slot: number) => counters.resetGauges(slot);
   const workers = new Workers({
     count: config.workers ?? Math.min(availableParallelism(), WORKERS_MAX),
@@ -350,6 +352,7 @@ function openReloader(
     drainer.setAccessLogPath(next.config.accessLogPath);
     latencies.configure(next.config.histograms);
     noteOverflow(series, log);
+    noteCertificates(next.config.listen, Date.now(), log);
     status.setEpoch(next.epoch);
     return late;
   };

@@ -1,6 +1,7 @@
 /** The PROXY protocol: who is believed, and that nobody else is. */
 import { strictEqual } from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
@@ -120,4 +121,16 @@ test("a stream arrives whole behind a proxy", async () => {
   strictEqual(response?.complete, true);
   strictEqual(response?.body.toString().endsWith("data: [DONE]\n\n"), true);
   client.leave();
+});
+
+test("a reload changes who is trusted, for new connections", async () => {
+  const before = await RawClient.connect(trusting);
+  await before.send(Buffer.concat([Buffer.from(TEXT), requestBytes()]));
+  strictEqual((await before.response())?.status, 200);
+  await sluice.configureText((await readFile(sluice.configFile, "utf8")).replaceAll("127.0.0.0/8", "192.0.2.1"));
+  sluice.signal("SIGHUP");
+  const refused = async () => (await recorded(await RawClient.connect(trusting), TEXT)) === null;
+  await until("it is trusted no more", refused);
+  strictEqual((await before.ask(requestBytes())).status, 200);
+  before.leave();
 });

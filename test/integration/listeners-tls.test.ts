@@ -145,3 +145,12 @@ test("a key that does not fit is refused, and the certificates in force stay", a
   strictEqual(await statusWith(SECOND), 200);
   strictEqual(sluice.log.includes("PRIVATE KEY"), false);
 });
+
+test("an expired certificate is served, and the log says so", async () => {
+  copyFileSync(`${FIXTURES}test-only-expired.pem`, cert);
+  copyFileSync(`${FIXTURES}test-only-second-server.key.pem`, key);
+  sluice.signal("SIGHUP");
+  await until("the log says so", () => sluice.log.includes("a certificate has expired"));
+  await rejects(RawClient.connectTls(port, { ca: fixture("expired") }), { code: "CERT_HAS_EXPIRED" });
+  strictEqual(await statusWith({ rejectUnauthorized: false }), 200);
+});
