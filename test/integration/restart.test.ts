@@ -148,6 +148,27 @@ test("a program that does not work is refused; a newer one with another memory l
   tree.remove();
 });
 
+test("new workers that do not come up after the trial are tried again, and the old ones serve meanwhile", async () => {
+  const tree = new ProgramTree();
+  const sluice = await Sluice.start(upstream, {}, tree.root);
+  const [old = 0] = sluice.workerPids();
+  const [sound, broken] = [
+    "snapshot = compileSnapshot(config, epoch)",
+    'snapshot = config.dataDir.includes("trial-") && compileSnapshot(config, epoch)',
+  ];
+  tree.change("src/gateway/worker.ts", sound, broken);
+  const command = sluice.command("restart");
+  await until("new workers fail", () => sluice.log.split("worker died; replacing it").length > 3);
+  strictEqual(await sluice.isReady(), true);
+  for (let i = 0; i < 5; i += 1) strictEqual((await chat(sluice)).status, 200);
+  ok(sluice.workerPids().includes(old));
+  tree.change("src/gateway/worker.ts", broken, sound);
+  strictEqual((await command).code, 0);
+  strictEqual((await chat(sluice)).status, 200);
+  await sluice.stop();
+  tree.remove();
+});
+
 test("the demo provider's answers outlive a restart", async () => {
   const providers = { demo: { type: "demo" } as unknown as { base_url: string } };
   const models = { demo: { provider: "demo" } };
