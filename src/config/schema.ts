@@ -315,7 +315,7 @@ const LISTENER = mapping({
     .meta({ expects: "host:port or unix:/path" })
     .describe("Where. 0.0.0.0:8081 serves other machines; [::]:8081 with IPv6."),
   mode: scalar(readMode)
-    .meta({ expects: "0660" })
+    .meta({ expects: "permissions" })
     .optional()
     .describe("Who may use a unix socket; 0660 if it is not set."),
   group: scalar(readName(255)).meta({ expects: "name or number" }).optional().describe("The group of a unix socket."),

@@ -48,7 +48,8 @@ export class Front {
         ? { host: place.host, port: place.port, reusePort: true, backlog: BACKLOG_MAX }
         : { fd: descriptor ?? -1 };
     return new Promise((resolve, reject) => {
-      this.#server.once("error", (cause) =>
+      // Later ones are of single connections, such as no descriptor left for one: the client sees it.
+      this.#server.on("error", (cause) =>
         reject(new CodedError("listen_failed", `cannot listen on ${placeText(place)}: ${cause.message}`, cause)),
       );
       this.#server.listen(options, resolve);

@@ -63,6 +63,16 @@ test("a request, a second one on the same connection, and the client's address i
   client.leave();
 });
 
+test("an answer that ends its connection arrives whole, and the end behind it", async () => {
+  const client = await RawClient.connectTls(port, FIRST);
+  const headers = { connection: "close", "x-mock": "big-body=1" };
+  const target = "/v1/files/file-1/content";
+  const answer = await client.ask(requestBytes({ method: "GET", target, headers, body: "" }));
+  strictEqual(answer.body.length, 1_048_576);
+  await until("the gateway ends the connection", () => client.ended);
+  client.leave();
+});
+
 test("TLS 1.2 and 1.3 are spoken, 1.1 is not", async () => {
   for (const version of ["TLSv1.2", "TLSv1.3"] as const) {
     const client = await RawClient.connectTls(port, { ...FIRST, minVersion: version, maxVersion: version });
