@@ -1,5 +1,6 @@
 /** The PROXY protocol: who is believed, and that nobody else is. */
 import { strictEqual } from "node:assert/strict";
+import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -12,7 +13,7 @@ import { requestBytes, STREAM_BODY } from "../support/raw-request.ts";
 import { headerOf } from "../support/raw-response.ts";
 import { freePort } from "../support/sluice.ts";
 import { startStage } from "../support/stage.ts";
-import { until } from "../support/until.ts";
+import { until, within } from "../support/until.ts";
 import { TEST_CA } from "../support/upstream.ts";
 
 const FIXTURES = new URL("../fixtures/tls/", import.meta.url).pathname;
@@ -121,6 +122,18 @@ test("a stream arrives whole behind a proxy", async () => {
   strictEqual(response?.complete, true);
   strictEqual(response?.body.toString().endsWith("data: [DONE]\n\n"), true);
   client.leave();
+});
+
+test("a connection that says nothing is closed: without a header, a handshake or a request", async () => {
+  const silent = [await RawClient.connect(trusting), await RawClient.connect(secured)];
+  const announced = await RawClient.connect(secured);
+  await announced.send(HEADER);
+  const shaken = await RawClient.connect(secured);
+  await shaken.send(HEADER);
+  const socket = connectTls({ socket: shaken.socket, servername: "localhost", ca: TEST_CA });
+  await within("a handshake", once(socket, "secureConnect"));
+  const ends = [...silent, announced, new RawClient(socket)].map((client) => client.close());
+  strictEqual((await Promise.all(ends)).length, 4);
 });
 
 test("a reload changes who is trusted, for new connections", async () => {
