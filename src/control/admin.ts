@@ -35,11 +35,21 @@ export interface AdminSource {
 export interface AdminServer {
   /** http://host:port */
   readonly url: string;
+  /** Of its listening socket. */
+  readonly descriptor: number;
   close(): Promise<void>;
 }
 
-/** Serves `source`. Rejects with the error of the socket when the address cannot be used. */
-export async function openAdmin(host: string, port: number, source: AdminSource): Promise<AdminServer> {
+/**
+ * Serves `source`. `listening`: a socket that listens there already; null: there is none. Rejects with the error of the
+ * socket when the address cannot be used.
+ */
+export async function openAdmin(
+  host: string,
+  port: number,
+  source: AdminSource,
+  listening: number | null = null,
+): Promise<AdminServer> {
   const server = fastify({
     logger: false,
     bodyLimit: BODY_BYTES_MAX,
@@ -50,8 +60,10 @@ export async function openAdmin(host: string, port: number, source: AdminSource)
   });
   addRoutes(server, source);
   addErrors(server);
-  const url = await server.listen({ host, port });
-  return { url, close: () => server.close() };
+  const url = await server.listen({ host, port, ...(listening === null ? {} : { fd: listening }) });
+  // Node has no name for it.
+  const { _handle: handle } = server.server as unknown as { readonly _handle: { readonly fd: number } };
+  return { url, descriptor: handle.fd, close: () => server.close() };
 }
 
 function addRoutes(server: FastifyInstance, source: AdminSource): void {

@@ -3,6 +3,7 @@
  * its configuration, serves the proxy port, and ends when it is told to drain or when the supervisor is gone. Signals are
  * the supervisor's business: a terminal sends them to the whole group.
  */
+import { readFileSync } from "node:fs";
 import { nowMs } from "../base/clock.ts";
 import { CodedError } from "../base/errors.ts";
 import { QUIET_MS, SWEEP_INTERVAL_MS } from "../base/limits.ts";
@@ -21,6 +22,10 @@ import { Origins } from "../upstream/origins.ts";
 /** After the last answer was handed over, for the kernel to take it. */
 const LINGER_MS = 2 * SWEEP_INTERVAL_MS;
 
+/** For handshakes that have begun to end, and the queue to run empty: a long round trip. */
+const PASS_ON_MS = 300;
+const MIGRATION_FILE = "/proc/sys/net/ipv4/tcp_migrate_req";
+
 /** Everything of a worker that serves. */
 interface Serving {
   readonly pipeline: Pipeline;
@@ -34,6 +39,8 @@ let serving: Serving | null = null;
 let unwanted = false;
 let drainDeadlineMs = Infinity;
 let idleSinceMs = 0;
+/** When a replaced worker stops listening. */
+let deafAtMs = Infinity;
 /** How long nothing may happen before a drain is over: replaced workers keep idle connections until they end by themselves. */
 let quietMs = LINGER_MS;
 
@@ -92,12 +99,27 @@ function drain(deadlineMs: number): void {
     return;
   }
   serving.pipeline.drain();
-  serving.edge.stopListening();
+  if (quietMs !== QUIET_MS || kernelMigrates()) {
+    serving.edge.stopListening();
+    return;
+  }
+  serving.edge.passOn();
+  deafAtMs = nowMs() + PASS_ON_MS;
+}
+
+/** Whether connections in the queue of a socket that closes go to another one. */
+function kernelMigrates(): boolean {
+  try {
+    return readFileSync(MIGRATION_FILE, "latin1").trim() === "1";
+  } catch {
+    return false;
+  }
 }
 
 /** Ends when nothing is in flight for a moment; at the deadline what still runs is ended with an error. */
 function continueDrain(worker: Serving): void {
   const now = nowMs();
+  if (now >= deafAtMs) worker.edge.stopListening();
   if (now >= drainDeadlineMs) worker.pipeline.expireAll();
   if (worker.pipeline.inFlight > 0) {
     idleSinceMs = 0;

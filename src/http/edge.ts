@@ -61,6 +61,14 @@ export class Edge {
     for (const [index, listener] of listeners.entries()) this.#entrances[index]?.front?.configure(listener);
   }
 
+  /**
+   * For one whose successor listens on the same ports: what is in the queues is accepted still, and what begins now finds the
+   * successor, once stopListening() was called. Without this the kernel resets what waits in the queue of a socket that closes.
+   */
+  passOn(): void {
+    native.refuseSyns();
+  }
+
   /** Accepts no new connections; those that are open go on. */
   stopListening(): void {
     if (!this.#listening) return;

@@ -6,6 +6,7 @@
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -125,6 +126,37 @@ napi_value replace_listener(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
+bool is_tcp_listener(int fd) {
+  int domain = 0, listening = 0;
+  socklen_t length = sizeof(int);
+  if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length) != 0) return false;
+  if (domain != AF_INET && domain != AF_INET6) return false;
+  length = sizeof(int);
+  return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &length) == 0 && listening != 0;
+}
+
+// Has every TCP listener of this process drop what begins a connection (SYN) and nothing else, so that its queue runs empty.
+// A filter sees a packet from the TCP header on; byte 13 of it are the flags.
+napi_value refuse_syns(napi_env env, napi_callback_info) {
+  sock_filter code[] = {
+      {BPF_LD | BPF_B | BPF_ABS, 0, 0, 13},
+      {BPF_JMP | BPF_JSET | BPF_K, 0, 1, 0x02},
+      {BPF_RET | BPF_K, 0, 0, 0},
+      {BPF_RET | BPF_K, 0, 0, 0xffffffff},
+  };
+  const sock_fprog program = {sizeof(code) / sizeof(code[0]), code};
+  int count = 0;
+  DIR* directory = opendir("/proc/self/fd");
+  if (directory == nullptr) return number_of(env, 0);
+  while (const dirent* entry = readdir(directory)) {
+    const int fd = std::atoi(entry->d_name);
+    if (entry->d_name[0] == '.' || !is_tcp_listener(fd)) continue;
+    if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) == 0) count += 1;
+  }
+  closedir(directory);
+  return number_of(env, count);
+}
+
 }  // namespace
 
 void register_listen(napi_env env, napi_value exports) {
@@ -132,6 +164,7 @@ void register_listen(napi_env env, napi_value exports) {
   define(env, exports, "listenOn", listen_on);
   define(env, exports, "abstractName", abstract_name);
   define(env, exports, "replaceListener", replace_listener);
+  define(env, exports, "refuseSyns", refuse_syns);
 }
 
 }  // namespace sluice

@@ -49,6 +49,11 @@ export interface NativeAddon {
    * uWebSockets.js, in the callback of its `listen`, before the loop turns.
    */
   replaceListener(port: number, descriptor: number): void;
+  /**
+   * Has every TCP socket that listens in this process drop what begins a connection: clients send it again after a second.
+   * How many there are.
+   */
+  refuseSyns(): number;
 
   /** Scans a JSON request body; result codes and the layout of `scanned`, which it fills, are in providers/request-scan.ts. */
   scanRequest(body: Uint8Array, depthMax: number): number;

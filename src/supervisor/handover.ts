@@ -38,6 +38,8 @@ export interface Handover {
   readonly histograms: { readonly descriptor: number; readonly version: number; readonly series: readonly Series[] };
   /** They serve until they are told. */
   readonly workers: readonly LeftWorker[];
+  /** Connections that come until the next program is ready wait in it. */
+  readonly admin: { readonly host: string; readonly port: number; readonly descriptor: number };
   readonly unixSockets: readonly LeftSocket[];
   /** Workers of earlier generations, which finish what runs. */
   readonly finishing: readonly Omit<LeftWorker, "channel">[];
@@ -106,7 +108,14 @@ function taken(name: string): string | undefined {
 }
 
 /** With standard input, output and error, which Node marks to be closed. */
-function descriptorsOf({ lock, histograms, unixSockets, workers, demo }: Handover): number[] {
+function descriptorsOf({ lock, histograms, admin, unixSockets, workers, demo }: Handover): number[] {
   const sockets = unixSockets.map(({ descriptor }) => descriptor);
-  return [...STANDARD, lock, histograms.descriptor, ...sockets, ...[...workers, ...demo].map(({ channel }) => channel)];
+  return [
+    ...STANDARD,
+    lock,
+    histograms.descriptor,
+    admin.descriptor,
+    ...sockets,
+    ...[...workers, ...demo].map(({ channel }) => channel),
+  ];
 }

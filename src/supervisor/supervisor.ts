@@ -7,6 +7,7 @@ import { closeSync, existsSync, mkdirSync } from "node:fs";
 import { availableParallelism, constants } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
+import { setTimeout as sleep } from "node:timers/promises";
 import { CodedError } from "../base/errors.ts";
 import { WORKERS_MAX } from "../base/limits.ts";
 import { type Log, openLog } from "../base/log.ts";
@@ -16,7 +17,7 @@ import { listenerText } from "../config/listener.ts";
 import { loadConfig } from "../config/load.ts";
 import type { Config } from "../config/schema.ts";
 import { SeriesTable } from "../config/series.ts";
-import { openAdmin } from "../control/admin.ts";
+import { type AdminServer, openAdmin } from "../control/admin.ts";
 import { type ControlSource, openControl } from "../control/control-socket.ts";
 import { native } from "../native/native.ts";
 import { adoptCounters, type CountersReader, createCounters } from "../shm/counters.ts";
@@ -49,6 +50,9 @@ export interface ServeOptions {
   readonly firstRun: boolean;
 }
 
+/** Between two looks at a configuration that cannot be used, milliseconds. */
+const RETRY_MS = 1_000;
+
 /** Closes what was opened, newest first. */
 type Closers = (() => Promise<void> | void)[];
 
@@ -64,6 +68,7 @@ interface Parts {
   readonly generation: number;
   readonly first: Configured;
   readonly memory: Memory;
+  readonly admin: AdminServer;
   readonly former: FormerWorkers;
   readonly systemd: Systemd;
   readonly demo: DemoProvider;
@@ -97,7 +102,7 @@ export async function serve({ configPath, firstRun }: ServeOptions): Promise<num
 }
 
 async function openParts(configPath: string, { handover, trial }: Origin, closers: Closers): Promise<Parts> {
-  const read = loadConfig(configPath, process.env);
+  const read = handover === null ? loadConfig(configPath, process.env) : await loadPatiently(configPath);
   const config = trial === null ? read : trialConfig(read, trial);
   const version = readVersion();
   const log = openLog("supervisor", config.logLevel);
@@ -122,7 +127,7 @@ async function openParts(configPath: string, { handover, trial }: Origin, closer
   const metrics = new Metrics({ counters, drainer, latencies, routes: series, version });
   const status = new Status(version, metrics, latencies);
   status.setFormerServing(handover?.workers.length ?? 0);
-  const admin = await openAdmin(config.admin.host, config.admin.port, status);
+  const admin = await openAdmin(config.admin.host, config.admin.port, status, formerAdmin(config, handover));
   closers.push(() => admin.close());
   noteOverflow(series, log);
   noteCertificates(config.listen, Date.now(), log);
@@ -145,7 +150,7 @@ async function openParts(configPath: string, { handover, trial }: Origin, closer
     status: statusLine(workers.serving, former.count, generation, counters),
   }));
   closers.push(() => systemd.close());
-  const parts = { log, version, generation, first, memory, former, systemd, demo, series, drainer, latencies };
+  const parts = { log, version, generation, first, memory, admin, former, systemd, demo, series, drainer, latencies };
   return { ...parts, status, unixSockets, workers };
 }
 
@@ -173,6 +178,33 @@ function statusLine(workers: number, finishing: number, generation: number, coun
   const inFlight = counters.sum()[COUNTER.gaugeInFlight] ?? 0;
   const former = finishing === 0 ? "" : `, ${finishing} of earlier generations finish`;
   return `${workers} workers serve${former}; ${inFlight} requests in flight; generation ${generation}`;
+}
+
+/**
+ * After a trial the file is what it was, almost surely. If it is not, the workers of the program before this one serve until
+ * it can be used.
+ */
+async function loadPatiently(configPath: string): Promise<Config> {
+  for (;;) {
+    try {
+      return loadConfig(configPath, process.env);
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      openLog("supervisor", "error").error(
+        `the next generation waits for a configuration that can be used:\n${message}`,
+      );
+      await sleep(RETRY_MS);
+    }
+  }
+}
+
+/** The admin port's socket of the program before this one; null: there is none for this address. */
+function formerAdmin({ admin }: Config, handover: Handover | null): number | null {
+  if (handover === null) return null;
+  const { host, port, descriptor } = handover.admin;
+  if (host === admin.host && port === admin.port) return descriptor;
+  closeSync(descriptor);
+  return null;
 }
 
 /** One supervisor for each data directory: its store has one writer, its counters one maker. Held until the process ends. */
@@ -326,7 +358,7 @@ function openRestarter(parts: Parts, reloader: Reloader): Restarter {
 }
 
 function handoverOf(parts: Parts, reloader: Reloader, left: Handover["workers"]): Handover {
-  const { memory, generation, former, demo, series, unixSockets } = parts;
+  const { memory, generation, former, demo, series, unixSockets, admin } = parts;
   return {
     version: HANDOVER_VERSION,
     generation,
@@ -334,6 +366,7 @@ function handoverOf(parts: Parts, reloader: Reloader, left: Handover["workers"])
     lock: memory.lock,
     countersVersion: COUNTERS_VERSION,
     histograms: { descriptor: memory.histograms, version: HISTOGRAMS_VERSION, series: series.rows },
+    admin: { ...reloader.config.admin, descriptor: admin.descriptor },
     unixSockets: unixSockets.left,
     workers: left,
     finishing: former.left,

@@ -1,6 +1,7 @@
 /** `sluice restart` and `sluice reload`: no request notices, and what cannot be used changes nothing. */
 import { deepStrictEqual, match, notDeepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { readFile, rename } from "node:fs/promises";
+import { get } from "node:http";
 import { after, test } from "node:test";
 import { Auditor } from "../audit/auditor.ts";
 import { standardConfig } from "../support/config.ts";
@@ -34,11 +35,38 @@ async function refused(sluice: Sluice, order: "reload" | "restart"): Promise<str
   return text;
 }
 
+/** Asks the admin port for readiness all the time, each time on a connection of its own; `end`: all statuses that came. */
+function watchHealth(sluice: Sluice): { end(): Promise<number[]> } {
+  const state = { stopped: false };
+  const statuses = new Set<number>();
+  const asking = (async () => {
+    while (!state.stopped) statuses.add(await readiness(sluice));
+  })();
+  return {
+    end: async () => {
+      state.stopped = true;
+      await asking;
+      return [...statuses];
+    },
+  };
+}
+
+/** 0: nobody answered. */
+function readiness(sluice: Sluice): Promise<number> {
+  return new Promise((resolve) => {
+    const asked = get(`${sluice.adminUrl}/health/ready`, { agent: false }, (answer) => {
+      answer.resume().on("close", () => resolve(answer.statusCode ?? 0));
+    });
+    asked.on("error", () => resolve(0));
+  });
+}
+
 test("reloads and restarts under load: every request is answered, forwarded, recorded and logged exactly once", async () => {
   const sluice = await Sluice.start(upstream, { workers: 2, timeouts: { drain: "30s" } });
   await upstream.reset();
   const auditor = new Auditor(sluice, upstream);
   auditor.begin(1);
+  const health = watchHealth(sluice);
   for (let i = 0; i < 3; i += 1) {
     const { code, text } = await sluice.command("reload");
     strictEqual(code, 0, text);
@@ -46,6 +74,11 @@ test("reloads and restarts under load: every request is answered, forwarded, rec
   }
   const { requests, failed, unbalanced, strangers } = await auditor.end();
   deepStrictEqual({ failed, unbalanced, strangers }, { failed: [], unbalanced: [], strangers: [] });
+  // A question that is being answered when the program changes is cut.
+  deepStrictEqual(
+    (await health.end()).filter((status) => status !== 0),
+    [200],
+  );
   ok(requests > 100);
   await sluice.stop();
 });
@@ -144,6 +177,21 @@ test("a program that does not work is refused; a newer one with another memory l
     strangers.filter((id) => !known.includes(id)),
     [],
   );
+  await sluice.stop();
+  tree.remove();
+});
+
+test("a configuration that is spoiled after the trial: the old workers serve until it can be used", async () => {
+  const tree = new ProgramTree();
+  const spoil = 'if (fault === null) { (await import("node:fs")).appendFileSync(process.argv.at(-1) ?? "", "wrokers");';
+  tree.change("src/supervisor/restart.ts", "if (fault === null) {", spoil);
+  const sluice = await Sluice.start(upstream, {}, tree.root);
+  const good = await readFile(sluice.configFile, "utf8");
+  const command = sluice.command("restart");
+  await until("it waits", () => sluice.log.includes("waits for a configuration that can be used"));
+  for (let i = 0; i < 5; i += 1) strictEqual((await chat(sluice)).status, 200);
+  await sluice.configureText(good);
+  strictEqual((await command).code, 0);
   await sluice.stop();
   tree.remove();
 });
