@@ -44,19 +44,19 @@ function fromFile(path: string): Resolution {
 
 function fromSystemd(name: string, directory: string | undefined): Resolution {
   const what = `the systemd credential ${quoted(name, "named here")}`;
-  const todo = "add LoadCredential= to the unit and restart it";
+  const advice = "add LoadCredential= to the unit and restart it";
   if (directory === undefined)
-    return missing(true, `${what} is not there, as CREDENTIALS_DIRECTORY is not set; ${todo}`);
-  return read(join(directory, name), what, todo, true);
+    return missing(true, `${what} is not there, as CREDENTIALS_DIRECTORY is not set; ${advice}`);
+  return read(join(directory, name), what, advice, true);
 }
 
-function read(path: string, what: string, todo: string, fromService: boolean): Resolution {
+function read(path: string, what: string, advice: string, fromService: boolean): Resolution {
   try {
     // Editors and `echo` end a file with a newline that is not part of the credential.
     const text = readTextFile(path, CREDENTIAL_BYTES_MAX).replace(/[\r\n]+$/, "");
     return usable(text, fromService, what);
   } catch (error) {
-    if (error instanceof CodedError) return missing(fromService, `${what} ${error.message}; ${todo}`);
+    if (error instanceof CodedError) return missing(fromService, `${what} ${error.message}; ${advice}`);
     throw error;
   }
 }
