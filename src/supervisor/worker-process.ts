@@ -10,6 +10,7 @@ import { UWS_HEADER_BYTES_MAX } from "../base/limits.ts";
 import type { FromWorker, ToWorker } from "../config/messages.ts";
 import type { Config } from "../config/schema.ts";
 import type { LeftWorker } from "./handover.ts";
+import { preferAsVictim } from "./oom-score.ts";
 
 /**
  * A young generation of fixed 16 MB: what a request allocates dies before it is copied. 36 to 32 us of CPU per request,
@@ -48,12 +49,14 @@ export function runtimeEnv(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
  * `histograms` becomes its descriptor HISTOGRAMS_DESCRIPTOR, the unix sockets those from UNIX_DESCRIPTOR_FIRST on.
  */
 export function forkWorker(histograms: number, unixSockets: readonly number[] = []): ChildProcess {
-  return fork(WORKER_FILE, [], {
+  const child = fork(WORKER_FILE, [], {
     serialization: "advanced",
     execArgv: WORKER_FLAGS,
     env: { ...runtimeEnv(process.env), UWS_HTTP_MAX_HEADERS_SIZE: String(UWS_HEADER_BYTES_MAX) },
     stdio: ["ignore", 2, 2, "ipc", histograms, ...unixSockets],
   });
+  if (child.pid !== undefined) preferAsVictim(child.pid);
+  return child;
 }
 
 /** The descriptor of a child's IPC channel; null: it is closed. */

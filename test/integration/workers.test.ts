@@ -1,5 +1,6 @@
 /** Two workers: one is replaced when it dies, metrics are those of both. */
 import { deepStrictEqual, strictEqual } from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { isAlive } from "../support/process-tree.ts";
 import { RawClient } from "../support/raw-client.ts";
@@ -21,6 +22,12 @@ test("requests of both workers are counted together, once each", async () => {
   const before = await sluice.metric("sluice_requests_total");
   for (let i = 0; i < 60; i += 1) strictEqual(await askOnce(), 200);
   strictEqual(await sluice.metric("sluice_requests_total"), before + 60);
+});
+
+test("where memory is short, the kernel ends a worker rather than the supervisor", () => {
+  const scoreOf = (pid: number) => Number(readFileSync(`/proc/${pid}/oom_score_adj`, "utf8"));
+  const own = scoreOf(sluice.pid);
+  deepStrictEqual(sluice.workerPids().map(scoreOf), [own + 200, own + 200]);
 });
 
 /** Kills one worker and waits until the kernel has closed its sockets. */
