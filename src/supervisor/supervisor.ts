@@ -29,6 +29,7 @@ import { Metrics } from "../telemetry/metrics.ts";
 import { requireSinks } from "../telemetry/preflight.ts";
 import { noteCertificates } from "./certificates.ts";
 import { DemoProvider } from "./demo-provider.ts";
+import { EarlyEnds } from "./early-ends.ts";
 import { FormerWorkers } from "./former-workers.ts";
 import { greeting, keyNotice } from "./greeting.ts";
 import { HANDOVER_VERSION, type Handover, type Trial, takeHandover, takeTrial } from "./handover.ts";
@@ -83,6 +84,8 @@ interface Parts {
 /** Runs the gateway until it is told to stop; the exit code. Throws a CodedError when it cannot start. */
 export async function serve({ configPath, firstRun }: ServeOptions): Promise<number> {
   const origin: Origin = { handover: takeHandover(), trial: takeTrial() };
+  const earlyEnds = new EarlyEnds(origin.trial === null ? process.env : {});
+  if (origin.handover === null) await earlyEnds.begin();
   const greets = firstRun && origin.handover === null && origin.trial === null;
   const key = firstRun && !existsSync(configPath) ? writeFirstConfig(configPath, process.env).key : null;
   let config: Config | null = null;
@@ -91,10 +94,13 @@ export async function serve({ configPath, firstRun }: ServeOptions): Promise<num
     const parts = await openParts(configPath, origin, closers);
     const onReady = () => {
       config = parts.first.config;
+      earlyEnds.serves();
       if (greets) process.stdout.write(greeting(config, configPath, key));
     };
     const isTrial = origin.trial !== null;
-    return await runParts(parts, { configPath, closers, isTrial, onReady });
+    const code = await runParts(parts, { configPath, closers, isTrial, onReady });
+    if (code === 0) earlyEnds.clear();
+    return code;
   } finally {
     for (const close of closers.reverse()) await close();
     if (key !== null && config === null) process.stdout.write(keyNotice(configPath, key));
