@@ -1,28 +1,31 @@
 /**
- * The log: one JSON line per event on standard error, or short readable lines when that is a terminal. The supervisor's
- * main thread is its only writer: gateway workers tell the supervisor what happened, so a stalled reader of standard error
- * never stops traffic. Written synchronously, because little is said and the last line before an exit counts most.
+ * The log: one JSON line per event on standard error, with its priority before it when that is the journal, or short readable
+ * lines when it is a terminal. The supervisor's main thread is its only writer: gateway workers tell the supervisor what
+ * happened, so a stalled reader of standard error never stops traffic. Written synchronously, because little is said and the
+ * last line before an exit counts most.
  * What must stay true: no prompt, no header and no credential is handed to it; as a second net, whatever looks like a
  * credential is masked in the finished line.
  */
 import process from "node:process";
 import { type DestinationStream, destination, type Level, type Logger, pino, stdTimeFunctions } from "pino";
+import { gradedEntry, isJournal } from "./journal.ts";
 
 export type Log = Logger;
 
 /** The logger of this process, which its lines call `name`. */
 export function openLog(name: string, level: Level): Log {
-  return logTo(process.stderr.isTTY ? terminal() : destination({ fd: process.stderr.fd, sync: true }), name, level);
+  const stream = process.stderr.isTTY ? terminal() : destination({ fd: process.stderr.fd, sync: true });
+  return logTo(stream, name, level, isJournal(process.stderr.fd, process.env));
 }
 
 /** The same logger on a stream of the caller's. */
-export function logTo(stream: DestinationStream, name: string, level: Level): Log {
+export function logTo(stream: DestinationStream, name: string, level: Level, journal = false): Log {
   const options = {
     level,
     base: { process: name, pid: process.pid },
     timestamp: stdTimeFunctions.isoTime,
     formatters: { level: (label: string) => ({ level: label }) },
-    hooks: { streamWrite: mask },
+    hooks: { streamWrite: journal ? (line: string) => gradedEntry(mask(line)) : mask },
   };
   return pino(options, stream);
 }

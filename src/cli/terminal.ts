@@ -3,6 +3,8 @@
  * terminal would obey: every line goes through here.
  */
 
+import { graded, isJournal } from "../base/journal.ts";
+
 /** Control characters but newline and tab, and the marks that turn the direction of text. */
 const UNPRINTABLE = /[\p{Cc}\p{Cf}]/gu;
 
@@ -15,7 +17,8 @@ export function print(text: string): void {
   process.stdout.write(`${clean(text)}\n`);
 }
 
-/** What people should know and scripts should not read as the result: standard error. */
+/** What people should know and scripts should not read as the result: standard error. In the journal it is an error. */
 export function warn(text: string): void {
-  process.stderr.write(`${clean(text)}\n`);
+  const lines = `${clean(text)}\n`;
+  process.stderr.write(isJournal(process.stderr.fd, process.env) ? graded(lines, "error") : lines);
 }
