@@ -56,6 +56,8 @@ export const RINGS_MAX = 256;
 export const LISTENERS_MAX = 16;
 /** Connections that wait for being accepted, per listener; uWebSockets.js has the same for its own. */
 export const BACKLOG_MAX = 512;
+/** Connections of one listener and worker without a first byte yet, behind a PROXY header or in a TLS handshake: 50 KB each. */
+export const GREETINGS_MAX = 4_096;
 /** PROXY header of a connection, bytes; with certificates in its extensions it has 2 KB. */
 export const PROXY_HEADER_BYTES_MAX = 4_096;
 /** Gateway workers. */
@@ -119,8 +121,10 @@ export const TOTAL_TIMEOUT_MS_DEFAULT = 3_600_000;
 export const QUEUE_TIMEOUT_MS_DEFAULT = 5_000;
 /** Longest pause in a request body: below the 10 s at which uWebSockets.js cuts the connection without an answer. */
 export const BODY_IDLE_MS_MAX = 8_000;
-/** For a PROXY header, a TLS handshake and a first byte, each; uWebSockets.js gives a connection as much. */
+/** For a PROXY header, a TLS handshake and a first byte, together; uWebSockets.js gives a plain connection as much. */
 export const GREETING_MS_MAX = 10_000;
+/** After which a connection that is not that far gives way to a new one, if there are GREETINGS_MAX of them. */
+export const GREETING_PATIENCE_MS = 1_000;
 export const STALL_TIMEOUT_MS_DEFAULT = 30_000;
 export const DRAIN_TIMEOUT_MS_DEFAULT = 30_000;
 /** What a worker gets beyond its drain deadline before it is killed. */
@@ -133,7 +137,7 @@ export const QUIET_MS = 12_000;
 export const UPSTREAM_KEEP_ALIVE_MS_DEFAULT = 20_000;
 /** How often a worker looks at the deadlines of everything in flight: deadlines are late by at most this. */
 export const SWEEP_INTERVAL_MS = 100;
-/** Between two log lines about one kind of failure of one provider, per worker. */
+/** Between two log lines about one kind of failure of one provider, or refused connections of a listener, per worker. */
 export const TROUBLE_INTERVAL_MS = 10_000;
 /** How often the supervisor has the rings drained. */
 export const DRAIN_INTERVAL_MS = 200;

@@ -26,5 +26,13 @@ export type FromWorker =
       readonly requestId: string;
       readonly count: number;
     }
+  /** Connections are refused, for the log: fields of http/refusals.ts. */
+  | {
+      readonly type: "refused";
+      readonly listener: string;
+      readonly reason: string;
+      readonly detail: string;
+      readonly count: number;
+    }
   /** It cannot go on and exits after this. `code`: of a CodedError. */
   | { readonly type: "failed"; readonly code: string; readonly message: string };

@@ -12,10 +12,12 @@ import type { FromWorker, ToWorker } from "../config/messages.ts";
 import type { Config } from "../config/schema.ts";
 import type { Provider, Snapshot } from "../config/snapshot.ts";
 import { Edge } from "../http/edge.ts";
+import { Refusals, type Refused } from "../http/refusals.ts";
 import { Pipeline } from "../pipeline/pipeline.ts";
 import type { Trouble } from "../pipeline/trouble.ts";
 import { openCounters } from "../shm/counters.ts";
 import { HISTOGRAMS_DESCRIPTOR, openHistograms } from "../shm/histogram-map.ts";
+import { REFUSAL_0 } from "../shm/layout.ts";
 import { openRing } from "../shm/ring.ts";
 import { Origins } from "../upstream/origins.ts";
 
@@ -65,7 +67,8 @@ async function serve(config: Config, epoch: number): Promise<void> {
   const transportOf = (provider: Provider) => origins.transportOf(provider);
   const onTrouble = (trouble: Trouble) => tell({ type: "trouble", ...trouble });
   const pipeline = new Pipeline({ snapshot, ring, counters, histograms, transportOf, onTrouble });
-  const edge = new Edge(pipeline);
+  const onRefused = (refused: Refused) => tell({ type: "refused", ...refused });
+  const edge = new Edge(pipeline, new Refusals((index) => counters.add(REFUSAL_0 + index, 1), onRefused));
   await edge.listen(config.listen);
   if (unwanted) {
     edge.close();
@@ -87,6 +90,7 @@ function reconfigure({ pipeline, origins, edge }: Serving, config: Config, epoch
 function onSweep(): void {
   if (serving === null) return;
   serving.pipeline.sweep();
+  serving.edge.sweep();
   serving.origins.closeIdle(nowMs());
   if (serving.pipeline.draining) continueDrain(serving);
 }

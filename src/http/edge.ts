@@ -13,6 +13,7 @@ import type { RequestHandler } from "../pipeline/exchange.ts";
 import { Callers } from "./callers.ts";
 import { ClientStream } from "./client-stream.ts";
 import { Front } from "./front.ts";
+import type { Refusals } from "./refusals.ts";
 import { RequestBody } from "./request-body.ts";
 import { readHead } from "./request-head.ts";
 import {
@@ -37,11 +38,14 @@ interface Entrance {
 
 export class Edge {
   readonly #handler: RequestHandler;
+  readonly #refusals: Refusals;
   #entrances: Entrance[] = [];
   #listening = true;
 
-  constructor(handler: RequestHandler) {
+  /** `refusals`: of connections that come to no request. */
+  constructor(handler: RequestHandler, refusals: Refusals) {
     this.#handler = handler;
+    this.#refusals = refusals;
   }
 
   /** Unix listeners are descriptors of this process. Rejects with CodedError `listen_failed`. */
@@ -59,6 +63,12 @@ export class Edge {
   /** The same listeners with other certificates or proxies. */
   configure(listeners: readonly Listener[]): void {
     for (const [index, listener] of listeners.entries()) this.#entrances[index]?.front?.configure(listener);
+  }
+
+  /** Looks at what waits at the fronts; every SWEEP_INTERVAL_MS. */
+  sweep(): void {
+    const atMs = nowMs();
+    for (const { front } of this.#entrances) front?.sweep(atMs);
   }
 
   /**
@@ -110,8 +120,8 @@ export class Edge {
     const name = native.abstractName(own);
     native.listenOn(own, BACKLOG_MAX);
     const socket = await listenTcp(app, LOOPBACK, 0, own);
-    const front = new Front(listener, name, callers);
-    await front.listen(listener, inherited);
+    const front = new Front({ listener, appName: name, callers, refusals: this.#refusals });
+    await front.listen(inherited);
     return { app, socket, front };
   }
 

@@ -2,36 +2,50 @@
  * What stands in front of an app where uWebSockets.js cannot do it: the PROXY header, which it takes from anybody, and
  * TLS, where it cannot demand certificates of clients and reads its own once. Gateway worker, main thread. A front accepts
  * connections, checks who they are, and passes the bytes to the app over a socket without a name in the file system.
- * What must stay true: nothing reaches the app before the header and the handshake are done, and whoever of the two sides
- * ends a connection ends the other.
+ * What must stay true: nothing reaches the app before the header and the handshake are done; whoever of the two sides
+ * ends a connection ends the other; and a connection that we end before there is a request on it is counted, once.
  */
-import { BlockList, connect, createServer, isIPv6, type Server, type Socket } from "node:net";
-import { createServer as createTlsServer, type Server as TlsServer } from "node:tls";
+import { createServer, type Server, type Socket } from "node:net";
+import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from "node:tls";
+import { nowMs } from "../base/clock.ts";
 import { CodedError } from "../base/errors.ts";
 import { BACKLOG_MAX, GREETING_MS_MAX } from "../base/limits.ts";
-import { type Listener, placeText, type Tls, type TrustedPeer } from "../config/listener.ts";
+import type { Refusal } from "../base/refusals.ts";
+import { type Listener, placeText, type Tls } from "../config/listener.ts";
 import type { Callers } from "./callers.ts";
-import { addressBytesOf, proxyHeaderFor, readProxyHeader } from "./proxy-header.ts";
+import { type Greeting, Greetings } from "./greetings.ts";
+import { join, LINGER_MS } from "./joint.ts";
+import { addressBytesOf, readProxyHeader } from "./proxy-header.ts";
+import type { Refusals } from "./refusals.ts";
+import { Trust } from "./trust.ts";
 
-/** How long a client may take to read the rest when its side is over, milliseconds. */
-const LINGER_MS = 2_000;
 const NO_BYTES = Buffer.alloc(0);
+/** Codes of handshakes that the client gave up. */
+const LEFT: ReadonlySet<string> = new Set(["ECONNRESET", "EPIPE"]);
+const NO_CERTIFICATE = "ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE";
+
+/** What a front needs of its surroundings. */
+export interface FrontOptions {
+  readonly listener: Listener;
+  /** Of the app's socket, abstract. */
+  readonly appName: string;
+  readonly callers: Callers;
+  readonly refusals: Refusals;
+}
 
 export class Front {
-  readonly #callers: Callers;
-  /** Of the app's socket, abstract. */
-  readonly #appName: string;
+  readonly #options: FrontOptions;
   readonly #server: Server;
   readonly #open = new Set<Socket>();
-  /** Addresses that a PROXY header gave, by the addresses of its connection, for what TLS makes of this. */
-  readonly #announced = new Map<string, Uint8Array>();
+  readonly #greetings = new Greetings();
+  /** Those in a handshake, by the addresses of the connection, which TLS keeps. */
+  readonly #handshakes = new Map<string, Greeting>();
   #tls: TlsServer | null = null;
   #trusted: Trust | null = null;
 
-  constructor(listener: Listener, appName: string, callers: Callers) {
-    this.#callers = callers;
-    this.#appName = appName;
-    this.configure(listener);
+  constructor(options: FrontOptions) {
+    this.#options = options;
+    this.configure(options.listener);
     this.#server = createServer({ noDelay: true }, (socket) => this.#onConnection(socket));
   }
 
@@ -42,7 +56,8 @@ export class Front {
   }
 
   /** `descriptor`: of a listening socket; null: TCP, by its place. Rejects with CodedError `listen_failed`. */
-  listen({ place }: Listener, descriptor: number | null): Promise<void> {
+  listen(descriptor: number | null): Promise<void> {
+    const { place } = this.#options.listener;
     const options =
       place.kind === "tcp"
         ? { host: place.host, port: place.port, reusePort: true, backlog: BACKLOG_MAX }
@@ -68,6 +83,12 @@ export class Front {
     timer.unref();
   }
 
+  /** Ends connections whose header, handshake or first byte has not come in time. */
+  sweep(atMs: number): void {
+    for (let late = this.#greetings.late(atMs); late !== null; late = this.#greetings.late(atMs))
+      this.#refuse(late, late.awaited);
+  }
+
   #newTls({ certificates, key, clientAuthorities }: Tls): TlsServer {
     const clients = clientAuthorities === null ? {} : { ca: clientAuthorities, requestCert: true };
     const server = createTlsServer({
@@ -77,26 +98,48 @@ export class Front {
       rejectUnauthorized: true,
       minVersion: "TLSv1.2",
       ALPNProtocols: ["http/1.1"],
-      handshakeTimeout: GREETING_MS_MAX,
+      // The sweep comes first.
+      handshakeTimeout: 2 * GREETING_MS_MAX,
     });
-    server.on("secureConnection", (socket) => this.#pass(socket, this.#announced.get(nameOf(socket))));
-    server.on("tlsClientError", (_, socket) => socket.destroy());
+    server.on("secureConnection", (socket) => this.#onSecure(socket));
+    server.on("tlsClientError", (error, socket) => this.#onTlsError(error, socket));
     return server;
   }
 
   #onConnection(socket: Socket): void {
+    const awaited = this.#trusted === null ? "tls_handshake_timeout" : "proxy_header_timeout";
+    const greeting = this.#greetings.add(socket, awaited, nowMs());
+    this.#keep(socket);
+    socket.on("close", () => this.#greetings.remove(greeting));
+    const surplus = this.#greetings.surplus(greeting, greeting.sinceMs);
+    if (surplus !== null) this.#refuse(surplus, "connection_limit");
+    if (surplus === greeting) return;
+    if (this.#trusted === null) this.#secure(greeting);
+    else if (this.#trusted.has(socket.remoteAddress)) this.#readHeader(greeting);
+    else this.#refuse(greeting, "untrusted_peer", socket.remoteAddress);
+  }
+
+  /** Until it ends, or the front does. */
+  #keep(socket: Socket): void {
     this.#open.add(socket);
     socket.on("error", () => socket.destroy());
     socket.on("close", () => this.#open.delete(socket));
-    if (this.#trusted === null) this.#secure(socket);
-    else if (this.#trusted.has(socket.remoteAddress)) this.#readHeader(socket);
-    else socket.destroy();
+  }
+
+  #refuse(greeting: Greeting, reason: Refusal, detail = ""): void {
+    // Not one whose client has left already.
+    if (this.#greetings.remove(greeting)) this.#note(reason, detail);
+    greeting.socket.destroy();
+  }
+
+  #note(reason: Refusal, detail: string): void {
+    this.#options.refusals.note(placeText(this.#options.listener.place), reason, detail);
   }
 
   /** Up to the end of the header; what is behind it stays in the socket. */
-  #readHeader(socket: Socket): void {
+  #readHeader(greeting: Greeting): void {
+    const { socket } = greeting;
     let read: Buffer = NO_BYTES;
-    socket.setTimeout(GREETING_MS_MAX, () => socket.destroy());
     const onReadable = () => {
       const chunk: Buffer | null = socket.read();
       if (chunk === null) return;
@@ -105,83 +148,62 @@ export class Front {
       if (header === "partial") return;
       socket.off("readable", onReadable);
       if (header === "invalid") {
-        socket.destroy();
+        this.#refuse(greeting, "proxy_header", socket.remoteAddress);
         return;
       }
       if (read.length > header.bytes) socket.unshift(read.subarray(header.bytes));
-      this.#announce(socket, header.address);
+      if (header.address.length > 0) greeting.address = header.address;
+      this.#secure(greeting);
     };
     socket.on("readable", onReadable);
   }
 
-  #announce(socket: Socket, address: Uint8Array): void {
-    const known = address.length === 0 ? addressBytesOf(socket.remoteAddress ?? "") : address;
+  #secure(greeting: Greeting): void {
+    const { socket } = greeting;
     if (this.#tls === null) {
-      this.#pass(socket, known);
+      this.#pass(greeting, socket);
       return;
     }
+    greeting.awaited = "tls_handshake_timeout";
     const name = nameOf(socket);
-    this.#announced.set(name, known);
-    socket.on("close", () => this.#announced.delete(name));
-    this.#secure(socket);
-  }
-
-  #secure(socket: Socket): void {
-    if (this.#tls === null) {
-      this.#pass(socket, undefined);
-      return;
-    }
-    socket.setTimeout(0);
+    this.#handshakes.set(name, greeting);
+    socket.on("close", () => {
+      if (this.#handshakes.get(name) === greeting) this.#handshakes.delete(name);
+    });
     this.#tls.emit("connection", socket);
   }
 
+  #onSecure(socket: TLSSocket): void {
+    this.#keep(socket);
+    const greeting = this.#handshakes.get(nameOf(socket));
+    // Without one: it has no address any more, because the client has left.
+    if (greeting === undefined) socket.destroy();
+    else this.#pass(greeting, socket);
+  }
+
+  #onTlsError(error: NodeJS.ErrnoException, socket: TLSSocket): void {
+    const { authorizationError } = socket;
+    // Such a socket is closed already, and has no address any more.
+    if (authorizationError != null) this.#note("client_certificate", String(authorizationError));
+    const greeting = this.#handshakes.get(nameOf(socket));
+    const code = error.code ?? "";
+    if (greeting === undefined || LEFT.has(code)) socket.destroy();
+    else this.#refuse(greeting, code === NO_CERTIFICATE ? "client_certificate" : "tls_handshake", code);
+  }
+
   /** To the app, with the first bytes: a request line that arrives in two pieces would be refused there. */
-  #pass(client: Socket, announced: Uint8Array | undefined): void {
-    this.#open.add(client);
-    client.on("error", () => client.destroy());
-    client.on("close", () => this.#open.delete(client));
-    client.setTimeout(GREETING_MS_MAX, () => client.destroy());
+  #pass(greeting: Greeting, client: Socket): void {
+    greeting.awaited = "first_byte_timeout";
     client.once("readable", () => {
       const first: Buffer | null = client.read();
-      client.setTimeout(0);
-      if (first === null) client.destroy();
-      else this.#join(client, first, announced ?? addressBytesOf(client.remoteAddress ?? ""));
+      if (first === null || !this.#greetings.remove(greeting)) {
+        client.destroy();
+        return;
+      }
+      const { appName, callers } = this.#options;
+      const address = greeting.address ?? addressBytesOf(client.remoteAddress ?? "");
+      join({ client, first, appName, callers, address, onExhausted: (code) => this.#note("exhausted", code) });
     });
-  }
-
-  #join(client: Socket, first: Buffer, address: Uint8Array): void {
-    const secret = this.#callers.add(address);
-    const app = connect({ path: `\0${this.#appName}` });
-    app.write(Buffer.concat([proxyHeaderFor(secret), first]));
-    app.on("error", () => client.destroy());
-    app.on("close", () => {
-      this.#callers.remove(secret);
-      // It was told the end by the pipe; this is for one that does not answer it.
-      client.setTimeout(LINGER_MS, () => client.destroy());
-    });
-    client.on("close", () => app.destroy());
-    client.pipe(app);
-    app.pipe(client);
-  }
-}
-
-/** Who may begin with a PROXY header. */
-class Trust {
-  readonly #networks = new BlockList();
-  readonly #unix: boolean;
-
-  constructor(peers: readonly TrustedPeer[]) {
-    this.#unix = peers.includes("unix");
-    for (const peer of peers) {
-      if (peer !== "unix") this.#networks.addSubnet(peer.address, peer.prefix, isIPv6(peer.address) ? "ipv6" : "ipv4");
-    }
-  }
-
-  /** Undefined: of a unix socket. */
-  has(address: string | undefined): boolean {
-    if (address === undefined) return this.#unix;
-    // BlockList finds an IPv4 network for an IPv4-mapped address, too.
-    return this.#networks.check(address, isIPv6(address) ? "ipv6" : "ipv4");
   }
 }
 

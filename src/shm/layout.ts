@@ -25,11 +25,13 @@
  * <dataDir>/counters.map: one block per slot, Float64 throughout
  *
  *        0  magic u32     4 version u32   8 block bytes u32    12 blocks u32
- *     4096  block of slot 0: COUNTER indexes and then the histograms
+ *     4096  block of slot 0: COUNTER indexes, the histograms, refused connections; further ones come behind them, which
+ *           changes nothing for those who do not know them, and so not the version
  *     8192  block of slot 1 ...     RINGS_MAX blocks of one page, so that no two workers write to one cache line
  */
 import { ERROR_NUMBERS } from "../base/errors.ts";
 import { RING_RECORDS, RINGS_MAX } from "../base/limits.ts";
+import { REFUSALS } from "../base/refusals.ts";
 import { ENDPOINTS, RECORD_BYTES, USAGE_SOURCES } from "../telemetry/record.ts";
 
 export const PAGE_BYTES = 4_096;
@@ -118,4 +120,6 @@ export const BUCKETS = 29;
 export const HISTOGRAM_LENGTH = BUCKETS + 1;
 export const HISTOGRAM_SUM = BUCKETS;
 export const HISTOGRAM_0 = GAUGES_END;
-export const COUNTER_LENGTH = HISTOGRAM_0 + HISTOGRAMS.length * HISTOGRAM_LENGTH;
+/** Connections that a front refused, in the order of REFUSALS. */
+export const REFUSAL_0 = HISTOGRAM_0 + HISTOGRAMS.length * HISTOGRAM_LENGTH;
+export const COUNTER_LENGTH = REFUSAL_0 + REFUSALS.length;

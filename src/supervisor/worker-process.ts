@@ -28,12 +28,16 @@ export interface Configured {
 /** A provider fails. */
 export type ProviderTrouble = Extract<FromWorker, { type: "trouble" }>;
 
+/** Connections to a worker are refused. */
+export type RefusedConnections = Extract<FromWorker, { type: "refused" }>;
+
 /** Anything that changed with this worker; `ended` comes once and last. */
 export interface WorkerEvents {
   listening(worker: WorkerProcess): void;
   configured(worker: WorkerProcess): void;
   failed(worker: WorkerProcess, code: string, message: string): void;
   trouble(worker: WorkerProcess, trouble: ProviderTrouble): void;
+  refused(worker: WorkerProcess, refused: RefusedConnections): void;
   ended(worker: WorkerProcess, how: string): void;
 }
 
@@ -128,6 +132,10 @@ export class WorkerProcess {
     }
     if (message.type === "trouble") {
       this.#events.trouble(this, message);
+      return;
+    }
+    if (message.type === "refused") {
+      this.#events.refused(this, message);
       return;
     }
     this.epoch = message.epoch;

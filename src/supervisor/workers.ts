@@ -10,7 +10,13 @@ import { DRAIN_GRACE_MS } from "../base/limits.ts";
 import type { Log } from "../base/log.ts";
 import { delayAfter, SOUND_AFTER_MS } from "./backoff.ts";
 import type { LeftWorker } from "./handover.ts";
-import { type Configured, type ProviderTrouble, type WorkerEvents, WorkerProcess } from "./worker-process.ts";
+import {
+  type Configured,
+  type ProviderTrouble,
+  type RefusedConnections,
+  type WorkerEvents,
+  WorkerProcess,
+} from "./worker-process.ts";
 
 /** Deaths in a row of one place, before the service was up, that end it. */
 const BOOT_DEATHS_MAX = 3;
@@ -50,6 +56,7 @@ export class Workers {
     configured: (worker) => this.#onConfigured(worker),
     failed: (worker, code, message) => this.#onFailed(worker, code, message),
     trouble: (worker, trouble) => this.#onTrouble(worker, trouble),
+    refused: (worker, refused) => this.#onRefused(worker, refused),
     ended: (worker, how) => this.#onEnded(worker, how),
   };
   /** Those who wait for something look again after every event. */
@@ -186,6 +193,10 @@ export class Workers {
     const facts = { worker: worker.place, provider, code, cause, request_id: requestId, count };
     const level = code === ERRORS.upstreamAuth.code ? "error" : "warn";
     this.#log[level](facts, "provider failed");
+  }
+
+  #onRefused(worker: WorkerProcess, { listener, reason, detail, count }: RefusedConnections): void {
+    this.#log.warn({ worker: worker.place, listen: listener, reason, detail, count }, "connections refused");
   }
 
   #onEnded(worker: WorkerProcess, how: string): void {

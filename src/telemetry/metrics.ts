@@ -1,12 +1,13 @@
 /**
  * /metrics: Prometheus text from the shared counters of all workers, the sums of the drained records, and what the
  * supervisor says about itself. Supervisor main thread; everything is read at the scrape. Label sets are bounded: status
- * classes, error codes, endpoints and token kinds by tables, models and providers by METRIC_SERIES_MAX.
+ * classes, error codes, endpoints, refusals and token kinds by tables, models and providers by METRIC_SERIES_MAX.
  */
 import { Counter, Gauge, Registry } from "prom-client";
 import { ERROR_NUMBERS, errorByNumber } from "../base/errors.ts";
+import { REFUSALS } from "../base/refusals.ts";
 import { type CountersReader, histogramOf } from "../shm/counters.ts";
-import { COUNTER, type HistogramName, STATUS_CLASSES } from "../shm/layout.ts";
+import { COUNTER, type HistogramName, REFUSAL_0, STATUS_CLASSES } from "../shm/layout.ts";
 import type { Drainer, DrainTally } from "./drainer.ts";
 import type { LatencyTally } from "./latency/rotation.ts";
 import { ENDPOINTS, USAGE_SOURCES } from "./record.ts";
@@ -137,6 +138,12 @@ export class Metrics {
         help: "Finished requests by endpoint of the OpenAI API.",
         labelNames: ["endpoint"],
         samples: () => ENDPOINTS.map((name, i) => [{ endpoint: name }, this.#at(COUNTER.endpoint0 + i)]),
+      },
+      {
+        name: "sluice_connections_refused_total",
+        help: "Connections to listeners with TLS or the PROXY protocol that were closed before a request, by reason.",
+        labelNames: ["reason"],
+        samples: () => REFUSALS.map((reason, i) => [{ reason }, this.#at(REFUSAL_0 + i)]),
       },
       ...SHARED_COUNTERS.map(([name, index, help]) => ({ name, help, samples: () => this.#one(index) })),
     ];

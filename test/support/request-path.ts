@@ -11,6 +11,7 @@ import { compileSnapshot } from "../../src/config/compile.ts";
 import type { Config, ProviderConfig } from "../../src/config/schema.ts";
 import type { Provider, Snapshot } from "../../src/config/snapshot.ts";
 import { Edge } from "../../src/http/edge.ts";
+import { Refusals } from "../../src/http/refusals.ts";
 import { Pipeline } from "../../src/pipeline/pipeline.ts";
 import { type CountersReader, createCounters, openCounters } from "../../src/shm/counters.ts";
 import { createHistograms, openHistograms } from "../../src/shm/histogram-map.ts";
@@ -175,7 +176,13 @@ export class RequestPath {
     this.histograms = new HistogramsReader(descriptor).look();
     closeSync(descriptor);
     this.pipeline = new Pipeline({ snapshot, ring, counters, histograms, transportOf, onTrouble: () => undefined });
-    this.#edge = new Edge(this.pipeline);
+    this.#edge = new Edge(
+      this.pipeline,
+      new Refusals(
+        () => {},
+        () => {},
+      ),
+    );
     this.#sweep = setInterval(() => this.#onSweep(), SWEEP_MS);
   }
 
