@@ -1,6 +1,7 @@
 /** All of the command line in one definition: `--help`, the manual page and the completions are made from it. Command line. */
 import { readFileSync } from "node:fs";
 import { Command } from "commander";
+import { backupCommand } from "./backup.ts";
 import { checkCommand } from "./check.ts";
 import { hdrCommand } from "./hdr.ts";
 import { keyCommand } from "./key.ts";
@@ -16,7 +17,7 @@ export function sluiceProgram(): Command {
   );
   root.version(version()).showHelpAfterError("Run with --help to see what is possible.");
   const running = [serveCommand(), reloadCommand(), restartCommand()];
-  for (const command of [...running, checkCommand(), keyCommand(), usageCommand(), hdrCommand()])
+  for (const command of [...running, checkCommand(), keyCommand(), usageCommand(), backupCommand(), hdrCommand()])
     root.addCommand(command);
   throwInsteadOfExit(root);
   return root;

@@ -2,22 +2,17 @@
  * `sluice usage`: requests, tokens and cost by key, model, target and day. Reads the store's file, so it works while the gateway
  * runs and when it does not. Times are UTC, and sums are kept per hour: an hour that --since or --until cuts counts whole.
  */
-import { resolve } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
-import { CodedError } from "../base/errors.ts";
-import { readConfig } from "../config/load.ts";
-import { formatProblems } from "../config/problem.ts";
 import { isUsageDimension, queryUsage, USAGE_DIMENSIONS, type UsageDimension } from "../telemetry/sinks/usage-query.ts";
 import { configOption } from "./config-option.ts";
+import { type DataDirOptions, dataDirOf, dataDirOption } from "./data-dir-option.ts";
 import { print } from "./terminal.ts";
 import { formatCsv, formatJson, formatTable } from "./usage-report.ts";
 
 const DEFAULT_BY: UsageDimension[] = ["key", "model", "day"];
 const UNIT_S: Readonly<Record<string, number>> = { m: 60, h: 3_600, d: 86_400, w: 604_800 };
 
-interface UsageOptions {
-  readonly dataDir?: string;
-  readonly config: string;
+interface UsageOptions extends DataDirOptions {
   readonly by: UsageDimension[];
   /** Unix seconds. */
   readonly since?: number;
@@ -31,7 +26,7 @@ interface UsageOptions {
 export function usageCommand(): Command {
   return new Command("usage")
     .description("usage and cost by key, model, target (provider/upstream model) and day (UTC), summed by hour")
-    .addOption(new Option("-d, --data-dir <directory>", "data directory of the gateway").conflicts("config"))
+    .addOption(dataDirOption())
     .addOption(configOption("configuration file that names the data directory"))
     .option(
       "--by <list>",
@@ -53,8 +48,7 @@ export function usageCommand(): Command {
 }
 
 function usage(options: UsageOptions): string {
-  const dataDir = options.dataDir === undefined ? dataDirOf(options.config) : resolve(options.dataDir);
-  const rows = queryUsage(dataDir, {
+  const rows = queryUsage(dataDirOf(options), {
     by: options.by,
     sinceS: options.since ?? null,
     untilS: options.until ?? null,
@@ -64,13 +58,6 @@ function usage(options: UsageOptions): string {
   if (options.json) return formatJson(options.by, rows);
   if (options.csv) return formatCsv(options.by, rows);
   return rows.length === 0 ? "No requests were recorded in this range." : formatTable(options.by, rows);
-}
-
-/** Credentials that this shell lacks do not matter here; anything else that is wrong with the file does. */
-function dataDirOf(file: string): string {
-  const { config, text, problems } = readConfig(file, process.env);
-  if (config === null) throw new CodedError("config_invalid", formatProblems(file, text, problems));
-  return config.dataDir;
 }
 
 /** `before`: of the options `--by` to the left of this one. */

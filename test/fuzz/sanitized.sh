@@ -11,7 +11,8 @@ ln -s "$root/node_modules" "$copy/node_modules"
 sanitize="-fsanitize=address,undefined"
 make -s -C "$copy/src/native" clean
 make -s -j 2 -C "$copy/src/native" CXX="${CXX:-g++} $sanitize -fno-omit-frame-pointer -g"
-export LD_PRELOAD="$(g++ -print-file-name=libasan.so) $(g++ -print-file-name=libubsan.so)"
+LD_PRELOAD="$(g++ -print-file-name=libasan.so) $(g++ -print-file-name=libubsan.so)"
+export LD_PRELOAD
 export ASAN_OPTIONS=detect_leaks=0:detect_odr_violation=0 UBSAN_OPTIONS=halt_on_error=1
 cd "$copy"
 for file in test/fuzz/request-scan.test.ts test/fuzz/response-scan.test.ts test/unit/scan-*.test.ts; do
