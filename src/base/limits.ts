@@ -54,6 +54,9 @@ export const RING_RECORDS = 16_384;
 export const RINGS_MAX = 256;
 /** Addresses that one gateway listens on. */
 export const LISTENERS_MAX = 16;
+/** Certificates of one listener besides its first one, and names of each: public authorities put at most 100 into one. */
+export const CERTIFICATES_MAX = 128;
+export const SERVER_NAMES_MAX = 100;
 /** Connections that wait for being accepted, per listener; uWebSockets.js has the same for its own. */
 export const BACKLOG_MAX = 512;
 /** Connections of one listener and worker without a first byte yet, behind a PROXY header or in a TLS handshake: 50 KB each. */

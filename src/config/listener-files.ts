@@ -8,7 +8,7 @@ import { CodedError } from "../base/errors.ts";
 import { CA_FILE_BYTES_MAX, CONFIG_BYTES_MAX, PRIVATE_KEY_BYTES_MAX } from "../base/limits.ts";
 import { readTextFile } from "./file.ts";
 import { type Finding, findingAt, nearest } from "./finding.ts";
-import type { Listener, Tls, UnixPlace } from "./listener.ts";
+import type { Certified, Listener, NamedCertificate, Tls, UnixPlace } from "./listener.ts";
 import type { Outside } from "./outside.ts";
 import { certificatesIn } from "./pem.ts";
 import type { ListenerForm } from "./schema.ts";
@@ -47,20 +47,29 @@ function groupIdOf(group: string, report: (finding: Finding) => void, path: Path
 }
 
 type TlsForm = NonNullable<ListenerForm["tls"]>;
+type NamedForm = NonNullable<TlsForm["certificates"]>[number];
+/** The files of one or the other. */
+type FilesForm = Pick<TlsForm, "cert_file" | "key_file" | "client_ca_file">;
 
 /** Texts are empty where there was a finding: the configuration is not used then. */
 function tlsOf(path: Path, form: TlsForm, outside: Outside): Tls {
   const file = new ReferredFiles(path, form, outside);
-  const certificates = file.certificates("cert_file");
-  const key = file.key();
+  const own = file.certified();
   const clientAuthorities = form.client_ca_file === undefined ? null : file.certificates("client_ca_file");
-  if (certificates !== null && key !== null) file.checkTogether(certificates, key);
   return {
-    certificates: certificates?.text ?? "",
-    key: key?.text ?? "",
+    ...own,
+    named: (form.certificates ?? []).map((named, i) => namedOf([...path, "certificates", i], named, outside)),
     clientAuthorities: clientAuthorities?.text ?? null,
   };
 }
+
+function namedOf(path: Path, form: NamedForm, outside: Outside): NamedCertificate {
+  const { names } = form;
+  return { names, ...new ReferredFiles(path, form, outside).certified(names) };
+}
+
+/** OpenSSL compares a name with a certificate, not a pattern with it: stands for any label in the place of "*". */
+const ANY_LABEL = "sluice-any-label";
 
 interface Certificates {
   readonly text: string;
@@ -74,13 +83,22 @@ interface PrivateKey {
 
 class ReferredFiles {
   readonly #path: Path;
-  readonly #form: TlsForm;
+  readonly #form: FilesForm;
   readonly #outside: Outside;
 
-  constructor(path: Path, form: TlsForm, outside: Outside) {
+  constructor(path: Path, form: FilesForm, outside: Outside) {
     this.#path = path;
     this.#form = form;
     this.#outside = outside;
+  }
+
+  /** Certificate and key, checked; `names`: what the certificate has to be for. */
+  certified(names: readonly string[] = []): Certified {
+    const certificates = this.certificates("cert_file");
+    const key = this.key();
+    if (certificates !== null && key !== null) this.#checkTogether(certificates, key);
+    if (certificates !== null) this.#warnOfNames(certificates.first, names);
+    return { certificates: certificates?.text ?? "", key: key?.text ?? "" };
   }
 
   certificates(field: "cert_file" | "client_ca_file"): Certificates | null {
@@ -102,7 +120,7 @@ class ReferredFiles {
     }
   }
 
-  checkTogether({ text: cert, first }: Certificates, { text: key, key: privateKey }: PrivateKey): void {
+  #checkTogether({ text: cert, first }: Certificates, { text: key, key: privateKey }: PrivateKey): void {
     if (!first.checkPrivateKey(privateKey)) {
       this.#refuse("key_file", "this key does not belong to the first certificate in 'cert_file'");
       return;
@@ -122,7 +140,15 @@ class ReferredFiles {
     if (validFromDate.getTime() > now) warn(`a certificate in this file is valid from ${day(validFromDate)} on only`);
   }
 
-  #read(field: keyof TlsForm, bytesMax: number): string | null {
+  #warnOfNames(certificate: X509Certificate, names: readonly string[]): void {
+    for (const [position, name] of names.entries()) {
+      if (certificate.checkHost(name.replace("*", ANY_LABEL), { subject: "never" }) !== undefined) continue;
+      const message = "the certificate in 'cert_file' is not for this name; clients will not accept it";
+      this.#outside.warnings.push(findingAt([...this.#path, "names", position], message));
+    }
+  }
+
+  #read(field: keyof FilesForm, bytesMax: number): string | null {
     try {
       return readTextFile(this.#outside.pathOf(this.#form[field] ?? ""), bytesMax);
     } catch (error) {
@@ -131,7 +157,7 @@ class ReferredFiles {
     }
   }
 
-  #refuse(field: keyof TlsForm, message: string): null {
+  #refuse(field: keyof FilesForm, message: string): null {
     this.#outside.findings.push(findingAt([...this.#path, field], message));
     return null;
   }

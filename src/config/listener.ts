@@ -18,9 +18,20 @@ export interface UnixPlace {
 }
 
 /** PEM texts: never log or print a value of this type. */
-export interface Tls {
+export interface Certified {
+  /** The server's own, and intermediate ones behind it. */
   readonly certificates: string;
   readonly key: string;
+}
+
+export interface NamedCertificate extends Certified {
+  /** Lower-case host names, also with "*" as their first label; none stands twice in a listener. */
+  readonly names: readonly string[];
+}
+
+/** Its own certificate is for clients that ask for no name, or for one that is not among `named`. */
+export interface Tls extends Certified {
+  readonly named: readonly NamedCertificate[];
   /** Authorities one of which signed the certificate of every client; null: clients need none. */
   readonly clientAuthorities: string | null;
 }

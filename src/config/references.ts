@@ -79,14 +79,28 @@ function listeners({ listen }: Form): readonly Finding[] {
   });
 }
 
-function tcpListener(index: number, { mode, group, proxy_protocol: proxyProtocol }: ListenerForm): readonly Finding[] {
+function tcpListener(index: number, listener: ListenerForm): readonly Finding[] {
+  const { mode, group, proxy_protocol: proxyProtocol } = listener;
   const onlyUnix = (field: string) => keyAt(["listen", index, field], `only a unix socket has a ${field}`);
   const unix = proxyProtocol?.trusted.indexOf("unix") ?? -1;
   return [
     ...(mode === undefined ? [] : [onlyUnix("mode")]),
     ...(group === undefined ? [] : [onlyUnix("group")]),
     ...(unix === -1 ? [] : [trustedAt(index, unix, "only the peers of a unix socket are 'unix'")]),
+    ...serverNames(index, listener),
   ];
+}
+
+function serverNames(index: number, { tls }: ListenerForm): readonly Finding[] {
+  const seen = new Set<string>();
+  return (tls?.certificates ?? []).flatMap(({ names }, certificate) =>
+    names.flatMap((name, position) => {
+      const again = seen.has(name);
+      seen.add(name);
+      const path = ["listen", index, "tls", "certificates", certificate, "names", position];
+      return again ? [findingAt(path, "this name is given twice")] : [];
+    }),
+  );
 }
 
 function unixListener(index: number, { tls, proxy_protocol: proxyProtocol }: ListenerForm): readonly Finding[] {

@@ -144,6 +144,18 @@ export function readPlace(text: string): TcpPlace | { readonly kind: "unix"; rea
   return new Refusal(`the path of a socket has at most ${SOCKET_PATH_BYTES_MAX} bytes`);
 }
 
+const LABEL = "[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?";
+const SERVER_NAME = new RegExp(`^(?:\\*\\.)?${LABEL}(?:\\.${LABEL})*$`);
+
+/** A name that a client asks for in its handshake, in lower case; the first label may be "*". */
+export function readServerName(text: string): string | Refusal {
+  const name = text.toLowerCase();
+  if (SERVER_NAME.test(name) && name.length <= 253 && isIP(name) === 0) return name;
+  return new Refusal(
+    "expected a host name, such as ai.example.com or *.example.com (letters of other scripts as xn--...)",
+  );
+}
+
 /** Permissions as chmod takes them, such as 0660. */
 export function readMode(text: string): number | Refusal {
   if (/^0?[0-7]{3}$/.test(text)) return Number.parseInt(text, 8);

@@ -10,6 +10,7 @@ import {
   BODY_BYTES_IN_FLIGHT_DEFAULT,
   BODY_BYTES_IN_FLIGHT_MAX,
   BODY_BYTES_MAX,
+  CERTIFICATES_MAX,
   CONNECT_TIMEOUT_MS_DEFAULT,
   CONNECTIONS_PER_PROVIDER_DEFAULT,
   DRAIN_TIMEOUT_MS_DEFAULT,
@@ -28,6 +29,7 @@ import {
   MODEL_BYTES_MAX,
   QUEUE_PER_PROVIDER_DEFAULT,
   QUEUE_TIMEOUT_MS_DEFAULT,
+  SERVER_NAMES_MAX,
   STALL_TIMEOUT_MS_DEFAULT,
   TIMEOUT_MS_MAX,
   TOTAL_TIMEOUT_MS_DEFAULT,
@@ -55,6 +57,7 @@ import {
   readPath,
   readPlace,
   readPrice,
+  readServerName,
   readSize,
   readTrustedPeer,
   readVariable,
@@ -300,14 +303,36 @@ const KEY = mapping({
 
 const KEYS = section(z.array(KEY), []).describe("What applications send as their API key.");
 
-const CERTIFIED = mapping({
+const CERTIFICATE = {
   cert_file: path.describe("PEM: the certificate, and the intermediate ones behind it."),
   key_file: scalar(readCredentialPath)
     .meta({ expects: "path" })
     .describe("PEM: its private key, without a passphrase. It begins with /, ./ or ../."),
+};
+
+const NAMED_CERTIFICATE = mapping({
+  names: z
+    .array(scalar(readServerName).meta({ expects: "host name" }))
+    .min(1)
+    .max(SERVER_NAMES_MAX)
+    .meta({ expects: "list of host names" })
+    .describe("Of this certificate, such as ai.example.com or *.example.com, where * is one label."),
+  ...CERTIFICATE,
+});
+
+const CERTIFIED = mapping({
+  ...CERTIFICATE,
   client_ca_file: path
     .optional()
     .describe("PEM: authorities. With it, only clients connect that have a certificate signed by one of these."),
+  certificates: z
+    .array(NAMED_CERTIFICATE)
+    .min(1)
+    .max(CERTIFICATES_MAX)
+    .optional()
+    .describe(
+      "Further certificates, for clients that ask for one of these names (SNI). All others get the one above, also those that ask for no name.",
+    ),
 });
 
 const LISTENER = mapping({

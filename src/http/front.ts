@@ -17,6 +17,7 @@ import { type Greeting, Greetings } from "./greetings.ts";
 import { join, LINGER_MS } from "./joint.ts";
 import { addressBytesOf, readProxyHeader } from "./proxy-header.ts";
 import type { Refusals } from "./refusals.ts";
+import { contextOf, ServerNames } from "./server-names.ts";
 import { Trust } from "./trust.ts";
 
 const NO_BYTES = Buffer.alloc(0);
@@ -89,14 +90,13 @@ export class Front {
       this.#refuse(late, late.awaited);
   }
 
-  #newTls({ certificates, key, clientAuthorities }: Tls): TlsServer {
-    const clients = clientAuthorities === null ? {} : { ca: clientAuthorities, requestCert: true };
+  #newTls(tls: Tls): TlsServer {
+    const names = new ServerNames(tls);
     const server = createTlsServer({
-      cert: certificates,
-      key,
-      ...clients,
+      ...contextOf(tls, tls.clientAuthorities),
+      requestCert: tls.clientAuthorities !== null,
       rejectUnauthorized: true,
-      minVersion: "TLSv1.2",
+      SNICallback: (name, done) => done(null, names.contextFor(name)),
       ALPNProtocols: ["http/1.1"],
       // The sweep comes first.
       handshakeTimeout: 2 * GREETING_MS_MAX,

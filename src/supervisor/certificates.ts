@@ -12,7 +12,9 @@ const NOTICE_MS = 14 * 86_400_000;
 /** `nowMs`: by the wall clock. */
 export function noteCertificates(listeners: readonly Listener[], nowMs: number, log: Log): void {
   for (const { place, tls } of listeners) {
-    for (const { subject, validToDate } of certificatesIn(tls?.certificates ?? "") ?? []) {
+    const all =
+      tls === null ? [] : [tls, ...tls.named].flatMap(({ certificates }) => certificatesIn(certificates) ?? []);
+    for (const { subject, validToDate } of all) {
       const facts = { listen: placeText(place), subject, valid_to: validToDate.toISOString() };
       if (validToDate.getTime() <= nowMs) log.error(facts, "a certificate has expired: clients refuse it");
       else if (validToDate.getTime() <= nowMs + NOTICE_MS) log.warn(facts, "a certificate expires soon");

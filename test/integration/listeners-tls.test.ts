@@ -31,9 +31,22 @@ const CLIENT: ConnectionOptions = { ...FIRST, cert: fixture("client"), key: fixt
 /** Signed by another authority than the one that the listener trusts. */
 const STRANGER: ConnectionOptions = { ...FIRST, cert: fixture("server"), key: fixture("server.key") };
 
+/** A certificate for names in the place of the one that is there. */
+const namedCert = join(directory, "named.pem");
+const NAMES_KEY = `${FIXTURES}test-only-second-server.key.pem`;
+const installNamed = (name: "named" | "wildcard") => copyFileSync(`${FIXTURES}test-only-${name}.pem`, namedCert);
+
 install("server");
+installNamed("named");
 const [port, guarded] = [await freePort(), await freePort()];
-const tls = { cert_file: cert, key_file: key };
+const tls = {
+  cert_file: cert,
+  key_file: key,
+  certificates: [
+    { names: ["*.sluice.test"], cert_file: `${FIXTURES}test-only-wildcard.pem`, key_file: NAMES_KEY },
+    { names: ["one.sluice.test", "two.sluice.test"], cert_file: namedCert, key_file: NAMES_KEY },
+  ],
+};
 const { sluice, upstream } = await startStage(() => ({
   listen: [
     { address: `127.0.0.1:${port}`, tls },
@@ -48,6 +61,51 @@ async function statusWith(options: ConnectionOptions, at = port): Promise<number
   client.leave();
   return response?.status ?? 0;
 }
+
+/** Whose certificate a client is shown that asks for this name; empty: for none. */
+async function subjectFor(servername: string, options: ConnectionOptions = {}, at = port): Promise<string> {
+  const client = await RawClient.connectTls(at, { rejectUnauthorized: false, servername, ...options });
+  const { subject } = (client.socket as TLSSocket).getPeerCertificate();
+  strictEqual((await client.ask(requestBytes())).status, 200);
+  client.leave();
+  return String(subject.CN).replace("Sluice test-only ", "");
+}
+
+test("the certificate is that of the name: as it is, with a star, or the first one", async () => {
+  for (const maxVersion of ["TLSv1.2", "TLSv1.3"] as const) {
+    strictEqual(await subjectFor("one.sluice.test", { maxVersion }), "named");
+    strictEqual(await subjectFor("ONE.Sluice.test", { maxVersion }), "named");
+    strictEqual(await subjectFor("other.sluice.test", { maxVersion }), "wildcard");
+    for (const stranger of ["a.b.sluice.test", "sluice.test", "localhost", ""])
+      strictEqual(await subjectFor(stranger, { maxVersion }), "server");
+  }
+});
+
+test("a client accepts the certificate for its name", async () => {
+  const client = await RawClient.connectTls(port, { ca: fixture("named"), servername: "one.sluice.test" });
+  strictEqual((await client.ask(requestBytes())).status, 200);
+  client.leave();
+});
+
+test("only clients with a certificate get in by a name, too, also with a session of another name", async () => {
+  const { cert: own, key: ownKey } = CLIENT;
+  for (const maxVersion of ["TLSv1.2", "TLSv1.3"] as const) {
+    strictEqual(await subjectFor("one.sluice.test", { maxVersion, cert: own, key: ownKey }, guarded), "named");
+    await rejects(subjectFor("one.sluice.test", { maxVersion }, guarded));
+    await rejects(subjectFor("one.sluice.test", { maxVersion, cert: STRANGER.cert, key: STRANGER.key }, guarded));
+  }
+  const open = await RawClient.connectTls(port, { ...FIRST, maxVersion: "TLSv1.2" });
+  const session = (open.socket as TLSSocket).getSession();
+  open.leave();
+  await rejects(subjectFor("one.sluice.test", { session, maxVersion: "TLSv1.2" }, guarded));
+});
+
+test("HTTP/1.1 is the only protocol, for those who ask", async () => {
+  const client = await RawClient.connectTls(port, { ...FIRST, ALPNProtocols: ["h2", "http/1.1"] });
+  strictEqual((client.socket as TLSSocket).alpnProtocol, "http/1.1");
+  strictEqual((await client.ask(requestBytes())).status, 200);
+  client.leave();
+});
 
 test("a request, a second one on the same connection, and the client's address in the record", async () => {
   const client = await RawClient.connectTls(port, FIRST);
@@ -146,6 +204,13 @@ test("a reload brings new certificates, and a stream on the old ones goes on", a
   match((await stream.response())?.body.toString() ?? "", /data: \[DONE\]\n\n$/);
   strictEqual((await stream.ask(requestBytes())).status, 200);
   stream.leave();
+});
+
+test("a reload brings new certificates of names", async () => {
+  strictEqual(await subjectFor("two.sluice.test"), "named");
+  installNamed("wildcard");
+  sluice.signal("SIGHUP");
+  await until("the new one is shown", async () => (await subjectFor("two.sluice.test")) === "wildcard");
 });
 
 test("a key that does not fit is refused, and the certificates in force stay", async () => {

@@ -78,7 +78,7 @@ describe("forms", () => {
     );
     const pem = readFileSync(CERT, "utf8");
     const listen = structuredClone(config?.listen ?? []);
-    deepEqual(listen[0]?.tls, { certificates: pem, key: readFileSync(KEY, "utf8"), clientAuthorities: pem });
+    deepEqual(listen[0]?.tls, { certificates: pem, key: readFileSync(KEY, "utf8"), clientAuthorities: pem, named: [] });
     deepEqual(listen.map(listenerText), ["a:1 TLS, clients with certificates"]);
   });
 });
@@ -177,6 +177,53 @@ describe("certificates", () => {
     const dated = warnings.filter(({ line, column }) => line === 5 && column === 16);
     match(dated[0]?.message ?? "", /^a certificate in this file expired on 20\d\d-\d\d-\d\d$/);
   });
+
+  const NAMED = `${FIXTURES}test-only-named.pem`;
+  const WILDCARD = `${FIXTURES}test-only-wildcard.pem`;
+  const more = (names: string, cert: string, key = OTHER_KEY) =>
+    `      - { names: [${names}], cert_file: ${cert}, key_file: ${key} }\n`;
+  const certificates = (...list: readonly string[]) => tls(CERT, KEY, `    certificates:\n${list.join("")}`);
+
+  test("further ones have names, in lower case, and are read in the same way", () => {
+    const listen = certificates(more("ONE.sluice.test", NAMED), more("'*.sluice.test', a.sluice.test", WILDCARD));
+    const { config, problems, warnings } = read(listen);
+    const tlsWarnings = warnings.filter(({ line }) => line > 2 && line < 10);
+    deepEqual([problems, tlsWarnings], [[], []]);
+    deepEqual(
+      config?.listen[0]?.tls?.named.map(({ names, certificates: text }) => [names, text]),
+      [
+        [["one.sluice.test"], readFileSync(NAMED, "utf8")],
+        [["*.sluice.test", "a.sluice.test"], readFileSync(WILDCARD, "utf8")],
+      ],
+    );
+  });
+
+  test("a name that its certificate is not for is a warning at its place", () => {
+    const { problems, warnings, text } = read(
+      certificates(more("one.sluice.test, two.sluice.test, '*.sluice.test'", NAMED), more("a.b.sluice.test", WILDCARD)),
+    );
+    deepEqual(problems, []);
+    const named = warnings.filter(({ message }) => message.includes("not for this name"));
+    const shown = named.map(
+      ({ line, column }) => (text.split("\n")[line - 1] ?? "").slice(column - 1).split(/[,\]]/)[0],
+    );
+    deepEqual(shown, ["two.sluice.test", "'*.sluice.test'", "a.b.sluice.test"]);
+  });
+
+  const NAME = "expected a host name, such as ai.example.com or *.example.com (letters of other scripts as xn--...)";
+  refused("an address as a name", certificates(more("127.0.0.1", NAMED)), `8:19: ${NAME}`);
+  refused("a star in the middle", certificates(more("a.*.test", NAMED)), `8:19: ${NAME}`);
+  refused("no name", certificates(more("", NAMED)), "8:18: an empty list is not taken; leave it out instead");
+  refused(
+    "a name twice",
+    certificates(more("one.sluice.test", NAMED), more("One.sluice.test", NAMED)),
+    "9:19: this name is given twice",
+  );
+  refused(
+    "another's key for one of them",
+    certificates(more("one.sluice.test", NAMED, KEY)),
+    `8:${more("one.sluice.test", NAMED, KEY).indexOf(KEY) + 1}: this key does not belong to the first certificate in 'cert_file'`,
+  );
 
   test("no key is ever in what is said", () => {
     const secret = readFileSync(KEY, "utf8");
