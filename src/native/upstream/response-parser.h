@@ -1,0 +1,74 @@
+// Strict, incremental parser of HTTP/1.1 responses. Gateway worker, main thread; one per upstream connection. Pure: bytes in, events out.
+//
+// What must hold: however the bytes are cut, the same is found in them; what two parsers could read differently (RFC 9112 6.3, 11) is
+// an error, not a guess; what is accepted node:http accepts, with the same meaning (test/fuzz/upstream-parser.test.ts).
+// Nothing is allocated per event: the text of the head is kept, and grows to the largest head of the connection.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include "chunk-reader.h"
+#include "header-rules.h"
+#include "text-buffer.h"
+
+namespace sluice::upstream {
+
+class ResponseParser {
+ public:
+  enum class Event : uint8_t { kMore, kHead, kBody, kEnd, kError };
+
+  // Offsets into text(); start -1: the response has no such header.
+  struct Range {
+    int32_t start = -1;
+    int32_t end = -1;
+  };
+
+  // Cheap: allocates nothing until the first head. `rules` outlives the parser.
+  explicit ResponseParser(const HeaderRules* rules) : rules_(rules) {}
+
+  // A response is expected. Bytes that come without it are an error.
+  void begin(bool head_request);
+
+  // The next event in `data`; *used: how much of it that event took. Called again with the rest, also with an empty one, until kMore
+  // (then all of it was used), kEnd (then the rest was not looked at: if there is any, the connection is not reusable, whatever
+  // `reusable` says) or kError. Moves the pieces of chunked bodies together within `data`, so that one kBody has those of many chunks.
+  Event next(uint8_t* data, size_t length, size_t* used);
+
+  // The peer closed. kEnd: of a body that ends so; kError: it is cut; kMore: no response was under way.
+  Event closed();
+
+  // After kHead, until begin.
+  int status = 0;
+  bool reusable = false;         // as far as the head says; false for every close-delimited body
+  bool chunked = false;
+  bool close_delimited = false;  // a cut body looks the same as a whole one
+  int64_t content_length = -1;   // -1: none was sent. A response to HEAD or a 304 has a length and no body
+  // "\r\nname: value" for each header that the client gets: lower-case names, values without the whitespace around them, any bytes from
+  // 0x80 on as they came, no other control character than tab. Behind lines_length: values that are no lines (the range tells).
+  const char* text() const { return text_.data(); }
+  size_t lines_length = 0;
+  size_t text_length = 0;
+  Range content_type;            // the first one
+  Range content_encoding;        // of several lines: all of them, with ", " between
+  Range request_id;              // x-request-id, the first one
+
+  // After kBody: within the data of that call.
+  const uint8_t* body = nullptr;
+  size_t body_length = 0;
+
+  // After kError: for the operator; static.
+  const char* reason = nullptr;
+
+  // A byte came since begin, so the server took notice of the request.
+  bool answered = false;
+
+ private:
+  enum class State : uint8_t { IDLE, STATUS, HEADERS, BODYLESS, LENGTH, CLOSE, CHUNKS, TRAILERS, FAILED };
+
+  const HeaderRules* rules_;
+  TextBuffer text_;
+  State state_ = State::IDLE;
+};
+
+}  // namespace sluice::upstream
