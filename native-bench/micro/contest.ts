@@ -8,7 +8,7 @@
  */
 import { median } from "../median.ts";
 
-const SMOKE = process.argv.includes("--smoke");
+export const SMOKE = process.argv.includes("--smoke");
 const JSON_LINES = process.argv.includes("--json");
 const ROUNDS = SMOKE ? 3 : 60;
 /** Until functions are compiled. */
@@ -70,12 +70,21 @@ export function compare(
   for (let round = -WARM_UP_ROUNDS; round < ROUNDS; round += 1) {
     for (const entry of entries) playRound(entry, round);
   }
+  if (sink === entries) throw new Error("never");
+  report(benchmark, plain, entries);
+}
+
+/** Prints the figures of rounds that were played otherwise, in nanoseconds. */
+export function report(
+  benchmark: string,
+  plain: string,
+  entries: readonly { readonly name: string; readonly rounds: readonly number[] }[],
+): void {
   const plainNs = median(entries.find(({ name }) => name === plain)?.rounds ?? []);
   const results = entries.map(({ name, rounds }) => {
     const nsPerCall = median(rounds);
     return { name, nsPerCall, ratio: plainNs / nsPerCall };
   });
-  if (sink === results) throw new Error("never");
   if (JSON_LINES) console.log(JSON.stringify({ benchmark, plain, results }));
   else print(benchmark, results);
 }
