@@ -12,8 +12,8 @@ export function backupCommand(): Command {
     .argument("<file>", "where to; it must not exist, and appears when it is whole")
     .addOption(dataDirOption())
     .addOption(configOption("configuration file that names the data directory"))
-    .action((file: string, options: DataDirOptions) => {
-      const bytes = backUpStore(dataDirOf(options), resolve(file));
+    .action((file: string, options: DataDirOptions, command: Command) => {
+      const bytes = backUpStore(dataDirOf(options, command), resolve(file));
       print(`${file} has the usage records up to now (${bytes} bytes).`);
     });
 }

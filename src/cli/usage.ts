@@ -44,11 +44,11 @@ export function usageCommand(): Command {
     .option("--model <name>", "this model only")
     .addOption(new Option("--json", "as JSON").conflicts("csv"))
     .option("--csv", "as CSV")
-    .action((options: UsageOptions) => print(usage(options)));
+    .action((options: UsageOptions, command: Command) => print(usage(options, dataDirOf(options, command))));
 }
 
-function usage(options: UsageOptions): string {
-  const rows = queryUsage(dataDirOf(options), {
+function usage(options: UsageOptions, dataDir: string): string {
+  const rows = queryUsage(dataDir, {
     by: options.by,
     sinceS: options.since ?? null,
     untilS: options.until ?? null,

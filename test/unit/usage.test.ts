@@ -149,6 +149,20 @@ describe("sluice usage", () => {
     match(await run(t, "--config", file), /^total +4 /m);
   });
 
+  test("a data directory that is named goes before a configuration in the environment, and not with one beside it", async (t) => {
+    const before = process.env["SLUICE_CONFIG"];
+    t.after(() => {
+      if (before === undefined) delete process.env["SLUICE_CONFIG"];
+      else process.env["SLUICE_CONFIG"] = before;
+    });
+    process.env["SLUICE_CONFIG"] = "/nonexistent/sluice.yaml";
+    match(await run(t, "--data-dir", newStore(t)), /^total +4 /m);
+    await rejects(
+      run(t, "--data-dir", newStore(t), "--config", "sluice.yaml"),
+      /cannot be used with option '--config'/,
+    );
+  });
+
   test("says what is wrong: no database yet, a column or a time that does not exist", async (t) => {
     const empty = mkdtempSync(join(tmpdir(), "sluice-usage-"));
     await rejects(run(t, "--data-dir", empty), { code: "no_usage" });
