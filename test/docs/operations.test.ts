@@ -11,12 +11,12 @@ import { parse, stringify } from "yaml";
 import { findProgram } from "../support/installed.ts";
 import { ROOT } from "../support/program.ts";
 import { until } from "../support/until.ts";
+import { InstalledMachine, type Outcome } from "./installed-machine.ts";
 import { Page } from "./page.ts";
 import { Provider } from "./provider.ts";
-import { type Outcome, ServiceHost } from "./service-host.ts";
 
 const page = new Page("docs/operations.md");
-const host = await ServiceHost.open();
+const host = await InstalledMachine.open();
 const provider = await Provider.open();
 after(async () => {
   await host.close();

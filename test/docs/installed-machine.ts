@@ -52,7 +52,7 @@ export interface Outcome {
   readonly stderr: string;
 }
 
-export class ServiceHost {
+export class InstalledMachine {
   readonly root = mkdtempSync(join(tmpdir(), "sluice-host-"));
   readonly #ports: readonly (readonly [string, string])[];
   #service: Program | null = null;
@@ -66,8 +66,8 @@ export class ServiceHost {
   }
 
   /** As an installation leaves it: with a first key, and running. */
-  static async open(): Promise<ServiceHost> {
-    const host = new ServiceHost(await freePort(), await freePort());
+  static async open(): Promise<InstalledMachine> {
+    const host = new InstalledMachine(await freePort(), await freePort());
     for (const directory of DIRECTORIES) mkdirSync(host.path(directory), { recursive: true });
     host.#installPrograms();
     cpSync(join(ROOT, "examples"), host.path("/usr/share/doc/sluice/examples"), { recursive: true });
@@ -110,7 +110,7 @@ export class ServiceHost {
       ...process.env,
       PATH: `${this.path("/usr/bin")}:${real}`,
       REAL_PATH: real,
-      SERVICE_HOST: this.#socket,
+      SYSTEMD_STAND_IN: this.#socket,
     };
     const child = spawn("sh", ["-c", SHELL, this.here(script)], { env, cwd: this.root, stdio: "pipe" });
     const said = { stdout: "", stderr: "" };
