@@ -20,6 +20,10 @@ const FILES: readonly (readonly [string, string])[] = [
   ["/etc/sluice/first-key", "The key that the installation made, readable by root only. Move it to where it is used."],
   ["/var/lib/sluice", "Usage records (usage.db), latency histograms (hdr) and state."],
   ["/var/log/sluice", "The access log, where the configuration asks for one."],
+  [
+    "/usr/share/doc/sluice/operations.md",
+    "How to operate the service: credentials, proxies, backups, monitoring, every file.",
+  ],
 ];
 
 const EXIT: readonly (readonly [string, string])[] = [

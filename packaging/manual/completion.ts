@@ -82,18 +82,20 @@ export function zshCompletion(root: CommandEntry): string {
 }
 
 function zshFunction(command: CommandEntry): string {
-  const options = optionsOf(command)
-    .map((option) => `    ${zshOption(option)} \\\n`)
-    .join("");
-  if (command.commands.length === 0)
-    return `${zshName(command)}() {\n  _arguments \\\n${options}    ${takesFiles(command) ? "'*:file:_files'" : "'*: :'"}\n}\n`;
+  const options = optionsOf(command).map((option) => `    ${zshOption(option)}`);
+  if (command.commands.length === 0) {
+    // Operands that are no files are not mentioned: zsh would list the option that it found, and not insert it.
+    const specs = [...options, ...(takesFiles(command) ? ["    '*:file:_files'"] : [])];
+    return `${zshName(command)}() {\n  _arguments \\\n${specs.join(" \\\n")}\n}\n`;
+  }
   const names = command.commands.map(({ path, description }) => `      ${zshText(`${path.at(-1)}:${description}`)}\n`);
   const calls = command.commands.map((below) => `        ${below.path.at(-1)}) ${zshName(below)} ;;\n`);
   return `${zshName(command)}() {
   local curcontext=$curcontext state line
   local -a commands
   _arguments -C \\
-${options}    '1: :->command' '*:: :->argument'
+${options.join(" \\\n")} \\
+    '1: :->command' '*:: :->argument'
   case $state in
     command)
       commands=(

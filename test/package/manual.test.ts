@@ -1,5 +1,5 @@
 /** Manual pages and completions: they are made from what runs, and leave nothing of it out. */
-import { deepEqual, equal, ok } from "node:assert/strict";
+import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -11,6 +11,7 @@ import { configPage } from "../../packaging/manual/config-page.ts";
 import { Page } from "../../packaging/manual/roff.ts";
 import { settings } from "../../packaging/manual/settings.ts";
 import { sluiceProgram } from "../../src/cli/program.ts";
+import { findProgram } from "../support/installed.ts";
 import { ROOT } from "../support/program.ts";
 
 const EDITION = { version: "1.2.3", date: "2026-01-02" };
@@ -109,6 +110,18 @@ test("a page takes any text as text", () => {
   const lines = page.toString().split("\n");
   ok(lines.includes("\\&.so /etc/passwd"));
   ok(lines.includes("\\(aq\\efBbold\\en[x]"));
+});
+
+test("man renders the pages without a warning, where it is installed", () => {
+  for (const page of [commandPage(TREE, EDITION), configPage(EDITION)]) {
+    match(page, /^\.TH /m);
+    if (findProgram("man") === null) continue;
+    const env = { ...process.env, LC_ALL: "C.UTF-8", MANWIDTH: "80", MANROFFSEQ: "" };
+    const args = ["--warnings", "-E", "UTF-8", "-l", "-Tutf8", "-"];
+    const { status, stdout, stderr } = spawnSync("man", args, { input: page, env, encoding: "utf8" });
+    deepEqual({ status, stderr }, { status: 0, stderr: "" });
+    match(stdout, /^ {7}sluice(?:\.yaml)? - /m);
+  }
 });
 
 test("completions offer every command and option", () => {
