@@ -1,5 +1,5 @@
 /**
- * What heads cost. Of an answer: one string for one call into uWebSockets.js (pipeline/response-head.ts), against one pair of
+ * What heads cost. Of an answer: one string for one call into uWebSockets.js (upstream/response-headers.ts), against one pair of
  * strings per header, which is one call each there. Of the request to the provider: the flat list that is made of
  * the client's and the provider's (pipeline/forward.ts), against an object that later headers win in.
  */
@@ -8,7 +8,7 @@ import { classify } from "../../src/pipeline/endpoint.ts";
 import { upstreamRequest } from "../../src/pipeline/forward.ts";
 import { responseHead } from "../../src/pipeline/response-head.ts";
 import { route } from "../../src/pipeline/route.ts";
-import type { ResponseHeaders } from "../../src/upstream/transport.ts";
+import { headOf, type ResponseHeaders } from "../../src/upstream/response-headers.ts";
 import { exchangeOf, snapshotOf } from "../../test/support/exchange.ts";
 import { compare } from "./contest.ts";
 
@@ -78,7 +78,7 @@ compare(`request of ${CLIENT.length} headers`, "an object", {
   "an object": asObject,
 });
 compare("head of 15 headers", "a pair per header", {
-  responseHead: () => responseHead(exchange, OK, HEADERS),
+  responseHead: () => responseHead(exchange, headOf(OK, HEADERS)),
   "a pair per header": () => pairs(HEADERS),
   "node:http Headers": () => new Headers(pairs(HEADERS)),
 });

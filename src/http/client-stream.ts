@@ -43,7 +43,7 @@ export class ClientStream implements Downstream {
   /** Of the body; -1: chunked. */
   #length = -1;
   #sentBytes = 0;
-  /** What the reader has not taken yet, in order. */
+  /** What the reader has not taken yet, in order: copies, because a chunk is the writer's again after write(). */
   #backlog: Uint8Array[] = NO_BACKLOG;
   #ending = false;
   /** The slice, or whole body, that the next cork callback writes. */
@@ -200,12 +200,12 @@ export class ClientStream implements Downstream {
   /** In front of what is kept: the rest of a slice that was taken in part. */
   #keepFirst(rest: Uint8Array): void {
     if (this.#backlog === NO_BACKLOG) this.#backlog = [];
-    this.#backlog.unshift(rest);
+    this.#backlog.unshift(Buffer.from(rest));
   }
 
   #keep(chunk: Uint8Array): void {
     if (this.#backlog === NO_BACKLOG) this.#backlog = [];
-    this.#backlog.push(chunk);
+    this.#backlog.push(Buffer.from(chunk));
   }
 
   /** In slices that fit a cork; what the reader cannot take is kept. The head counts for its first slice. */

@@ -4,7 +4,15 @@
  */
 import { ERRORS, type ErrorRow } from "../base/errors.ts";
 import { BODY_IDLE_MS_MAX } from "../base/limits.ts";
-import { type Exchange, PHASE_BODY, PHASE_FLUSHING, PHASE_QUEUED, PHASE_SENT, PHASE_STREAMING } from "./exchange.ts";
+import {
+  type Exchange,
+  PHASE_BODY,
+  PHASE_CONNECTING,
+  PHASE_FLUSHING,
+  PHASE_QUEUED,
+  PHASE_SENT,
+  PHASE_STREAMING,
+} from "./exchange.ts";
 
 export function overdue(exchange: Exchange, nowMs: number): ErrorRow | null {
   const { timeouts } = exchange.snapshot;
@@ -20,8 +28,9 @@ function overduePhase(exchange: Exchange, waitedMs: number): ErrorRow | null {
     case PHASE_BODY:
       return waitedMs > Math.min(timeouts.stallMs, BODY_IDLE_MS_MAX) ? ERRORS.bodyTimeout : null;
     case PHASE_QUEUED:
-      // Connecting has undici's deadline; waiting for a connection has this one.
-      return exchange.attempt?.queued === true && waitedMs > timeouts.queueMs ? ERRORS.upstreamQueueTimeout : null;
+      return waitedMs > timeouts.queueMs ? ERRORS.upstreamQueueTimeout : null;
+    case PHASE_CONNECTING:
+      return waitedMs > timeouts.connectMs ? ERRORS.upstreamConnectTimeout : null;
     case PHASE_SENT:
       return waitedMs > timeouts.firstByteMs ? ERRORS.upstreamFirstByteTimeout : null;
     case PHASE_STREAMING:

@@ -11,11 +11,13 @@ export type Verdict = ErrorRow | null;
 
 /** Where an exchange stands, for its deadlines. */
 export const PHASE_BODY = 0;
+/** Waits for a connection to become free. */
 export const PHASE_QUEUED = 1;
 export const PHASE_SENT = 2;
 export const PHASE_STREAMING = 3;
 export const PHASE_FLUSHING = 4;
 export const PHASE_OVER = 5;
+export const PHASE_CONNECTING = 6;
 
 export interface Downstream {
   /** The client is gone, or was cut: nothing can be written any more. */

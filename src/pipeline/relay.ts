@@ -17,9 +17,9 @@ import {
   SEEN_TERMINAL,
   SEEN_TERMINAL_EVENT,
 } from "../providers/response-scan.ts";
-import type { AttemptListener, ResponseHeaders } from "../upstream/transport.ts";
+import type { AttemptListener, ResponseHead } from "../upstream/transport.ts";
 import { ENDPOINT_CHAT, ENDPOINT_COMPLETIONS, ENDPOINT_RESPONSES } from "./endpoint.ts";
-import { type Exchange, PHASE_SENT, PHASE_STREAMING } from "./exchange.ts";
+import { type Exchange, PHASE_CONNECTING, PHASE_SENT, PHASE_STREAMING } from "./exchange.ts";
 import { HeldError } from "./held-error.ts";
 import { responseHead } from "./response-head.ts";
 
@@ -49,13 +49,18 @@ export class Relay implements AttemptListener {
     this.#owner = owner;
   }
 
+  onConnecting(): void {
+    this.#exchange.enter(PHASE_CONNECTING, this.#owner.tickMs);
+  }
+
   onSent(): void {
     this.#exchange.sent = true;
     this.#exchange.enter(PHASE_SENT, this.#owner.tickMs);
   }
 
-  onHead(status: number, headers: ResponseHeaders): void {
+  onHead(head: ResponseHead): void {
     const exchange = this.#exchange;
+    const { status } = head;
     exchange.headMs = nowMs();
     exchange.upstreamStatus = status;
     this.#owner.releaseBody(exchange);
@@ -64,17 +69,17 @@ export class Relay implements AttemptListener {
       return;
     }
     exchange.enter(PHASE_STREAMING, exchange.headMs);
-    readFraming(exchange, status, headers);
-    const head = responseHead(exchange, status, headers);
+    readFraming(exchange, head);
+    const text = responseHead(exchange, head);
     const secret = exchange.target?.provider.credential ?? null;
-    if (status >= 400 && secret !== null) this.#heldError = new HeldError(head, secret);
-    else this.#begin(head);
+    if (status >= 400 && secret !== null) this.#heldError = new HeldError(text, secret);
+    else this.#begin(text);
   }
 
-  #begin(head: string): void {
+  #begin(text: string): void {
     const exchange = this.#exchange;
     exchange.status = exchange.upstreamStatus;
-    exchange.down.begin(head, exchange.answerLength);
+    exchange.down.begin(text, exchange.answerLength);
   }
 
   /** The provider's text may quote the credential, and the client's key is not what was wrong. */
@@ -196,10 +201,11 @@ export class Relay implements AttemptListener {
     exchange.eventsMs = atMs;
   }
 
+  /** A copy: a chunk is valid during its call only. */
   #hold(rest: Buffer): void {
     if (rest.length === 0) return;
     const exchange = this.#exchange;
-    exchange.held = exchange.held === null ? rest : Buffer.concat([exchange.held, rest]);
+    exchange.held = exchange.held === null ? Buffer.from(rest) : Buffer.concat([exchange.held, rest]);
     if (exchange.held.length <= HELD_EVENT_BYTES_MAX) return;
     exchange.heldReleased = true;
     this.#releaseHeld();
@@ -240,30 +246,23 @@ export class Relay implements AttemptListener {
 const NO_BODY_STATUS = new Set([204, 304]);
 
 /** How the body is framed and whether it is looked at. */
-function readFraming(exchange: Exchange, status: number, headers: ResponseHeaders): void {
-  const contentType = headerText(headers["content-type"]);
-  const length = headerText(headers["content-length"]);
-  exchange.eventStream = contentType.startsWith("text/event-stream") && isPlain(headers);
-  exchange.answerLength = length === "" || exchange.eventStream ? -1 : Number(length);
-  if (NO_BODY_STATUS.has(status)) exchange.answerLength = 0;
-  exchange.closeDelimited = length === "" && headers["transfer-encoding"] === undefined;
-  if (hasUsage(exchange, status, contentType, headers)) exchange.scan = openScan(exchange.eventStream);
+function readFraming(exchange: Exchange, head: ResponseHead): void {
+  exchange.eventStream = head.contentType.startsWith("text/event-stream") && isPlain(head);
+  exchange.answerLength = exchange.eventStream ? -1 : head.contentLength;
+  if (NO_BODY_STATUS.has(head.status)) exchange.answerLength = 0;
+  exchange.closeDelimited = head.closeDelimited;
+  if (hasUsage(exchange, head)) exchange.scan = openScan(exchange.eventStream);
 }
 
 /** Only a POST makes tokens: a GET that repeats an earlier answer would be billed twice. */
-function hasUsage(exchange: Exchange, status: number, contentType: string, headers: ResponseHeaders): boolean {
-  if (exchange.method !== "POST" || status < 200 || status >= 300) return false;
-  return exchange.eventStream || (isPlain(headers) && contentType.startsWith("application/json"));
+function hasUsage(exchange: Exchange, head: ResponseHead): boolean {
+  if (exchange.method !== "POST" || head.status < 200 || head.status >= 300) return false;
+  return exchange.eventStream || (isPlain(head) && head.contentType.startsWith("application/json"));
 }
 
 /** Of compressed bytes nothing can be read, and no event of ours can be put behind them. */
-function isPlain(headers: ResponseHeaders): boolean {
-  const encoding = headerText(headers["content-encoding"]);
-  return encoding === "" || encoding === "identity";
-}
-
-function headerText(value: string | string[] | undefined): string {
-  return typeof value === "string" ? value : (value?.[0] ?? "");
+function isPlain({ contentEncoding }: ResponseHead): boolean {
+  return contentEncoding === "" || contentEncoding === "identity";
 }
 
 /** What the framing cannot say: a stream without its terminal event, or a close-delimited JSON answer, was cut. */

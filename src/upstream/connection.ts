@@ -30,7 +30,7 @@ export class Connection {
     this.client = new Client(options.origin, {
       pipelining: 1,
       allowH2: false,
-      // All waits but connecting are ours (pipeline/deadlines.ts): undici's would be a timer per request.
+      // All waits are ours (pipeline/deadlines.ts): undici's would be a timer per request.
       headersTimeout: 0,
       bodyTimeout: 0,
       keepAliveTimeout: options.keepAliveMs,

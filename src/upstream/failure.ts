@@ -16,7 +16,6 @@ const TLS_CODES = new Set([
 ]);
 
 const BY_CODE = new Map<string, ErrorRow>([
-  ["UND_ERR_CONNECT_TIMEOUT", ERRORS.upstreamConnectTimeout],
   ["ETIMEDOUT", ERRORS.upstreamConnectTimeout],
   ["ECONNREFUSED", ERRORS.upstreamUnreachable],
   ["ENOTFOUND", ERRORS.upstreamUnreachable],

@@ -48,7 +48,7 @@ export class Origins {
     const origin = new Origin(
       {
         origin: provider.origin,
-        connector: connectorOf(provider, snapshot.timeouts.connectMs),
+        connector: connectorOf(provider),
         keepAliveMs: snapshot.timeouts.upstreamKeepAliveMs,
       },
       { connections: snapshot.bounds.connectionsPerProvider, queue: snapshot.bounds.queuePerProvider },
@@ -68,11 +68,11 @@ export class Origins {
 }
 
 /** One secure context and one session cache per origin: parsing the system's authorities takes milliseconds. */
-function connectorOf(provider: Provider, timeoutMs: number): buildConnector.connector {
+function connectorOf(provider: Provider): buildConnector.connector {
   // `ca` replaces the system's authorities; ours are in addition to them.
   const ca = provider.tlsCa === null ? undefined : [...rootCertificates, provider.tlsCa];
   const secureContext = provider.origin.startsWith("https:") ? createSecureContext({ ca }) : undefined;
-  return buildConnector({ timeout: timeoutMs, allowH2: false, autoSelectFamily: true, secureContext });
+  return buildConnector({ timeout: 0, allowH2: false, autoSelectFamily: true, secureContext });
 }
 
 /** Everything that a connection's behaviour depends on. */
@@ -80,7 +80,6 @@ function identityOf(provider: Provider, { timeouts, bounds }: Snapshot): string 
   return JSON.stringify([
     provider.origin,
     provider.tlsCa,
-    timeouts.connectMs,
     timeouts.upstreamKeepAliveMs,
     bounds.connectionsPerProvider,
     bounds.queuePerProvider,

@@ -1,6 +1,6 @@
 /**
  * The Transport contract: one attempt upstream. Gateway worker, main thread. A transport never decides about retries of a
- * request that reached the provider, never waits for the client and never parses a body.
+ * request that reached the provider, never waits for the client, never parses a body and has no deadline of its own.
  */
 import type { ErrorRow } from "../base/errors.ts";
 
@@ -14,15 +14,29 @@ export interface UpstreamRequest {
   readonly body: Uint8Array | null;
 }
 
-/** Response headers by lower-case name; several of one name are an array. */
-export type ResponseHeaders = Record<string, string | string[] | undefined>;
+/** Of an answer, checked: no value can end its line. Made by response-headers.ts or by the addon's parser. */
+export interface ResponseHead {
+  readonly status: number;
+  /** For the client: CRLF name: value for every header that passes, names in lower case, as latin1. */
+  readonly lines: string;
+  /** The next three as the provider sent them; empty: it did not. */
+  readonly contentType: string;
+  readonly contentEncoding: string;
+  readonly upstreamRequestId: string;
+  /** -1: none. */
+  readonly contentLength: number;
+  /** The body ends where the connection does: only its content tells whether it is complete. */
+  readonly closeDelimited: boolean;
+}
 
 /** What an attempt tells. After onEnd, onFail or cancel() nothing more is called. */
 export interface AttemptListener {
+  /** A connection is made for it. Before that, and without it, the attempt waits for one to become free. */
+  onConnecting(): void;
   /** The request has a connection and is being written. */
   onSent(): void;
-  onHead(status: number, headers: ResponseHeaders): void;
-  /** The chunk is the listener's to keep. May still come, bounded by a socket read, after pause(). */
+  onHead(head: ResponseHead): void;
+  /** The chunk is valid during the call only. May still come, bounded by a socket read, after pause(). */
   onChunk(chunk: Buffer): void;
   /** The framing says that the body is complete; a close-delimited body may have been cut all the same. */
   onEnd(): void;
@@ -31,8 +45,6 @@ export interface AttemptListener {
 }
 
 export interface Attempt {
-  /** It waits for a connection to become free. */
-  readonly queued: boolean;
   pause(): void;
   resume(): void;
   /** Ends the attempt and its connection; the listener hears nothing more. */

@@ -7,7 +7,8 @@ import { ERRORS, type ErrorRow } from "../base/errors.ts";
 import type { Connection } from "./connection.ts";
 import { failureOf } from "./failure.ts";
 import type { Origin } from "./origin.ts";
-import type { Attempt, AttemptListener, ResponseHeaders, UpstreamRequest } from "./transport.ts";
+import { headOf, type ResponseHeaders } from "./response-headers.ts";
+import type { Attempt, AttemptListener, UpstreamRequest } from "./transport.ts";
 
 type Controller = Dispatcher.DispatchController;
 
@@ -36,6 +37,7 @@ export class UndiciAttempt implements Attempt {
   /** Called by Origin with a connection that is now this attempt's. */
   begin(connection: Connection): void {
     this.#connection = connection;
+    if (!connection.connected) this.#listener.onConnecting();
     const { method, path, headers, body } = this.#request;
     connection.client.dispatch({ method: method as Dispatcher.HttpMethod, path, headers, body }, this);
   }
@@ -44,10 +46,6 @@ export class UndiciAttempt implements Attempt {
   refuse(error: ErrorRow): void {
     this.#over = true;
     this.#listener.onFail(error, false);
-  }
-
-  get queued(): boolean {
-    return this.#connection === null && !this.#over;
   }
 
   pause(): void {
@@ -86,7 +84,7 @@ export class UndiciAttempt implements Attempt {
     // 1xx are for us; the next head follows.
     if (this.#over || status < 200) return;
     this.#headSeen = true;
-    this.#listener.onHead(status, headers);
+    this.#listener.onHead(headOf(status, headers));
   }
 
   onResponseData(_controller: Controller, chunk: Buffer): void {

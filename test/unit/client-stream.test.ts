@@ -2,6 +2,8 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import type { Socket } from "node:net";
 import { after, test } from "node:test";
+import { ClientStream } from "../../src/http/client-stream.ts";
+import type { UwsResponse } from "../../src/http/uws.ts";
 import { RawClient } from "../support/raw-client.ts";
 import { chunkedRequest, requestBytes } from "../support/raw-request.ts";
 import { headerOf } from "../support/raw-response.ts";
@@ -101,5 +103,78 @@ for (const [what, request] of REFUSED_BODIES) {
     deepStrictEqual([status, complete], [401, true]);
     client.leave();
     await atRest();
+  });
+}
+
+/** A reader that takes `pace` bytes at a time: the package's side of it, which buffers what a write gets beyond. */
+class SlowReader implements UwsResponse {
+  readonly taken: Buffer[] = [];
+  readonly #pace: number;
+  #offset = 0;
+  #writable: (offset: number) => boolean = () => true;
+
+  constructor(pace: number) {
+    this.#pace = pace;
+  }
+
+  /** It caught up. */
+  catchUp(): void {
+    this.#writable(this.#offset);
+  }
+
+  write(chunk: Uint8Array): boolean {
+    this.taken.push(Buffer.from(chunk));
+    return chunk.length <= this.#pace;
+  }
+
+  tryEnd(chunk: Uint8Array, totalBytes: number): [boolean, boolean] {
+    this.taken.push(Buffer.from(chunk.subarray(0, this.#pace)));
+    this.#offset += Math.min(chunk.length, this.#pace);
+    return [chunk.length <= this.#pace, this.#offset === totalBytes];
+  }
+
+  getWriteOffset(): number {
+    return this.#offset;
+  }
+
+  onWritable(handler: (offset: number) => boolean): void {
+    this.#writable = handler;
+  }
+
+  cork(write: () => void): void {
+    write();
+  }
+
+  getRemoteAddress(): ArrayBuffer {
+    return new ArrayBuffer(4);
+  }
+
+  getProxiedRemoteAddress(): ArrayBuffer {
+    return new ArrayBuffer(0);
+  }
+
+  writeStatus(): void {}
+  end(): void {}
+  endWithoutBody(): void {}
+  close(): void {}
+  onAborted(): void {}
+  onData(): void {}
+}
+
+for (const length of [-1, BODY.length]) {
+  test(`what a slow reader has not taken is kept as a copy (${length < 0 ? "chunked" : "of known length"})`, () => {
+    const reader = new SlowReader(1_000);
+    const stream = new ClientStream(reader, path.pipeline);
+    stream.begin("200 OK", length);
+    for (let at = 0; at < BODY.length; at += 16_000) {
+      const chunk = Buffer.from(BODY.subarray(at, at + 16_000));
+      stream.write(chunk);
+      chunk.fill("#");
+    }
+    for (let turns = 0; stream.blocked; turns += 1) {
+      ok(turns <= BODY.length / 1_000 + 1);
+      reader.catchUp();
+    }
+    ok(Buffer.concat(reader.taken).equals(BODY));
   });
 }

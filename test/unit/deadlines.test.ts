@@ -5,13 +5,13 @@ import { ERRORS, type ErrorRow } from "../../src/base/errors.ts";
 import { overdue } from "../../src/pipeline/deadlines.ts";
 import {
   PHASE_BODY,
+  PHASE_CONNECTING,
   PHASE_FLUSHING,
   PHASE_OVER,
   PHASE_QUEUED,
   PHASE_SENT,
   PHASE_STREAMING,
 } from "../../src/pipeline/exchange.ts";
-import type { Attempt } from "../../src/upstream/transport.ts";
 import { exchangeOf, SeenDown, snapshotOf } from "../support/exchange.ts";
 
 const timeouts = {
@@ -25,8 +25,6 @@ const timeouts = {
   upstreamKeepAliveMs: 1,
 };
 const snapshot = snapshotOf({ timeouts });
-const QUEUED: Attempt = { queued: true, pause: () => undefined, resume: () => undefined, cancel: () => undefined };
-const CONNECTING: Attempt = { ...QUEUED, queued: false };
 
 interface Case {
   readonly what: string;
@@ -34,32 +32,24 @@ interface Case {
   readonly limitMs: number;
   readonly error: ErrorRow;
   readonly blocked?: boolean;
-  readonly attempt?: Attempt;
 }
 
 const CASES: Case[] = [
   { what: "a body that stalls", phase: PHASE_BODY, limitMs: 100, error: ERRORS.bodyTimeout },
-  { what: "the queue", phase: PHASE_QUEUED, limitMs: 200, error: ERRORS.upstreamQueueTimeout, attempt: QUEUED },
+  { what: "the queue", phase: PHASE_QUEUED, limitMs: 200, error: ERRORS.upstreamQueueTimeout },
   { what: "the first byte", phase: PHASE_SENT, limitMs: 400, error: ERRORS.upstreamFirstByteTimeout },
   { what: "a silent provider", phase: PHASE_STREAMING, limitMs: 300, error: ERRORS.upstreamIdleTimeout },
   { what: "a reader", phase: PHASE_STREAMING, limitMs: 100, error: ERRORS.clientStalled, blocked: true },
   { what: "a reader at the end", phase: PHASE_FLUSHING, limitMs: 100, error: ERRORS.clientStalled },
-  {
-    what: "connecting: only the total",
-    phase: PHASE_QUEUED,
-    limitMs: 99_000,
-    error: ERRORS.upstreamTotalTimeout,
-    attempt: CONNECTING,
-  },
+  { what: "connecting", phase: PHASE_CONNECTING, limitMs: 10, error: ERRORS.upstreamConnectTimeout },
   { what: "what is over: only the total", phase: PHASE_OVER, limitMs: 99_000, error: ERRORS.upstreamTotalTimeout },
 ];
 
 /** 1,000 ms after its start. */
-function overdueAfter({ phase, blocked = false, attempt }: Case, waitedMs: number): ErrorRow | null {
+function overdueAfter({ phase, blocked = false }: Case, waitedMs: number): ErrorRow | null {
   const down = new SeenDown();
   down.blocked = blocked;
   const exchange = exchangeOf({ snapshot, down });
-  exchange.attempt = attempt ?? null;
   exchange.enter(phase, 1_000);
   return overdue(exchange, 1_000 + waitedMs);
 }

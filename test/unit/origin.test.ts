@@ -11,7 +11,7 @@ import { buildConnector } from "undici";
 import { ERRORS } from "../../src/base/errors.ts";
 import { createCounters, openCounters } from "../../src/shm/counters.ts";
 import { Origin } from "../../src/upstream/origin.ts";
-import type { AttemptListener, UpstreamRequest } from "../../src/upstream/transport.ts";
+import type { AttemptListener, ResponseHead, UpstreamRequest } from "../../src/upstream/transport.ts";
 import { ScriptedProvider } from "../support/request-path.ts";
 import { until, within } from "../support/until.ts";
 
@@ -32,6 +32,8 @@ function respond(socket: Socket): void {
 /** Writes down what an attempt tells. */
 class Heard implements AttemptListener {
   readonly events: string[] = [];
+  /** A connection was made for it. */
+  connecting = false;
   readonly over: Promise<void>;
   #finish: () => void = () => undefined;
 
@@ -45,7 +47,11 @@ class Heard implements AttemptListener {
     this.events.push("sent");
   }
 
-  onHead(status: number): void {
+  onConnecting(): void {
+    this.connecting = true;
+  }
+
+  onHead({ status }: ResponseHead): void {
     this.events.push(`head ${status}`);
   }
 
@@ -87,6 +93,16 @@ test("attempts one after the other share a connection", async () => {
   const before = provider.sockets.length;
   for (let i = 0; i < 5; i += 1) deepStrictEqual(await ask(origin), GOOD);
   deepStrictEqual([origin.connections, provider.sockets.length - before], [1, 1]);
+});
+
+test("an attempt says when a connection is made for it: not in the queue, and not on one that is there", async () => {
+  provider.script = respond;
+  const origin = originOf(provider.port, 1, 2);
+  const [first, second] = [new Heard(), new Heard()];
+  for (const heard of [first, second]) origin.send(REQUEST, heard, false);
+  deepStrictEqual([first.connecting, second.connecting], [true, false]);
+  await Promise.all([first.over, second.over]);
+  strictEqual(second.connecting, false);
 });
 
 test("a fresh attempt gets a connection of its own", async () => {
