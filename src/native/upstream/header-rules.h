@@ -1,4 +1,5 @@
-// What the response parser does with a header of a given name. Filled once per process, from the list of the pipeline; read by every parser.
+// What the response parser does with a header of a given name. Filled once per process, from the list of the pipeline; read by
+// every parser.
 #pragma once
 #include <cstddef>
 #include <cstdint>

@@ -1,14 +1,15 @@
-// Strict, incremental parser of HTTP/1.1 responses. Gateway worker, main thread; one per upstream connection. Pure: bytes in, events out.
+// Strict, incremental parser of HTTP/1.1 responses. Gateway worker, main thread; one per upstream connection. Pure: bytes in,
+// events out.
 //
-// What must hold: however the bytes are cut, the same is found in them; what two parsers could read differently (RFC 9112 6.3, 11) is
-// an error, not a guess; what is accepted node:http accepts, with the same meaning (test/fuzz/upstream-parser.test.ts).
+// What must hold: however the bytes are cut, the same is found in them; what two parsers could read differently (RFC 9112 6.3, 11)
+// is an error, not a guess; what is accepted node:http accepts, with the same meaning (test/fuzz/upstream-parser.test.ts).
 // Nothing is allocated per event: the text of the head is kept, and grows to the largest head of the connection.
 #pragma once
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 
 #include "chunk-reader.h"
+#include "head-reader.h"
 #include "header-rules.h"
 #include "text-buffer.h"
 
@@ -19,10 +20,7 @@ class ResponseParser {
   enum class Event : uint8_t { kMore, kHead, kBody, kEnd, kError };
 
   // Offsets into text(); start -1: the response has no such header.
-  struct Range {
-    int32_t start = -1;
-    int32_t end = -1;
-  };
+  using Range = HeadReader::Value;
 
   // Cheap: allocates nothing until the first head. `rules` outlives the parser.
   explicit ResponseParser(const HeaderRules* rules) : rules_(rules) {}
@@ -30,9 +28,10 @@ class ResponseParser {
   // A response is expected. Bytes that come without it are an error.
   void begin(bool head_request);
 
-  // The next event in `data`; *used: how much of it that event took. Called again with the rest, also with an empty one, until kMore
-  // (then all of it was used), kEnd (then the rest was not looked at: if there is any, the connection is not reusable, whatever
-  // `reusable` says) or kError. Moves the pieces of chunked bodies together within `data`, so that one kBody has those of many chunks.
+  // The next event in `data`; *used: how much of it that event took. Called again with the rest, also with an empty one, until
+  // kMore (then all of it was used), kEnd (then the rest was not looked at: if there is any, the connection is not reusable,
+  // whatever `reusable` says) or kError. Moves the pieces of chunked bodies together within `data`, so that one kBody has those of
+  // many chunks.
   Event next(uint8_t* data, size_t length, size_t* used);
 
   // The peer closed. kEnd: of a body that ends so; kError: it is cut; kMore: no response was under way.
@@ -44,9 +43,9 @@ class ResponseParser {
   bool chunked = false;
   bool close_delimited = false;  // a cut body looks the same as a whole one
   int64_t content_length = -1;   // -1: none was sent. A response to HEAD or a 304 has a length and no body
-  // "\r\nname: value" for each header that the client gets: lower-case names, values without the whitespace around them, any bytes from
-  // 0x80 on as they came, no other control character than tab. Behind lines_length: values that are no lines (the range tells).
-  const char* text() const { return text_.data(); }
+  // "\r\nname: value" for each header that the client gets: lower-case names, values without the whitespace around them, bytes from
+  // 0x80 on as they came, no control character but tab. Behind lines_length: what the ranges name. Moves with the next event.
+  const char* text() const { return head_.lines().data(); }
   size_t lines_length = 0;
   size_t text_length = 0;
   Range content_type;            // the first one
@@ -64,11 +63,26 @@ class ResponseParser {
   bool answered = false;
 
  private:
-  enum class State : uint8_t { IDLE, STATUS, HEADERS, BODYLESS, LENGTH, CLOSE, CHUNKS, TRAILERS, FAILED };
+  enum class State : uint8_t { IDLE, HEAD, BODYLESS, LENGTH, CLOSE, CHUNKS, TRAILERS, FAILED };
+
+  Event read_head(uint8_t* data, size_t length, size_t* used);
+  Event skip_informational();
+  Event finish_head();
+  void put_values();
+  Range moved(Range value) const;
+  Event read_length(uint8_t* data, size_t length, size_t* used);
+  Event read_chunks(uint8_t* data, size_t length, size_t* used);
+  Event read_trailers(uint8_t* data, size_t length, size_t* used);
+  Event give_body(uint8_t* data, size_t length);
+  Event end();
+  Event fail(const char* why);
 
   const HeaderRules* rules_;
-  TextBuffer text_;
+  HeadReader head_;
+  ChunkReader chunks_;
+  uint64_t left_ = 0;  // of the content length
   State state_ = State::IDLE;
+  bool head_request_ = false;
 };
 
 }  // namespace sluice::upstream

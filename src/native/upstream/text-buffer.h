@@ -14,7 +14,9 @@ class TextBuffer {
   const char* data() const { return bytes_.get(); }
   char* data() { return bytes_.get(); }
   size_t length() const { return length_; }
-  void clear() { length_ = 0; }
+
+  // `length`: no more than it has.
+  void cut(size_t length) { length_ = length; }
 
   // Room for `more` bytes behind the end; where they go.
   char* reserve(size_t more) {
@@ -29,6 +31,12 @@ class TextBuffer {
     if (count == 0) return;
     std::memcpy(reserve(count), from, count);
     length_ += count;
+  }
+
+  // Empty again; with more than `bytes_max` it gives its memory back.
+  void restart(size_t bytes_max) {
+    length_ = 0;
+    if (capacity_ > bytes_max) release();
   }
 
   // Gives the memory back.
