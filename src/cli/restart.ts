@@ -10,7 +10,7 @@ import { CodedError } from "../base/errors.ts";
 import type { ControlOutcome, ControlState } from "../config/control-path.ts";
 import { configOption } from "./config-option.ts";
 import { RunningGateway } from "./running-gateway.ts";
-import { print } from "./terminal.ts";
+import { print, warn } from "./terminal.ts";
 
 /** For the next generation to serve, milliseconds. */
 const SERVE_MS_MAX = 60_000;
@@ -35,14 +35,18 @@ export function restartCommand(): Command {
 }
 
 async function replaced(gateway: RunningGateway): Promise<ControlState> {
-  const { generation } = await gateway.state();
+  const { generation, pid } = await gateway.state();
   print(`Generation ${generation} runs; trying the program as it is installed now.`);
   const { refusal } = await gateway.order("restart").catch(handedOver);
   if (refusal !== null) throw new CodedError("restart_refused", `${refusal}\nWhat runs stays in service.`);
   print("It works, and takes over.");
-  const isOver = (state: ControlState) => state.generation > generation && state.phase === "running";
+  const isAnother = (state: ControlState) => state.generation > generation || state.pid !== pid;
+  const isOver = (state: ControlState) => isAnother(state) && state.phase === "running";
   const state = await waitFor(gateway, SERVE_MS_MAX, (seen) => isOver(seen) || seen.restartError !== null);
-  if (isOver(state)) return state;
+  if (isOver(state)) {
+    if (state.pid !== pid) warn("The process ended meanwhile, and another one was started: its log says why.");
+    return state;
+  }
   throw new CodedError("restart_failed", `${state.restartError}\nWhat runs stays in service.`);
 }
 

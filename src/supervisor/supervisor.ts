@@ -188,13 +188,20 @@ function statusLine(workers: number, finishing: number, generation: number, coun
 
 /**
  * After a trial the file is what it was, almost surely. If it is not, the workers of the program before this one serve until
- * it can be used.
+ * it can be used, and systemd's watchdog must not end them.
  */
 async function loadPatiently(configPath: string): Promise<Config> {
+  const systemd = new Systemd(process.env, () => ({
+    beats: [],
+    status: "waiting for a configuration that can be used",
+  }));
   for (;;) {
     try {
-      return loadConfig(configPath, process.env);
+      const config = loadConfig(configPath, process.env);
+      systemd.close();
+      return config;
     } catch (error) {
+      systemd.watch();
       const message = error instanceof Error ? error.message : String(error);
       openLog("supervisor", "error").error(
         `the next generation waits for a configuration that can be used:\n${message}`,
@@ -348,7 +355,7 @@ function openRestarter(parts: Parts, reloader: Reloader): Restarter {
     log,
     prepare: async () => {
       if (status.phase !== "running") throw new CodedError("stopping", "The gateway is stopping.");
-      systemd.reloading("the next generation starts");
+      systemd.handingOver();
       const left = await workers.leave();
       await latencies.rotate();
       await latencies.close();

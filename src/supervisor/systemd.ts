@@ -45,13 +45,21 @@ export class Systemd {
     this.watch();
   }
 
-  /** From now on workers are watched. */
+  /** From now on workers are watched. At once for the first time: the time that the program before this one left is running out. */
   watch(): void {
-    if (this.#socket !== "") this.#timer ??= setInterval(() => this.#tick(), this.#intervalMs);
+    if (this.#socket === "" || this.#timer !== null) return;
+    this.#timer = setInterval(() => this.#tick(), this.#intervalMs);
+    this.#tick();
   }
 
   reloading(status: string): void {
     this.#send("RELOADING=1", `STATUS=${status}`);
+  }
+
+  /** The next program has the whole interval to begin: it was tried a moment ago. */
+  handingOver(): void {
+    const fed = this.#watched ? ["WATCHDOG=1"] : [];
+    this.#send("RELOADING=1", "STATUS=the next generation starts", ...fed);
   }
 
   stopping(): void {

@@ -49,6 +49,19 @@ test("the watchdog is fed until a worker hangs, and again when it goes on; the s
   await receiver.close();
 });
 
+test("restarts one after the other do not starve the watchdog: it is fed before and after each, however long its interval", async () => {
+  const receiver = await NotifyReceiver.open();
+  const sluice = await startWatched(receiver, { WATCHDOG_USEC: "3600000000" });
+  const fed = () => receiver.count("WATCHDOG=1");
+  await until("it is fed at the start", () => fed() === 1);
+  for (const times of [3, 5]) {
+    strictEqual((await sluice.command("restart")).code, 0);
+    await until(`it is fed ${times} times`, () => fed() === times);
+  }
+  await sluice.stop();
+  await receiver.close();
+});
+
 test("a watchdog that is meant for another process is not fed", async () => {
   const receiver = await NotifyReceiver.open();
   const sluice = await startWatched(receiver, { WATCHDOG_USEC, WATCHDOG_PID: "1" });
