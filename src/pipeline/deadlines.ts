@@ -1,9 +1,10 @@
 /**
- * All deadlines of everything in flight, looked at every SWEEP_INTERVAL_MS by one timer per worker: no request has a
- * timer of its own. Pure: says which row an exchange has run into, or null.
+ * All deadlines of everything in flight: which one an exchange has, and when it has to be looked at. Pure; gateway worker. No
+ * request has a timer of its own: exchanges stand in a wheel (wheel.ts) that is turned every SWEEP_INTERVAL_MS.
  */
 import { ERRORS, type ErrorRow } from "../base/errors.ts";
 import { BODY_IDLE_MS_MAX } from "../base/limits.ts";
+import type { Timeouts } from "../config/snapshot.ts";
 import {
   type Exchange,
   PHASE_BODY,
@@ -14,31 +15,64 @@ import {
   PHASE_STREAMING,
 } from "./exchange.ts";
 
+/** The row that an exchange has run into; null: none. */
 export function overdue(exchange: Exchange, nowMs: number): ErrorRow | null {
-  const { timeouts } = exchange.snapshot;
-  const error = overduePhase(exchange, nowMs - exchange.progressMs);
-  if (error !== null) return error;
-  if (nowMs - exchange.startedMs <= timeouts.totalMs) return null;
+  if (nowMs > exchange.progressMs + phaseMs(exchange)) return phaseError(exchange);
+  if (nowMs <= totalDeadlineMs(exchange)) return null;
   return exchange.phase === PHASE_BODY ? ERRORS.bodyTimeout : ERRORS.upstreamTotalTimeout;
 }
 
-function overduePhase(exchange: Exchange, waitedMs: number): ErrorRow | null {
-  const { timeouts } = exchange.snapshot;
-  switch (exchange.phase) {
+/**
+ * Until when an exchange that is not overdue at `nowMs` need not be looked at: its deadline, unless it moves on. What it moves
+ * on to has a later beginning and some timeout, so its deadline is not before the shortest timeout has passed from now.
+ */
+export function lookMs(exchange: Exchange, nowMs: number): number {
+  const deadlineMs = Math.min(exchange.progressMs + phaseMs(exchange), totalDeadlineMs(exchange));
+  return Math.min(deadlineMs, nowMs + shortestMs(exchange.snapshot.timeouts));
+}
+
+function totalDeadlineMs({ startedMs, snapshot }: Exchange): number {
+  return startedMs + snapshot.timeouts.totalMs;
+}
+
+function shortestMs({ queueMs, connectMs, firstByteMs, idleMs, stallMs, totalMs }: Timeouts): number {
+  return Math.min(queueMs, connectMs, firstByteMs, idleMs, stallMs, totalMs, BODY_IDLE_MS_MAX);
+}
+
+/** How long nothing may happen in its phase. */
+function phaseMs({ phase, snapshot, down }: Exchange): number {
+  const { timeouts } = snapshot;
+  switch (phase) {
     case PHASE_BODY:
-      return waitedMs > Math.min(timeouts.stallMs, BODY_IDLE_MS_MAX) ? ERRORS.bodyTimeout : null;
+      return Math.min(timeouts.stallMs, BODY_IDLE_MS_MAX);
     case PHASE_QUEUED:
-      return waitedMs > timeouts.queueMs ? ERRORS.upstreamQueueTimeout : null;
+      return timeouts.queueMs;
     case PHASE_CONNECTING:
-      return waitedMs > timeouts.connectMs ? ERRORS.upstreamConnectTimeout : null;
+      return timeouts.connectMs;
     case PHASE_SENT:
-      return waitedMs > timeouts.firstByteMs ? ERRORS.upstreamFirstByteTimeout : null;
+      return timeouts.firstByteMs;
     case PHASE_STREAMING:
-      if (exchange.down.blocked) return waitedMs > timeouts.stallMs ? ERRORS.clientStalled : null;
-      return waitedMs > timeouts.idleMs ? ERRORS.upstreamIdleTimeout : null;
+      return down.blocked ? timeouts.stallMs : timeouts.idleMs;
     case PHASE_FLUSHING:
-      return waitedMs > timeouts.stallMs ? ERRORS.clientStalled : null;
+      return timeouts.stallMs;
     default:
-      return null;
+      return Infinity;
+  }
+}
+
+function phaseError({ phase, down }: Exchange): ErrorRow {
+  switch (phase) {
+    case PHASE_BODY:
+      return ERRORS.bodyTimeout;
+    case PHASE_QUEUED:
+      return ERRORS.upstreamQueueTimeout;
+    case PHASE_CONNECTING:
+      return ERRORS.upstreamConnectTimeout;
+    case PHASE_SENT:
+      return ERRORS.upstreamFirstByteTimeout;
+    case PHASE_STREAMING:
+      return down.blocked ? ERRORS.clientStalled : ERRORS.upstreamIdleTimeout;
+    default:
+      return ERRORS.clientStalled;
   }
 }

@@ -5,6 +5,7 @@
 import type { ErrorRow } from "../base/errors.ts";
 import type { KeyRecord, Route, Snapshot, Target } from "../config/snapshot.ts";
 import type { Attempt, UpstreamRequest } from "../upstream/transport.ts";
+import type { Spoke } from "./wheel.ts";
 
 /** A step's answer: null: go on; a row: stop and answer with it. */
 export type Verdict = ErrorRow | null;
@@ -56,7 +57,11 @@ export interface RequestHandler {
   onAborted(exchange: Exchange): void;
 }
 
-export class Exchange {
+export class Exchange implements Spoke {
+  // Where it stands in the wheel of everything in flight
+  slot = -1;
+  place = -1;
+
   // The head, filled by http/request-head.ts
   method = "";
   /** Index in METHODS. */

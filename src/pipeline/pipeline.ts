@@ -11,7 +11,7 @@ import { scansOpen } from "../providers/response-scan.ts";
 import { COUNTER } from "../shm/layout.ts";
 import type { Transport } from "../upstream/transport.ts";
 import { authenticate } from "./authenticate.ts";
-import { overdue } from "./deadlines.ts";
+import { lookMs, overdue } from "./deadlines.ts";
 import { classify, ENDPOINT_MODELS } from "./endpoint.ts";
 import {
   type Downstream,
@@ -32,6 +32,7 @@ import { ownHead } from "./response-head.ts";
 import { route } from "./route.ts";
 import { type Books, releaseScan, settle } from "./settle.ts";
 import { type Trouble, Troubles } from "./trouble.ts";
+import { Wheel } from "./wheel.ts";
 
 const OK = 200;
 
@@ -50,7 +51,7 @@ export class Pipeline implements RequestHandler, RelayOwner {
   readonly #books: Books;
   readonly #transportOf: (provider: Provider) => Transport | undefined;
   readonly #troubles: Troubles;
-  readonly #inFlight = new Set<Exchange>();
+  readonly #inFlight = new Wheel<Exchange>(nowMs());
   #bodyBytesInFlight = 0;
 
   constructor(parts: PipelineParts) {
@@ -67,12 +68,13 @@ export class Pipeline implements RequestHandler, RelayOwner {
   /** Answers from now on close their connections, also those to requests that are here already. */
   drain(): void {
     this.draining = true;
-    for (const exchange of this.#inFlight) exchange.closing = true;
+    for (const exchange of this.#inFlight.items()) exchange.closing = true;
   }
 
   open(down: Downstream, startedMs: number): Exchange {
     const exchange = new Exchange(this.snapshot, down, startedMs, this.draining);
-    this.#inFlight.add(exchange);
+    // Phases begin at the time of a turn, the last one at the earliest.
+    this.#inFlight.add(exchange, lookMs(exchange, this.tickMs));
     return exchange;
   }
 
@@ -238,20 +240,24 @@ export class Pipeline implements RequestHandler, RelayOwner {
   }
 
   #release(exchange: Exchange): void {
-    if (!this.#inFlight.delete(exchange)) return;
+    if (!this.#inFlight.remove(exchange)) return;
     exchange.phase = PHASE_OVER;
     exchange.held = null;
     this.releaseBody(exchange);
     releaseScan(exchange);
   }
 
+  /** When to look at it next. */
+  readonly #look = (exchange: Exchange): number => {
+    const error = overdue(exchange, this.tickMs);
+    if (error !== null) this.#expire(exchange, error);
+    return lookMs(exchange, this.tickMs);
+  };
+
   /** Ends what is overdue and publishes the gauges; called every SWEEP_INTERVAL_MS. */
   sweep(): void {
     this.tickMs = nowMs();
-    for (const exchange of this.#inFlight) {
-      const error = overdue(exchange, this.tickMs);
-      if (error !== null) this.#expire(exchange, error);
-    }
+    this.#inFlight.turn(this.tickMs, this.#look);
     const { counters } = this.#books;
     counters.set(COUNTER.gaugeInFlight, this.#inFlight.size);
     counters.set(COUNTER.gaugeBodyBytesInFlight, this.#bodyBytesInFlight);
@@ -261,7 +267,7 @@ export class Pipeline implements RequestHandler, RelayOwner {
 
   /** Ends everything: the drain's deadline has passed. */
   expireAll(): void {
-    for (const exchange of this.#inFlight) this.#expire(exchange, ERRORS.drainDeadline);
+    for (const exchange of this.#inFlight.items()) this.#expire(exchange, ERRORS.drainDeadline);
   }
 
   #expire(exchange: Exchange, error: ErrorRow): void {
