@@ -128,6 +128,8 @@ export const BODY_IDLE_MS_MAX = 8_000;
 export const GREETING_MS_MAX = 10_000;
 /** After which a connection that is not that far gives way to a new one, if there are GREETINGS_MAX of them. */
 export const GREETING_PATIENCE_MS = 1_000;
+/** For a client behind a front to take a byte of what waits for it; as uWebSockets.js has it. */
+export const CLIENT_STALL_MS = 10_000;
 export const STALL_TIMEOUT_MS_DEFAULT = 30_000;
 export const DRAIN_TIMEOUT_MS_DEFAULT = 30_000;
 /** What a worker gets beyond its drain deadline before it is killed. */

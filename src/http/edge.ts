@@ -113,8 +113,12 @@ export class Edge {
     const app = newApp();
     app.any("/*", (response, request) => {
       const address = callers.addressOf(response.getProxiedRemoteAddress());
-      if (address === undefined) response.close();
-      else this.#onRequest(response, request, address);
+      if (address !== undefined) {
+        this.#onRequest(response, request, address);
+        return;
+      }
+      this.#refusals.note(placeText(listener.place), "proxy_header", "");
+      response.close();
     });
     const own = native.bindUnix("");
     const name = native.abstractName(own);

@@ -14,7 +14,7 @@ import type { Refusal } from "../base/refusals.ts";
 import { type Listener, placeText, type Tls } from "../config/listener.ts";
 import type { Callers } from "./callers.ts";
 import { type Greeting, Greetings } from "./greetings.ts";
-import { join, LINGER_MS } from "./joint.ts";
+import { Joint } from "./joint.ts";
 import { addressBytesOf, readProxyHeader } from "./proxy-header.ts";
 import type { Refusals } from "./refusals.ts";
 import { contextOf, ServerNames } from "./server-names.ts";
@@ -37,7 +37,6 @@ export interface FrontOptions {
 export class Front {
   readonly #options: FrontOptions;
   readonly #server: Server;
-  readonly #open = new Set<Socket>();
   readonly #greetings = new Greetings();
   /** Those in a handshake, by the addresses of the connection, which TLS keeps. */
   readonly #handshakes = new Map<string, Greeting>();
@@ -76,12 +75,9 @@ export class Front {
     this.#server.close();
   }
 
-  /** After stopListening. Clients that still read get LINGER_MS for it. */
+  /** After stopListening. The connections that have been passed on end with the app. */
   close(): void {
-    const timer = setTimeout(() => {
-      for (const socket of this.#open) socket.destroy();
-    }, LINGER_MS);
-    timer.unref();
+    for (const { socket } of this.#greetings.all()) socket.destroy();
   }
 
   /** Ends connections whose header, handshake or first byte has not come in time. */
@@ -109,7 +105,7 @@ export class Front {
   #onConnection(socket: Socket): void {
     const awaited = this.#trusted === null ? "tls_handshake_timeout" : "proxy_header_timeout";
     const greeting = this.#greetings.add(socket, awaited, nowMs());
-    this.#keep(socket);
+    socket.on("error", () => socket.destroy());
     socket.on("close", () => this.#greetings.remove(greeting));
     const surplus = this.#greetings.surplus(greeting, greeting.sinceMs);
     if (surplus !== null) this.#refuse(surplus, "connection_limit");
@@ -117,13 +113,6 @@ export class Front {
     if (this.#trusted === null) this.#secure(greeting);
     else if (this.#trusted.has(socket.remoteAddress)) this.#readHeader(greeting);
     else this.#refuse(greeting, "untrusted_peer", socket.remoteAddress);
-  }
-
-  /** Until it ends, or the front does. */
-  #keep(socket: Socket): void {
-    this.#open.add(socket);
-    socket.on("error", () => socket.destroy());
-    socket.on("close", () => this.#open.delete(socket));
   }
 
   #refuse(greeting: Greeting, reason: Refusal, detail = ""): void {
@@ -174,7 +163,7 @@ export class Front {
   }
 
   #onSecure(socket: TLSSocket): void {
-    this.#keep(socket);
+    socket.on("error", () => socket.destroy());
     const greeting = this.#handshakes.get(nameOf(socket));
     // Without one: it has no address any more, because the client has left.
     if (greeting === undefined) socket.destroy();
@@ -202,7 +191,8 @@ export class Front {
       }
       const { appName, callers } = this.#options;
       const address = greeting.address ?? addressBytesOf(client.remoteAddress ?? "");
-      join({ client, first, appName, callers, address, onExhausted: (code) => this.#note("exhausted", code) });
+      const onExhausted = (code: string) => this.#note("exhausted", code);
+      new Joint({ client, first, appName, callers, address, onExhausted });
     });
   }
 }

@@ -29,6 +29,10 @@ export class Greetings {
     return greeting;
   }
 
+  all(): readonly Greeting[] {
+    return [...this.#all];
+  }
+
   /** True: it was still one of them. */
   remove(greeting: Greeting): boolean {
     return this.#all.delete(greeting);

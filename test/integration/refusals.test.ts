@@ -112,6 +112,16 @@ test("clients without a certificate, and with another authority's", async () => 
   await logged('"reason":"client_certificate"', '"detail":"ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE"');
 });
 
+test("a client behind a trusted proxy that adds a header of its own", async () => {
+  await refuses({ proxy_header: 1 }, async () => {
+    const header = proxyHeaderFor(Buffer.alloc(16, 1));
+    const client = await RawClient.connect(trusting);
+    strictEqual((await client.ask(Buffer.concat([header, requestBytes()]))).status, 200);
+    await client.send(Buffer.concat([header, requestBytes()]));
+    await client.close();
+  });
+});
+
 test("clients that leave by themselves are not refused", async () => {
   const before = await counts();
   for (const port of [trusting, secured]) {
