@@ -1,12 +1,13 @@
 /**
- * `sluice check FILE`: says what is wrong with a configuration, or what it means. Exit code 1 if it cannot be used. It
- * shows where credentials come from and never what they are.
+ * `sluice check FILE`: says what is wrong with a configuration, or what it means. Exit code 1 if it cannot be used, with the records
+ * that are in its data directory. It shows where credentials come from and never what they are.
  */
 import { Command } from "commander";
 import { listenerText, placeText } from "../config/listener.ts";
 import { readConfig } from "../config/load.ts";
 import { formatProblems } from "../config/problem.ts";
 import type { Config, CredentialForm, Form, KeyConfig, ProviderForm } from "../config/schema.ts";
+import { storeRefusal } from "../telemetry/sinks/store.ts";
 import { CONFIG_VARIABLE } from "./config-option.ts";
 import { print, warn } from "./terminal.ts";
 
@@ -29,6 +30,11 @@ function check(file: string, env: NodeJS.ProcessEnv): number {
   if (form === null || config === null) {
     warn(formatProblems(file, text, problems));
     warn(`${file} cannot be used: ${problems.length === 1 ? "1 problem" : `${problems.length} problems`}.`);
+    return 1;
+  }
+  const refusal = storeRefusal(config.dataDir);
+  if (refusal !== null) {
+    warn(`${refusal}. Use that release, or restore a backup that this one can read (setting 'data_dir').`);
     return 1;
   }
   if (missing.length > 0) {

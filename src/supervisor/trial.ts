@@ -11,6 +11,7 @@ import process from "node:process";
 import { CodedError } from "../base/errors.ts";
 import type { Listener } from "../config/listener.ts";
 import type { Config } from "../config/schema.ts";
+import { storeRefusal } from "../telemetry/sinks/store.ts";
 import { HANDOVER_VERSION, type Trial, trialVariable } from "./handover.ts";
 import type { Claim } from "./ports.ts";
 
@@ -20,12 +21,15 @@ const TRIAL_MS_MAX = 60_000;
 const COMPLAINT_MAX = 16_384;
 const TRIAL_PREFIX = "trial-";
 
-/** The same configuration where it disturbs nobody. Throws CodedError `data_dir_changed`. */
+/** The same configuration where it disturbs nobody. Throws CodedError `data_dir_changed` or `store_version`. */
 export function trialConfig(config: Config, { directory, dataDir }: Trial): Config {
   if (config.dataDir !== dataDir) {
     const message = `The setting 'data_dir' was changed from ${dataDir}: that needs a stop and a start.`;
     throw new CodedError("data_dir_changed", message);
   }
+  // The trial's own store is a new one.
+  const refusal = storeRefusal(dataDir);
+  if (refusal !== null) throw new CodedError("store_version", refusal);
   return {
     ...config,
     listen: config.listen.map((listener, index) => elsewhere(listener, join(directory, `${index}.sock`))),

@@ -2,6 +2,8 @@
 import { deepStrictEqual, match, notDeepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { readFile, rename } from "node:fs/promises";
 import { get } from "node:http";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { after, test } from "node:test";
 import { Auditor } from "../audit/auditor.ts";
 import { standardConfig } from "../support/config.ts";
@@ -179,6 +181,21 @@ test("a program that does not work is refused; a newer one with another memory l
   );
   await sluice.stop();
   tree.remove();
+});
+
+test("a program that cannot read the records is refused before anything is given up", async () => {
+  const sluice = await Sluice.start(upstream);
+  await chat(sluice);
+  await sluice.records(1);
+  const database = new DatabaseSync(join(sluice.dataDir, "usage.db"), { timeout: 5_000 });
+  const [own] = database.prepare("PRAGMA user_version").all();
+  // As a newer release leaves it.
+  database.exec("PRAGMA user_version = 99");
+  match(await refused(sluice, "restart"), /was written by a newer release .*\nWhat runs stays in service/);
+  database.exec(`PRAGMA user_version = ${Number(own?.["user_version"])}`);
+  database.close();
+  await restart(sluice);
+  await sluice.stop();
 });
 
 test("a configuration that is spoiled after the trial: the old workers serve until it can be used", async () => {

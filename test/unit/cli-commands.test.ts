@@ -13,6 +13,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { describe, test } from "node:test";
 import { hashKey } from "../../src/config/key.ts";
 import { insertKeyEntry } from "../../src/config/key-entry.ts";
@@ -118,6 +119,18 @@ keys:
     equal(status, 0);
     match(stderr, /:1:1: there is no key, so every request is refused/);
     match(stdout, /is valid/);
+  });
+
+  test("records of a newer release keep the file from being used, and none do not", () => {
+    const dataDir = mkdtempSync(join(tmpdir(), "sluice-check-"));
+    const path = file(`${DEMO}data_dir: ${dataDir}\n`);
+    equal(sluice(["check", path]).status, 0);
+    const database = new DatabaseSync(join(dataDir, "usage.db"));
+    database.exec("PRAGMA user_version = 99");
+    database.close();
+    const { status, stdout, stderr } = sluice(["check", path]);
+    deepEqual([status, stdout], [1, ""]);
+    match(stderr, /usage\.db was written by a newer release of Sluice \(version 99\)\. Use that release, or restore/);
   });
 
   test("a file that does not exist", () => {

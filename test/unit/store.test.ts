@@ -7,7 +7,7 @@ import { DatabaseSync } from "node:sqlite";
 import { describe, test } from "node:test";
 import type { DecodedRecord } from "../../src/shm/record-codec.ts";
 import { FLAG_STREAM, FLAG_UNPRICED, USAGE_ESTIMATED, USAGE_NONE } from "../../src/telemetry/record.ts";
-import { Store, type StoreBatch, storePath } from "../../src/telemetry/sinks/store.ts";
+import { Store, type StoreBatch, storePath, storeRefusal } from "../../src/telemetry/sinks/store.ts";
 import { decodedRecord } from "../support/sample-record.ts";
 
 const HOUR_MS = 3_600_000;
@@ -200,8 +200,17 @@ describe("the store", () => {
       const { dataDir, database } = newStore();
       database.exec(`PRAGMA user_version = ${version}`);
       throws(() => new Store(dataDir), { code: "store_version" });
+      match(storeRefusal(dataDir) ?? "", version === 99 ? /a newer release/ : /before the first release/);
     });
   }
+
+  test("that can be used, or that is not there, is not refused", () => {
+    const { dataDir, database } = newStore();
+    equal(storeRefusal(dataDir), null);
+    database.exec("PRAGMA user_version = 2");
+    equal(storeRefusal(dataDir), null, "it is brought up to date");
+    equal(storeRefusal("/nonexistent"), null);
+  });
 });
 
 describe("a store of layout 2", () => {

@@ -10,7 +10,7 @@
  * synchronous=NORMAL: a commit is in the page cache, which outlives a killed process; only a power cut can lose the last
  * seconds, and it leaves a sound database. FULL would wait for the disk five times a second and ring.
  */
-import { closeSync, mkdirSync, openSync } from "node:fs";
+import { closeSync, existsSync, mkdirSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { CodedError } from "../../base/errors.ts";
@@ -159,8 +159,33 @@ function migrate(database: DatabaseSync, path: string): void {
   database.exec("COMMIT");
   if (versionOf(database) === STORE_VERSION) return;
   database.close();
+  throw new CodedError("store_version", foreign(path, version));
+}
+
+function foreign(path: string, version: number): string {
   const whose = version > STORE_VERSION ? "a newer release" : "a version before the first release";
-  throw new CodedError("store_version", `${path} was written by ${whose} of Sluice (version ${version})`);
+  return `${path} was written by ${whose} of Sluice (version ${version})`;
+}
+
+/** Why this release cannot use the store that is there; null: it can, or there is none that can be read here. Changes nothing. */
+export function storeRefusal(dataDir: string): string | null {
+  const path = storePath(dataDir);
+  const version = existingVersion(path);
+  return version === null || version === STORE_VERSION || stepsFrom(version).length > 0 ? null : foreign(path, version);
+}
+
+function existingVersion(path: string): number | null {
+  if (!existsSync(path)) return null;
+  try {
+    const database = new DatabaseSync(path, { readOnly: true, timeout: BUSY_TIMEOUT_MS });
+    try {
+      return versionOf(database);
+    } finally {
+      database.close();
+    }
+  } catch {
+    return null;
+  }
 }
 
 /** What makes a database of this version one of ours; nothing when it cannot become one. */
