@@ -22,14 +22,14 @@ const BAD_UTF8 = ["c0af", "80", "eda080", "f4908080", "e28280e2", "ff", "c3", "e
   Buffer.from(hex, "hex"),
 );
 
-/** A copy of `bytes` with one to three faults. */
-export function mutate(random: Random, bytes: Buffer): Buffer {
+/** A copy of `bytes` with one to three faults; `inserts`: what a grammar has besides plain text. */
+export function mutate(random: Random, bytes: Buffer, inserts: readonly Buffer[] = INSERTS): Buffer {
   let mutant = bytes;
-  for (let faults = 1 + random.below(3); faults > 0; faults -= 1) mutant = mutateOnce(random, mutant);
+  for (let faults = 1 + random.below(3); faults > 0; faults -= 1) mutant = mutateOnce(random, mutant, inserts);
   return mutant;
 }
 
-function mutateOnce(random: Random, bytes: Buffer): Buffer {
+function mutateOnce(random: Random, bytes: Buffer, inserts: readonly Buffer[]): Buffer {
   const at = random.below(bytes.length + 1);
   switch (random.below(7)) {
     case 0:
@@ -43,9 +43,9 @@ function mutateOnce(random: Random, bytes: Buffer): Buffer {
     case 4:
       return splice(bytes, at, 0, bytes.subarray(random.below(bytes.length + 1)).subarray(0, 40));
     case 5:
-      return splice(bytes, at, 1, random.pick(INSERTS));
+      return splice(bytes, at, 1, random.pick(inserts));
     default:
-      return splice(bytes, at, 0, random.pick(INSERTS));
+      return splice(bytes, at, 0, random.pick(inserts));
   }
 }
 

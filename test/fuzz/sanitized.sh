@@ -1,6 +1,7 @@
 #!/bin/sh
-# Runs the scan tests against the addon built with AddressSanitizer and UndefinedBehaviorSanitizer: a read of one byte
-# outside of a body or chunk of more than 64 bytes ends the run with a report. Takes about a minute, so not a part of npm test.
+# Runs the tests of the scans and of the parser of upstream responses against the addons built with AddressSanitizer and
+# UndefinedBehaviorSanitizer: a read of one byte outside of a body or chunk of more than 64 bytes, or of any piece of an upstream
+# response, ends the run with a report. Takes about a minute, so not a part of npm test.
 # It works on a copy of the tree: the addon in use stays as it is.
 set -eu
 root=$(cd "$(dirname "$0")/../.." && pwd)
@@ -10,11 +11,12 @@ cp -r "$root/src" "$root/test" "$root/package.json" "$copy"
 ln -s "$root/node_modules" "$copy/node_modules"
 sanitize="-fsanitize=address,undefined"
 make -s -C "$copy/src/native" clean
-make -s -j 2 -C "$copy/src/native" CXX="${CXX:-g++} $sanitize -fno-omit-frame-pointer -g"
+make -s -j 2 -C "$copy/src/native" build/sluice.node build/parser.node CXX="${CXX:-g++} $sanitize -fno-omit-frame-pointer -g"
 LD_PRELOAD="$(g++ -print-file-name=libasan.so) $(g++ -print-file-name=libubsan.so)"
 export LD_PRELOAD
 export ASAN_OPTIONS=detect_leaks=0:detect_odr_violation=0 UBSAN_OPTIONS=halt_on_error=1
 cd "$copy"
-for file in test/fuzz/request-scan.test.ts test/fuzz/response-scan.test.ts test/unit/scan-*.test.ts; do
+for file in test/fuzz/request-scan.test.ts test/fuzz/response-scan.test.ts test/unit/scan-*.test.ts \
+  test/fuzz/upstream-parser.test.ts test/unit/upstream-parser.test.ts; do
   "$root/node_modules/.bin/node" --disable-warning=ExperimentalWarning "$file"
 done

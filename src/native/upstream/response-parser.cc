@@ -91,8 +91,8 @@ ResponseParser::Event ResponseParser::finish_head() {
   if (head.chunked && head.content_length >= 0) return fail("Transfer-Encoding and Content-Length");
   if (head.chunked && head.http10) return fail("Transfer-Encoding in HTTP/1.0");
   const bool bodyless = head_request_ || head.status == NO_CONTENT || head.status == NOT_MODIFIED;
-  // A server that sends framing with a 204 may send the body, too.
-  const bool doubtful = head.status == NO_CONTENT && (head.chunked || head.content_length > 0);
+  // A server that sends framing with a 204 or 304 may send the body, too.
+  const bool doubtful = bodyless && !head_request_ && (head.chunked || head.content_length > 0);
   status = head.status;
   chunked = head.chunked;
   content_length = head.content_length;
