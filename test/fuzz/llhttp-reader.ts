@@ -121,3 +121,16 @@ export const readWithLlhttp: Reader = ({ bytes, cuts, headRequest, closes }: Del
   parser.close();
   return conversation.reading;
 };
+
+/** One parser for response after response of a connection, with callbacks that do nothing. */
+export function idleLlhttp(): (response: Uint8Array) => void {
+  const parser = new HTTPParser();
+  parser.initialize(HTTPParser.RESPONSE, {}, HEADER_BYTES_MAX, HTTPParser.kLenientNone);
+  for (const callback of ["kOnHeaders", "kOnHeadersComplete", "kOnBody", "kOnMessageComplete"] as const) {
+    parser[HTTPParser[callback]] = () => 0;
+  }
+  return (response) => {
+    const result = parser.execute(response);
+    if (result instanceof Error) throw result;
+  };
+}
