@@ -91,10 +91,17 @@ export class UnixSockets {
       this.#sockets.push({ path, descriptor, inode });
     } catch (cause) {
       rmSync(unfinished, { force: true });
-      const reason = cause instanceof Error ? cause.message : String(cause);
-      throw new CodedError("socket_unusable", `Cannot make the socket ${path} (setting 'listen'): ${reason}.`, cause);
+      const reason = `Cannot make the socket ${path} (setting 'listen'): ${reasonOf(cause, place)}.`;
+      throw new CodedError("socket_unusable", reason, cause);
     }
   }
+}
+
+function reasonOf(cause: unknown, { groupId }: UnixPlace): string {
+  if (!(cause instanceof Error)) return String(cause);
+  const { syscall, code } = cause as NodeJS.ErrnoException;
+  if (syscall !== "chown" || code !== "EPERM") return cause.message;
+  return `this user is not a member of group ${groupId}: SupplementaryGroups= in the unit, see systemd.exec(5)`;
 }
 
 function remove({ path, descriptor, inode }: LeftSocket): void {
