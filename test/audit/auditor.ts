@@ -2,10 +2,17 @@
  * The auditor: load on a gateway, and then the books compared: what the clients saw, what the provider saw, the records in
  * the store and the access log. Every request is in each of them exactly once, or is named.
  */
-import type { Sluice } from "../support/sluice.ts";
 import { until } from "../support/until.ts";
 import type { Upstream } from "../support/upstream.ts";
-import { askOn, HABITS, type Outcomes, type Stop } from "./client.ts";
+import type { RecordRow } from "../support/usage-db.ts";
+import { type Asked, askOn, HABITS, type Outcomes, type Stop } from "./client.ts";
+
+/** The gateway under audit, with its books. */
+export interface Audited extends Asked {
+  /** All records, once there are at least `count`. */
+  records(count: number): Promise<readonly RecordRow[]>;
+  accessLogText(): Promise<string>;
+}
 
 export interface Report {
   /** Requests of the clients. */
@@ -20,23 +27,26 @@ export interface Report {
 }
 
 export class Auditor {
-  private readonly sluice: Sluice;
+  private readonly sluice: Audited;
   private readonly upstream: Upstream;
+  private readonly series: string;
   private readonly outcomes: Outcomes = new Map();
   private readonly aborter = new AbortController();
   private readonly stop: Stop = { wanted: false, signal: this.aborter.signal };
   private readonly clients: Promise<void>[] = [];
 
-  constructor(sluice: Sluice, upstream: Upstream) {
+  /** `series`: where several audits have the same books, of this one; it is in the ids of its requests. */
+  constructor(sluice: Audited, upstream: Upstream, series = "") {
     this.sluice = sluice;
     this.upstream = upstream;
+    this.series = series;
   }
 
   /** `clients` of each habit with one of these names begin to ask. */
   begin(clients: number, names: readonly string[] = HABITS.map(({ name }) => name)): void {
     for (const habit of HABITS.filter(({ name }) => names.includes(name))) {
       for (let i = 0; i < clients; i += 1)
-        this.clients.push(askOn(this.sluice, habit, `${habit.name}-${i}`, this.outcomes, this.stop));
+        this.clients.push(askOn(this.sluice, habit, `${habit.name}-${this.series}${i}`, this.outcomes, this.stop));
     }
   }
 

@@ -4,7 +4,12 @@
  */
 import { Agent, type IncomingMessage, request } from "node:http";
 import { setTimeout as delay } from "node:timers/promises";
-import type { Sluice } from "../support/sluice.ts";
+
+/** What a client has to know of the gateway. */
+export interface Asked {
+  readonly key: string;
+  readonly baseUrl: string;
+}
 
 /** How a client behaves. */
 export interface Habit {
@@ -36,7 +41,7 @@ export interface Stop {
 }
 
 /** Asks until it is told to stop; the request that runs is finished. */
-export async function askOn(sluice: Sluice, habit: Habit, name: string, outcomes: Outcomes, stop: Stop): Promise<void> {
+export async function askOn(sluice: Asked, habit: Habit, name: string, outcomes: Outcomes, stop: Stop): Promise<void> {
   const agent = new Agent({ keepAlive: !habit.fresh, maxSockets: 1 });
   for (let i = 0; !stop.wanted; i += 1) {
     const id = `${name}-${i}`;
@@ -49,7 +54,7 @@ export async function askOn(sluice: Sluice, habit: Habit, name: string, outcomes
   agent.destroy();
 }
 
-function once(sluice: Sluice, { stream, mock }: Habit, id: string, agent: Agent): Promise<string | null> {
+function once(sluice: Asked, { stream, mock }: Habit, id: string, agent: Agent): Promise<string | null> {
   const body = JSON.stringify({ model: "gpt-4o", stream, messages: [{ role: "user", content: "Say it." }] });
   const headers = {
     authorization: `Bearer ${sluice.key}`,
