@@ -52,6 +52,8 @@ export const SCANNER_SLOTS_MAX = EXCHANGES_IN_FLIGHT_MAX;
 export const RING_RECORDS = 16_384;
 /** Rings (hence workers of all generations alive at a time) in one data directory. */
 export const RINGS_MAX = 256;
+/** Earlier generations whose workers finish what runs; with more of them a restart is refused. Each may take 100 MB a worker. */
+export const FINISHING_GENERATIONS_MAX = 8;
 /** Addresses that one gateway listens on. */
 export const LISTENERS_MAX = 16;
 /** Certificates of one listener besides its first one, and names of each: public authorities put at most 100 into one. */
@@ -140,6 +142,11 @@ export const DRAIN_GRACE_MS = 5_000;
  */
 export const QUIET_MS = 12_000;
 export const UPSTREAM_KEEP_ALIVE_MS_DEFAULT = 20_000;
+/**
+ * A worker whose heartbeat stands still for so long is killed and replaced: far more than a collection of garbage takes, and well
+ * within a WatchdogSec= of 30 s, which ends the whole service.
+ */
+export const HUNG_AFTER_MS = 10_000;
 /** How often a worker looks at the deadlines of everything in flight: deadlines are late by at most this. */
 export const SWEEP_INTERVAL_MS = 100;
 /** Between two log lines about one kind of failure of one provider, or refused connections of a listener, per worker. */

@@ -1,9 +1,12 @@
 /** Messages between the supervisor and a gateway worker, over the fork's IPC channel (serialization "advanced"). */
 import type { Config } from "./schema.ts";
 
-/** To a worker. The first is `configure`; further ones replace its snapshot without touching requests in flight. */
+/**
+ * To a worker. The first is `configure`; further ones replace its snapshot without touching requests in flight. `program`: the one
+ * that its supervisor runs (base/program.ts); a worker that was loaded from another one does not serve.
+ */
 export type ToWorker =
-  | { readonly type: "configure"; readonly epoch: number; readonly config: Config }
+  | { readonly type: "configure"; readonly epoch: number; readonly config: Config; readonly program: string }
   /** Stop accepting, answer with `Connection: close`, finish what runs until the deadline, then exit with 0. */
   | { readonly type: "drain"; readonly deadlineMs: number }
   /** The end of the channel will mean that others serve: drain then without cutting idle connections. */

@@ -7,6 +7,7 @@ import { readFileSync } from "node:fs";
 import { nowMs } from "../base/clock.ts";
 import { CodedError } from "../base/errors.ts";
 import { QUIET_MS, SWEEP_INTERVAL_MS } from "../base/limits.ts";
+import { PROGRAM } from "../base/program.ts";
 import { compileSnapshot } from "../config/compile.ts";
 import type { FromWorker, ToWorker } from "../config/messages.ts";
 import type { Config } from "../config/schema.ts";
@@ -149,12 +150,18 @@ function fail(error: unknown): void {
   if (process.connected) process.disconnect();
 }
 
+/** An upgrade may have put other files there while this process was loaded. */
+async function begin({ config, epoch, program }: Extract<ToWorker, { type: "configure" }>): Promise<void> {
+  if (program !== PROGRAM) throw new CodedError("program_changed", "it is of another program than its supervisor");
+  await serve(config, epoch);
+}
+
 function onMessage(message: ToWorker): void {
   if (message.type === "drain") {
     quietMs = LINGER_MS;
     drain(message.deadlineMs);
   } else if (message.type === "leave") quietMs = QUIET_MS;
-  else if (serving === null) serve(message.config, message.epoch).catch(fail);
+  else if (serving === null) begin(message).catch(fail);
   else reconfigure(serving, message.config, message.epoch);
 }
 

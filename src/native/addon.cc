@@ -1,11 +1,14 @@
 // Entry point of the addon. Loaded by every Sluice process and by pool threads: no state outside of what parts own.
 #include "addon.h"
 
+#include "guard.h"
+
 NAPI_MODULE_INIT() {
   sluice::register_map(env, exports);
   sluice::register_scan(env, exports);
   sluice::register_response(env, exports);
   sluice::register_listen(env, exports);
   sluice::register_process(env, exports);
+  sluice::register_hold(env, exports);
   return exports;
 }

@@ -29,6 +29,13 @@ export interface NativeAddon {
    * gone. `environment`: NAME=value. Throws an Error with errno text when it cannot, and returns in no case.
    */
   replaceProcess(path: string, argv: readonly string[], environment: readonly string[]): void;
+  /**
+   * Blocks SIGTERM, SIGINT, SIGHUP and SIGUSR2 in all threads: those that come wait, also over replaceProcess(). Those that came
+   * before reach their listeners in the next turns of the loop. False: some thread did not follow.
+   */
+  holdSignals(): boolean;
+  /** Lets them arrive, those too that came while this program started, and ends the guard of its start (guard.cc). */
+  releaseSignals(): void;
   /** Whether the descriptor stays open over replaceProcess(), and in children. False: it is not open. */
   keepDescriptor(descriptor: number, keep: boolean): boolean;
   /** For children that this process had before replaceProcess(); Node reaps its own. True: it has ended. */
@@ -75,4 +82,9 @@ export interface NativeAddon {
   responsesOpen(): number;
 }
 
-export const native: NativeAddon = createRequire(import.meta.url)("./build/sluice.node");
+const load = createRequire(import.meta.url);
+
+/** The file of the addon. */
+export const ADDON_FILE = load.resolve("./build/sluice.node");
+
+export const native: NativeAddon = load(ADDON_FILE);

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "addon.h"
+#include "guard.h"
 
 namespace sluice {
 namespace {
@@ -41,13 +42,6 @@ bool texts_of(napi_env env, napi_value array, std::vector<std::string>* out) {
     if (!ok(env, napi_get_element(env, array, i, &item)) || !text_of(env, item, &(*out)[i])) return false;
   }
   return true;
-}
-
-std::vector<char*> pointers_to(std::vector<std::string>& texts) {
-  std::vector<char*> pointers;
-  for (std::string& text : texts) pointers.push_back(text.data());
-  pointers.push_back(nullptr);
-  return pointers;
 }
 
 // The kernel ends all other threads, closes what is marked for it and keeps pid, children, locks and the rest. Returns only

@@ -164,7 +164,8 @@ export function createCounters(dataDir: string): CountersReader {
 /** The file of the program before this one, whose workers still count in it; null: its layout is not ours. */
 export function adoptCounters(dataDir: string, version: number): CountersReader | null {
   if (version !== COUNTERS_VERSION) return null;
-  return new CountersReader(mapNew(countersPath(dataDir)));
+  const mapping = mapNew(countersPath(dataDir));
+  return isSound(mapping) ? new CountersReader(mapping) : null;
 }
 
 /** Throws CodedError `data_dir_unusable`: a full disk shows here first, and not as a SIGBUS later. */
@@ -181,16 +182,20 @@ function mapNew(path: string): ArrayBuffer {
   }
 }
 
+function isSound(mapping: ArrayBuffer): boolean {
+  const header = new DataView(mapping);
+  return (
+    header.getUint32(COUNTERS_AT.magic, true) === COUNTERS_MAGIC &&
+    header.getUint32(COUNTERS_AT.version, true) === COUNTERS_VERSION &&
+    header.getUint32(COUNTERS_AT.blockBytes, true) === COUNTER_BLOCK_BYTES
+  );
+}
+
 /** The block of `slot` (of openRing), for the worker that holds it. Throws CodedError `counters_invalid`. */
 export function openCounters(dataDir: string, slot: number): CountersWriter {
   assert(slot >= 0 && slot < RINGS_MAX, "openCounters: slot out of range");
   const path = countersPath(dataDir);
   const mapping = native.mapFile(path, COUNTERS_BYTES);
-  const header = new DataView(mapping);
-  const sound =
-    header.getUint32(COUNTERS_AT.magic, true) === COUNTERS_MAGIC &&
-    header.getUint32(COUNTERS_AT.version, true) === COUNTERS_VERSION &&
-    header.getUint32(COUNTERS_AT.blockBytes, true) === COUNTER_BLOCK_BYTES;
-  if (!sound) throw new CodedError("counters_invalid", `${path} was not made by this version's supervisor`);
+  if (!isSound(mapping)) throw new CodedError("counters_invalid", `${path} was not made by this version's supervisor`);
   return new CountersWriter(blockOf(mapping, slot));
 }

@@ -9,14 +9,12 @@ import { nowMs } from "../base/clock.ts";
 import { DRAIN_GRACE_MS } from "../base/limits.ts";
 import type { Log } from "../base/log.ts";
 import { native } from "../native/native.ts";
-import type { Handover, LeftWorker } from "./handover.ts";
+import type { FinishingWorker, Handover, LeftWorker } from "./handover.ts";
 
 /** How often their ends are looked for, milliseconds. */
 const LOOK_MS = 100;
 
-type Finishing = Omit<LeftWorker, "channel">;
-
-interface Alive extends Finishing {
+interface Alive extends Omit<LeftWorker, "channel"> {
   /** By the monotonic clock. */
   killAtMs: number;
 }
@@ -46,19 +44,25 @@ export class FormerWorkers {
     this.#drainMs = (handover?.drainMs ?? 0) + DRAIN_GRACE_MS;
     this.#alive = [
       ...this.#serving.map(({ pid, slot }) => ({ pid, slot, killAtMs: Infinity })),
-      ...(handover?.finishing ?? []).map(({ pid, slot }) => ({ pid, slot, killAtMs: nowMs() + this.#drainMs })),
+      ...(handover?.finishing ?? []).map(({ pid, slot, killInMs = this.#drainMs }) => ({
+        pid,
+        slot,
+        killAtMs: nowMs() + killInMs,
+      })),
     ];
-    if (this.#alive.length === 0) this.#end();
-    else this.#timer = setInterval(() => this.#look(), LOOK_MS);
+    this.#timer = setInterval(() => this.#look(), LOOK_MS);
+    // An attempt before this one may have reaped some of them.
+    this.#look();
   }
 
-  /** How many there are, and how many of them take new connections. */
+  /** How many there are. */
   get count(): number {
     return this.#alive.length;
   }
 
-  get serving(): number {
-    return this.#serving.length;
+  /** Those that take new connections. */
+  get serving(): readonly LeftWorker[] {
+    return this.#serving;
   }
 
   /** Resolves when none is alive. */
@@ -66,9 +70,14 @@ export class FormerWorkers {
     return this.#gone.promise;
   }
 
-  /** For the next program. */
-  get left(): readonly Finishing[] {
-    return this.#alive.map(({ pid, slot }) => ({ pid, slot }));
+  /** Those that do not serve any more, for the next program. */
+  get left(): readonly FinishingWorker[] {
+    const finishing = this.#alive.filter(({ pid }) => !this.#serving.some((worker) => worker.pid === pid));
+    return finishing.map(({ pid, slot, killAtMs }) => {
+      const killInMs = Math.max(Math.round(killAtMs - nowMs()), 0);
+      // Killed already, and not dead yet: after another wait.
+      return Number.isFinite(killInMs) ? { pid, slot, killInMs } : { pid, slot };
+    });
   }
 
   /** Has them stop listening and finish what runs: others serve now. */

@@ -1,7 +1,8 @@
 /**
  * What a supervisor leaves to the program that takes its place in the same process (restart.ts): a description in the
  * environment, and descriptors that stay open. Supervisor main thread. Written by one release and read by the next one:
- * HANDOVER_VERSION counts changes, and whoever cannot read a version says so in the trial, before anything is given up.
+ * HANDOVER_VERSION counts changes, and whoever cannot read a version says so in the trial, before anything is given up. What may
+ * be missing needs no new version. Taking it changes nothing: a start that fails is tried again with the same (native/guard.cc).
  */
 import process from "node:process";
 import { CodedError } from "../base/errors.ts";
@@ -26,6 +27,11 @@ export interface LeftWorker extends LeftProcess {
   readonly slot: number;
 }
 
+export interface FinishingWorker extends Omit<LeftWorker, "channel"> {
+  /** When it is killed, milliseconds from the handover; missing: drainMs. */
+  readonly killInMs?: number;
+}
+
 export interface Handover {
   readonly version: number;
   /** Of the program that writes this; its successor is the next one. */
@@ -42,11 +48,13 @@ export interface Handover {
   readonly admin: { readonly host: string; readonly port: number; readonly descriptor: number };
   readonly unixSockets: readonly LeftSocket[];
   /** Workers of earlier generations, which finish what runs. */
-  readonly finishing: readonly Omit<LeftWorker, "channel">[];
+  readonly finishing: readonly FinishingWorker[];
   /** How long workers may take to finish, milliseconds. */
   readonly drainMs: number;
   /** Demo providers of this and earlier generations. */
   readonly demo: readonly LeftProcess[];
+  /** A memory file (tallies.ts). */
+  readonly tallies?: number;
 }
 
 /** A start that only shows that the program and its configuration work (restart.ts). */
@@ -61,15 +69,14 @@ export interface Trial {
   readonly handoverVersion: number;
 }
 
-/** The variable for the next program, and the descriptors marked to stay open. */
-export function leave(handover: Handover): string {
-  for (const descriptor of descriptorsOf(handover)) native.keepDescriptor(descriptor, true);
+/** NAME=value for the next program. */
+export function handoverVariable(handover: Handover): string {
   return `${HANDOVER_VARIABLE}=${JSON.stringify(handover)}`;
 }
 
-/** It was not taken: children must not inherit the descriptors. */
-export function takeBack(handover: Handover): void {
-  for (const descriptor of descriptorsOf(handover)) native.keepDescriptor(descriptor, false);
+/** Whether they stay open over replaceProcess(), and in children. */
+export function keep(descriptors: readonly number[], stay: boolean): void {
+  for (const descriptor of descriptors) native.keepDescriptor(descriptor, stay);
 }
 
 /** What was left to this program; null: it was started in the usual way. */
@@ -78,7 +85,7 @@ export function takeHandover(): Handover | null {
   if (text === undefined) return null;
   const handover = JSON.parse(text) as Handover;
   requireReadable(handover.version);
-  takeBack(handover);
+  keep(descriptorsOf(handover), false);
   return handover;
 }
 
@@ -108,7 +115,7 @@ function taken(name: string): string | undefined {
 }
 
 /** With standard input, output and error, which Node marks to be closed. */
-function descriptorsOf({ lock, histograms, admin, unixSockets, workers, demo }: Handover): number[] {
+export function descriptorsOf({ lock, histograms, admin, unixSockets, workers, demo, tallies }: Handover): number[] {
   const sockets = unixSockets.map(({ descriptor }) => descriptor);
   return [
     ...STANDARD,
@@ -116,6 +123,7 @@ function descriptorsOf({ lock, histograms, admin, unixSockets, workers, demo }: 
     histograms.descriptor,
     admin.descriptor,
     ...sockets,
+    ...(tallies === undefined ? [] : [tallies]),
     ...[...workers, ...demo].map(({ channel }) => channel),
   ];
 }

@@ -7,21 +7,21 @@ import { closeSync, existsSync, mkdirSync } from "node:fs";
 import { availableParallelism, constants } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
-import { setTimeout as sleep } from "node:timers/promises";
 import { CodedError } from "../base/errors.ts";
-import { WORKERS_MAX } from "../base/limits.ts";
+import { FINISHING_GENERATIONS_MAX, RINGS_MAX, WORKERS_MAX } from "../base/limits.ts";
 import { type Log, openLog } from "../base/log.ts";
+import { PROGRAM, programOnDisk } from "../base/program.ts";
 import { controlPath } from "../config/control-path.ts";
 import { writeFirstConfig } from "../config/first.ts";
 import { listenerText } from "../config/listener.ts";
 import { loadConfig } from "../config/load.ts";
 import type { Config } from "../config/schema.ts";
-import { SeriesTable } from "../config/series.ts";
+import type { SeriesTable } from "../config/series.ts";
 import { type AdminServer, openAdmin } from "../control/admin.ts";
 import { type ControlSource, openControl } from "../control/control-socket.ts";
 import { native } from "../native/native.ts";
-import { adoptCounters, type CountersReader, createCounters } from "../shm/counters.ts";
-import { createHistograms, HISTOGRAMS_VERSION } from "../shm/histogram-map.ts";
+import type { CountersReader } from "../shm/counters.ts";
+import { HISTOGRAMS_VERSION } from "../shm/histogram-map.ts";
 import { COUNTER, COUNTERS_VERSION } from "../shm/layout.ts";
 import { Drainer } from "../telemetry/drainer.ts";
 import { LATENCY_TASK, LatencyRotation } from "../telemetry/latency/rotation.ts";
@@ -33,12 +33,14 @@ import { EarlyEnds } from "./early-ends.ts";
 import { FormerWorkers } from "./former-workers.ts";
 import { greeting, keyNotice } from "./greeting.ts";
 import { HANDOVER_VERSION, type Handover, type Trial, takeHandover, takeTrial } from "./handover.ts";
+import { type Memory, openMemory } from "./memory.ts";
 import { requireFreePorts } from "./ports.ts";
 import { Reloader } from "./reload.ts";
 import { Restarter } from "./restart.ts";
 import { Signals } from "./signals.ts";
 import { Status } from "./status.ts";
 import { Systemd } from "./systemd.ts";
+import { adoptTallies, leaveTallies } from "./tallies.ts";
 import { claimsOf, claimText, removeLeftTrials, trialConfig } from "./trial.ts";
 import { UnixSockets } from "./unix-sockets.ts";
 import { readVersion } from "./version.ts";
@@ -50,9 +52,6 @@ export interface ServeOptions {
   /** Write a configuration if there is none, and say on standard output how to use the gateway. */
   readonly firstRun: boolean;
 }
-
-/** Between two looks at a configuration that cannot be used, milliseconds. */
-const RETRY_MS = 1_000;
 
 /** Closes what was opened, newest first. */
 type Closers = (() => Promise<void> | void)[];
@@ -66,9 +65,12 @@ interface Origin {
 interface Parts {
   readonly log: Log;
   readonly version: string;
+  readonly handover: Handover | null;
   readonly generation: number;
   readonly first: Configured;
   readonly memory: Memory;
+  /** Workers, by reason. */
+  readonly replaced: Map<string, number>;
   readonly admin: AdminServer;
   readonly former: FormerWorkers;
   readonly systemd: Systemd;
@@ -91,7 +93,7 @@ export async function serve({ configPath, firstRun }: ServeOptions): Promise<num
   let config: Config | null = null;
   const closers: Closers = [];
   try {
-    const parts = await openParts(configPath, origin, closers);
+    const parts = await openParts(configPath, origin, closers).catch((error) => giveUp(error, origin, closers));
     const onReady = () => {
       config = parts.first.config;
       earlyEnds.serves();
@@ -107,8 +109,14 @@ export async function serve({ configPath, firstRun }: ServeOptions): Promise<num
   }
 }
 
+/** What the program before us left stays as it is: another attempt begins with it (native/guard.cc). */
+function giveUp(error: unknown, { handover }: Origin, closers: Closers): never {
+  if (handover !== null) closers.length = 0;
+  throw error;
+}
+
 async function openParts(configPath: string, { handover, trial }: Origin, closers: Closers): Promise<Parts> {
-  const read = handover === null ? loadConfig(configPath, process.env) : await loadPatiently(configPath);
+  const read = loadConfig(configPath, process.env);
   const config = trial === null ? read : trialConfig(read, trial);
   const version = readVersion();
   const log = openLog("supervisor", config.logLevel);
@@ -125,12 +133,13 @@ async function openParts(configPath: string, { handover, trial }: Origin, closer
   closers.push(() => demo.close());
   const memory = openMemory(config, lock, handover);
   const { counters, histograms, series } = memory;
+  const replaced = new Map<string, number>();
   const first = { epoch: (handover?.epoch ?? 0) + 1, config: series.numbered(await demo.fillIn(config)) };
   const drainer = openDrainer(config, log);
   closers.push(() => drainer.close());
   const latencies = openLatencies(config, { descriptor: histograms, series, drainer, log });
   closers.push(() => latencies.close());
-  const metrics = new Metrics({ counters, drainer, latencies, routes: series, version });
+  const metrics = new Metrics({ counters, drainer, latencies, replaced, routes: series, version });
   const status = new Status(version, metrics, latencies);
   status.setFormerServing(handover?.workers.length ?? 0);
   const admin = await openAdmin(config.admin.host, config.admin.port, status, formerAdmin(config, handover));
@@ -138,6 +147,7 @@ async function openParts(configPath: string, { handover, trial }: Origin, closer
   noteOverflow(series, log);
   noteCertificates(config.listen, Date.now(), log);
   const onSlotFree = (slot: number) => counters.resetGauges(slot);
+  const beatOf = (slot: number) => counters.value(slot, COUNTER.heartbeatMs);
   const workers = new Workers({
     count: config.workers ?? Math.min(availableParallelism(), WORKERS_MAX),
     configured: first,
@@ -145,6 +155,9 @@ async function openParts(configPath: string, { handover, trial }: Origin, closer
     fork: () => forkWorker(histograms, unixSockets.descriptors),
     onServing: (serving) => status.setServing(serving),
     onSlotFree,
+    beatOf,
+    isCurrent: () => programOnDisk() === PROGRAM,
+    replaced,
     patient: handover !== null,
   });
   closers.push(() => workers.kill());
@@ -152,32 +165,27 @@ async function openParts(configPath: string, { handover, trial }: Origin, closer
   closers.push(() => former.kill());
   const generation = (handover?.generation ?? 0) + 1;
   const systemd = new Systemd(process.env, () => ({
-    beats: workers.slots.map((slot) => ({ slot, beatMs: counters.value(slot, COUNTER.heartbeatMs) })),
+    beats: workers.slots.map((slot) => ({ slot, beatMs: beatOf(slot) })),
     status: statusLine(workers.serving, former.count, generation, counters),
   }));
   closers.push(() => systemd.close());
-  const parts = { log, version, generation, first, memory, admin, former, systemd, demo, series, drainer, latencies };
+  const parts = {
+    log,
+    version,
+    handover,
+    generation,
+    first,
+    memory,
+    replaced,
+    admin,
+    former,
+    systemd,
+    demo,
+    series,
+    drainer,
+    latencies,
+  };
   return { ...parts, status, unixSockets, workers };
-}
-
-/** What workers share with each other, and with those of the program before this one. */
-interface Memory {
-  /** Of the data directory, a descriptor. */
-  readonly lock: number;
-  readonly counters: CountersReader;
-  /** Of the memory file, a descriptor. */
-  readonly histograms: number;
-  readonly series: SeriesTable;
-}
-
-/** Counts go on, unless their layout is another one now: then they begin anew, and what old workers still count is lost. */
-function openMemory({ dataDir }: Config, lock: number, handover: Handover | null): Memory {
-  const former = handover?.histograms;
-  const counters = (handover && adoptCounters(dataDir, handover.countersVersion)) ?? createCounters(dataDir);
-  if (former?.version === HISTOGRAMS_VERSION)
-    return { lock, counters, histograms: former.descriptor, series: new SeriesTable(former.series) };
-  if (former !== undefined) closeSync(former.descriptor);
-  return { lock, counters, histograms: createHistograms(), series: new SeriesTable() };
 }
 
 function statusLine(workers: number, finishing: number, generation: number, counters: CountersReader): string {
@@ -186,38 +194,11 @@ function statusLine(workers: number, finishing: number, generation: number, coun
   return `${workers} workers serve${former}; ${inFlight} requests in flight; generation ${generation}`;
 }
 
-/**
- * After a trial the file is what it was, almost surely. If it is not, the workers of the program before this one serve until
- * it can be used, and systemd's watchdog must not end them.
- */
-async function loadPatiently(configPath: string): Promise<Config> {
-  const systemd = new Systemd(process.env, () => ({
-    beats: [],
-    status: "waiting for a configuration that can be used",
-  }));
-  for (;;) {
-    try {
-      const config = loadConfig(configPath, process.env);
-      systemd.close();
-      return config;
-    } catch (error) {
-      systemd.watch();
-      const message = error instanceof Error ? error.message : String(error);
-      openLog("supervisor", "error").error(
-        `the next generation waits for a configuration that can be used:\n${message}`,
-      );
-      await sleep(RETRY_MS);
-    }
-  }
-}
-
 /** The admin port's socket of the program before this one; null: there is none for this address. */
 function formerAdmin({ admin }: Config, handover: Handover | null): number | null {
   if (handover === null) return null;
   const { host, port, descriptor } = handover.admin;
-  if (host === admin.host && port === admin.port) return descriptor;
-  closeSync(descriptor);
-  return null;
+  return host === admin.host && port === admin.port ? descriptor : null;
 }
 
 /** One supervisor for each data directory: its store has one writer, its counters one maker. Held until the process ends. */
@@ -236,7 +217,6 @@ function takeDataDir(dataDir: string): number {
 
 function openDrainer({ dataDir, accessLogPath }: Config, log: Log): Drainer {
   const drainer = new Drainer({ dataDir, accessLogPath, onError: (error) => log.error({ err: error }, "drain") });
-  drainer.start();
   return drainer;
 }
 
@@ -257,7 +237,6 @@ function openLatencies({ dataDir, histograms }: Config, { descriptor, series, dr
     run: (task) => drainer.runBeside(LATENCY_TASK, task),
     onError: (error) => log.error({ err: error }, "histograms"),
   });
-  latencies.start();
   return latencies;
 }
 
@@ -272,21 +251,26 @@ interface Run {
 
 /** From the first worker's start to the last one's end. */
 async function runParts(parts: Parts, { configPath, closers, isTrial, onReady }: Run): Promise<number> {
-  const { log, workers, systemd } = parts;
+  const { log, workers } = parts;
   const stop = Promise.withResolvers<string>();
   const end = Promise.withResolvers<number>();
   const reloader = openReloader(parts, configPath);
   const restarter = openRestarter(parts, reloader);
   const orders = ordersTo(parts, reloader, restarter);
+  workers.onOutdated = () => void restarter.restart();
   const signals = new Signals({
-    reload: () => void orders.reload(),
+    // One that comes during a restart is for the next program; for this one only if that does not come.
+    reload: () => void restarter.over.then(() => orders.reload()),
     reopen: () => void reopenLog(parts, reloader.config.accessLogPath),
-    stop: stop.resolve,
+    stop: (signal) => {
+      restarter.giveUp();
+      stop.resolve(signal);
+    },
     endNow: (signal) => end.resolve(exitCodeOf(signal, log)),
   });
   closers.push(() => signals.close());
-  if (parts.former.count > 0) systemd.watch();
   closers.push(await openOrders(parts, orders));
+  begin(parts);
   const started = workers.start().then(() => "started" as const);
   if ((await Promise.race([started, stop.promise])) === "started") {
     beReady(parts);
@@ -294,6 +278,19 @@ async function runParts(parts: Parts, { configPath, closers, isTrial, onReady }:
     if (isTrial) stop.resolve("the end of the trial");
   }
   return Promise.race([end.promise, stop.promise.then((signal) => shutDown(parts, reloader, signal))]);
+}
+
+/** All parts are there. From here on what the program before us left is ours, and there is no other attempt. */
+function begin(parts: Parts): void {
+  const { handover, memory, first, drainer, latencies, former, systemd } = parts;
+  native.releaseSignals();
+  if (handover?.tallies !== undefined) adoptTallies(handover.tallies, parts);
+  if (handover !== null && handover.histograms.descriptor !== memory.histograms)
+    closeSync(handover.histograms.descriptor);
+  if (handover !== null && formerAdmin(first.config, handover) === null) closeSync(handover.admin.descriptor);
+  drainer.start();
+  latencies.start();
+  if (former.count > 0) systemd.watch();
 }
 
 /** All workers serve: those of the earlier generation are not needed any more. */
@@ -321,10 +318,6 @@ async function openOrders({ log, first }: Parts, orders: ControlSource): Promise
 function ordersTo(parts: Parts, reloader: Reloader, restarter: Restarter): ControlSource {
   const { status, systemd, workers, former, version, generation } = parts;
   const outcome = (refusal: string | null) => ({ refusal, epoch: reloader.epoch });
-  const unfit = () => {
-    if (restarter.running) return "A restart is under way.";
-    return status.phase === "running" ? null : `The gateway is ${status.phase}.`;
-  };
   return {
     state: () => ({
       pid: process.pid,
@@ -338,13 +331,14 @@ function ordersTo(parts: Parts, reloader: Reloader, restarter: Restarter): Contr
     }),
     reload: async () => {
       // While it starts, workers get the new configuration as soon as they serve.
-      if (restarter.running || status.phase === "stopping") return outcome(unfit());
+      if (restarter.running) return outcome("A restart is under way.");
+      if (status.phase === "stopping") return outcome("The gateway is stopping.");
       systemd.reloading("the configuration is read again");
       const refusal = await reloader.reload();
       if (status.phase === "running") systemd.ready();
       return outcome(refusal);
     },
-    restart: async () => outcome(unfit() ?? (await restarter.restart())),
+    restart: async () => outcome(await restarter.restart()),
   };
 }
 
@@ -353,8 +347,8 @@ function openRestarter(parts: Parts, reloader: Reloader): Restarter {
   return new Restarter({
     config: () => reloader.config,
     log,
+    obstacle: () => obstacleTo(parts),
     prepare: async () => {
-      if (status.phase !== "running") throw new CodedError("stopping", "The gateway is stopping.");
       systemd.handingOver();
       const left = await workers.leave();
       await latencies.rotate();
@@ -365,9 +359,19 @@ function openRestarter(parts: Parts, reloader: Reloader): Restarter {
     resume: () => {
       drainer.start();
       latencies.configure(reloader.config.histograms);
-      if (status.phase === "running") workers.resume();
+      if (status.phase !== "stopping") workers.resume();
     },
   });
+}
+
+/** Why there can be no other generation now; null: there can. */
+function obstacleTo({ status, workers, former }: Parts): string | null {
+  // While the next generation comes up in vain, another one may do better: the earlier ones serve.
+  if (status.phase !== "running" && (status.phase !== "starting" || former.serving.length === 0))
+    return `The gateway is ${status.phase}.`;
+  if (former.count < FINISHING_GENERATIONS_MAX * workers.count && former.count + 2 * workers.count <= RINGS_MAX)
+    return null;
+  return `${former.count} workers of earlier generations finish what runs: another restart has to wait for some of them.`;
 }
 
 function handoverOf(parts: Parts, reloader: Reloader, left: Handover["workers"]): Handover {
@@ -381,10 +385,11 @@ function handoverOf(parts: Parts, reloader: Reloader, left: Handover["workers"])
     histograms: { descriptor: memory.histograms, version: HISTOGRAMS_VERSION, series: series.rows },
     admin: { ...reloader.config.admin, descriptor: admin.descriptor },
     unixSockets: unixSockets.left,
-    workers: left,
+    workers: [...former.serving, ...left],
     finishing: former.left,
     drainMs: reloader.config.timeouts.drainMs,
     demo: demo.left,
+    tallies: leaveTallies(parts),
   };
 }
 

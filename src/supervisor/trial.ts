@@ -61,18 +61,20 @@ export function commandLine(): { readonly path: string; readonly argv: readonly 
   return { path: process.execPath, argv: [process.execPath, ...process.execArgv, ...process.argv.slice(1)] };
 }
 
-/** The environment of this program, with `variable` (NAME=value) added. */
-export function environmentWith(variable: string): string[] {
-  const own = Object.entries(process.env).flatMap(([name, value]) => (value === undefined ? [] : [`${name}=${value}`]));
-  return [...own, variable];
+/** The environment of this program, with `variables` (NAME=value) in it. */
+export function environmentWith(variables: readonly string[]): string[] {
+  const names = new Set(variables.map((variable) => variable.slice(0, variable.indexOf("="))));
+  const own = Object.entries(process.env).filter(([name, value]) => value !== undefined && !names.has(name));
+  return [...own.map(([name, value]) => `${name}=${value}`), ...variables];
 }
 
-/** With this configuration in force. null: it works; else why it does not. */
-export async function runTrial(running: Config): Promise<string | null> {
+/** With this configuration in force. null: it works; else why it does not. `given` up: it is killed. */
+export async function runTrial(running: Config, given: AbortSignal): Promise<string | null> {
   const directory = mkdtempSync(join(running.dataDir, TRIAL_PREFIX));
   const ports = claimsOf(running).map(claimText);
   try {
-    return await attempt({ directory, ports, dataDir: running.dataDir, handoverVersion: HANDOVER_VERSION });
+    const trial = { directory, ports, dataDir: running.dataDir, handoverVersion: HANDOVER_VERSION };
+    return await attempt(trial, given);
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
@@ -84,7 +86,7 @@ export function removeLeftTrials(dataDir: string): void {
   for (const name of left) rmSync(join(dataDir, name), { recursive: true, force: true });
 }
 
-async function attempt(trial: Trial): Promise<string | null> {
+async function attempt(trial: Trial, signal: AbortSignal): Promise<string | null> {
   const { path, argv } = commandLine();
   const variable = trialVariable(trial);
   const at = variable.indexOf("=");
@@ -94,13 +96,14 @@ async function attempt(trial: Trial): Promise<string | null> {
     stdio: ["ignore", "ignore", "pipe"],
     timeout: TRIAL_MS_MAX,
     killSignal: "SIGKILL",
+    signal,
   });
   let complaint = "";
   child.stderr.setEncoding("utf8").on("data", (text: string) => {
     complaint = (complaint + text).slice(-COMPLAINT_MAX);
   });
-  const [code, signal] = await once(child, "close").catch((error: Error) => [error.message, null]);
+  const [code, killer] = await once(child, "close").catch((error: Error) => [error.message, null]);
   if (code === 0) return null;
-  const how = signal === null ? `exit code ${code}` : String(signal);
+  const how = killer === null ? `exit code ${code}` : String(killer);
   return complaint.trim() === "" ? `it ended with ${how}` : complaint.trim();
 }

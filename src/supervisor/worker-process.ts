@@ -7,6 +7,7 @@ import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { nowMs } from "../base/clock.ts";
 import { UWS_HEADER_BYTES_MAX } from "../base/limits.ts";
+import { PROGRAM } from "../base/program.ts";
 import type { FromWorker, ToWorker } from "../config/messages.ts";
 import type { Config } from "../config/schema.ts";
 import type { LeftWorker } from "./handover.ts";
@@ -98,7 +99,7 @@ export class WorkerProcess {
   }
 
   configure({ epoch, config }: Configured): void {
-    this.#send({ type: "configure", epoch, config });
+    this.#send({ type: "configure", epoch, config, program: PROGRAM });
   }
 
   drain(deadlineMs: number): void {

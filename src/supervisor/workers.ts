@@ -6,8 +6,9 @@
 import type { ChildProcess } from "node:child_process";
 import { nowMs } from "../base/clock.ts";
 import { CodedError, ERRORS } from "../base/errors.ts";
-import { DRAIN_GRACE_MS } from "../base/limits.ts";
+import { DRAIN_GRACE_MS, HUNG_AFTER_MS } from "../base/limits.ts";
 import type { Log } from "../base/log.ts";
+import type { ReplacedReason } from "../telemetry/metrics.ts";
 import { delayAfter, SOUND_AFTER_MS } from "./backoff.ts";
 import type { LeftWorker } from "./handover.ts";
 import {
@@ -22,8 +23,13 @@ import {
 const BOOT_DEATHS_MAX = 3;
 /** A worker that does not serve after this is killed, milliseconds. */
 const START_MS_MAX = 30_000;
+/** Between two looks for the program that runs, when another one is on disk, milliseconds. */
+const OUTDATED_PAUSE_MS = 5_000;
 /** How long workers may take to confirm a configuration, milliseconds. */
 const CONFIRM_MS_MAX = 10_000;
+/** Between two looks at their heartbeats, milliseconds. A hang is counted in looks: a machine that sleeps is none. */
+const LOOK_MS = 1_000;
+const STILL_LOOKS_MAX = HUNG_AFTER_MS / LOOK_MS;
 
 export interface WorkersOptions {
   readonly count: number;
@@ -36,6 +42,12 @@ export interface WorkersOptions {
   readonly onServing: (workers: number) => void;
   /** The worker that held this slot is dead. */
   readonly onSlotFree: (slot: number) => void;
+  /** Heartbeat of the worker in this slot. */
+  readonly beatOf: (slot: number) => number;
+  /** Whether what is on disk is the program that runs. */
+  readonly isCurrent: () => boolean;
+  /** Counts of workers by ReplacedReason. */
+  readonly replaced: Map<string, number>;
 }
 
 interface Place {
@@ -45,9 +57,14 @@ interface Place {
   /** To the next start, or to the end of the patience with this one. */
   timer: NodeJS.Timeout | undefined;
   lastFailure: string;
+  /** At the last look, and how often it was the same. */
+  beat: number;
+  stillLooks: number;
 }
 
 export class Workers {
+  /** Another program is on disk, and a worker is missing: nothing is started from it, all of the program has to be replaced. */
+  onOutdated: () => void = () => {};
   readonly #options: WorkersOptions;
   readonly #log: Log;
   readonly #places: readonly Place[];
@@ -64,14 +81,20 @@ export class Workers {
   #current: Configured;
   #phase: "boot" | "up" | "draining";
   #bootError: CodedError | null = null;
+  #lookTimer: NodeJS.Timeout | null = null;
 
   constructor(options: WorkersOptions) {
     this.#options = options;
     this.#log = options.log;
     this.#current = options.configured;
     this.#phase = options.patient ? "up" : "boot";
-    const place = () => ({ worker: null, earlyDeaths: 0, timer: undefined, lastFailure: "" });
+    const place = () => ({ worker: null, earlyDeaths: 0, timer: undefined, lastFailure: "", beat: 0, stillLooks: 0 });
     this.#places = Array.from({ length: options.count }, place);
+  }
+
+  /** How many there should be. */
+  get count(): number {
+    return this.#places.length;
   }
 
   /** Workers that serve. */
@@ -81,6 +104,7 @@ export class Workers {
 
   /** Resolves when every worker serves. Rejects with CodedError `workers_failed` when one cannot. */
   async start(): Promise<void> {
+    this.#lookTimer = setInterval(() => this.#lookAtBeats(), LOOK_MS);
     this.#places.forEach((_, index) => {
       this.#spawn(index);
     });
@@ -134,15 +158,34 @@ export class Workers {
   resume(): void {
     this.#phase = "up";
     this.#places.forEach(({ worker }, index) => {
-      if (worker === null) this.#spawn(index);
+      if (worker === null) this.#respawn(index);
     });
   }
 
   /** Ends all of them without waiting. */
   kill(): void {
     this.#phase = "draining";
+    if (this.#lookTimer !== null) clearInterval(this.#lookTimer);
     for (const place of this.#places) clearTimeout(place.timer);
     for (const worker of this.#alive()) worker.kill();
+  }
+
+  /** Kills those whose loop stands still. */
+  #lookAtBeats(): void {
+    for (const place of this.#places) {
+      const slot = place.worker?.slot ?? null;
+      const beat = slot === null ? 0 : this.#options.beatOf(slot);
+      place.stillLooks = slot !== null && beat === place.beat ? place.stillLooks + 1 : 0;
+      place.beat = beat;
+      if (place.stillLooks === STILL_LOOKS_MAX) this.#killHung(place);
+    }
+  }
+
+  #killHung({ worker }: Place): void {
+    if (worker === null) return;
+    const facts = { worker: worker.place, worker_pid: worker.pid, still_ms: HUNG_AFTER_MS };
+    this.#log.error(facts, "worker hangs; killing it");
+    worker.kill();
   }
 
   #alive(): WorkerProcess[] {
@@ -161,6 +204,16 @@ export class Workers {
     place.timer = setTimeout(() => this.#giveUp(worker), START_MS_MAX);
     worker.configure(this.#current);
     this.#log.debug({ worker: index, worker_pid: worker.pid }, "worker started");
+  }
+
+  #respawn(index: number): void {
+    const place = this.#places[index];
+    if (this.#phase === "boot" || this.#options.isCurrent()) this.#spawn(index);
+    else if (place !== undefined) {
+      place.timer = setTimeout(() => this.#respawn(index), OUTDATED_PAUSE_MS);
+      this.#log.error({ worker: index }, "another program is on disk: no worker is started before a restart");
+      this.onOutdated();
+    }
   }
 
   #giveUp(worker: WorkerProcess): void {
@@ -214,6 +267,10 @@ export class Workers {
 
   #replace(worker: WorkerProcess, place: Place, how: string): void {
     const servedMs = worker.listeningSinceMs === null ? 0 : nowMs() - worker.listeningSinceMs;
+    this.#count(
+      worker.listeningSinceMs === null ? "not_started" : place.stillLooks >= STILL_LOOKS_MAX ? "hung" : "died",
+    );
+    place.stillLooks = 0;
     place.earlyDeaths = servedMs >= SOUND_AFTER_MS ? 0 : place.earlyDeaths + 1;
     const delayMs = delayAfter(place.earlyDeaths);
     const facts = {
@@ -225,7 +282,12 @@ export class Workers {
     };
     this.#log.error(facts, "worker died; replacing it");
     if (this.#phase === "boot" && place.earlyDeaths >= BOOT_DEATHS_MAX) this.#failBoot(place, how);
-    else place.timer = setTimeout(() => this.#spawn(worker.place), delayMs);
+    else place.timer = setTimeout(() => this.#respawn(worker.place), delayMs);
+  }
+
+  #count(reason: ReplacedReason): void {
+    const { replaced } = this.#options;
+    replaced.set(reason, (replaced.get(reason) ?? 0) + 1);
   }
 
   #failBoot(place: Place, how: string): void {

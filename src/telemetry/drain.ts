@@ -6,6 +6,7 @@
 import { rmSync, statSync } from "node:fs";
 import { move, transferableSymbol, valueSymbol } from "piscina";
 import { DRAIN_BATCH_RECORDS_MAX, RING_RECORDS } from "../base/limits.ts";
+import { requireSameProgram } from "../base/program.ts";
 import type { DecodedRecord } from "../shm/record-codec.ts";
 import { RingReader } from "../shm/ring.ts";
 import { isLeftRing } from "../shm/ring-file.ts";
@@ -13,6 +14,8 @@ import { packBatch } from "./batch.ts";
 import type { RollupRow } from "./rollup.ts";
 import type { Outcome } from "./sinks/sink.ts";
 import { NOTHING_WRITTEN, Store } from "./sinks/store.ts";
+
+requireSameProgram();
 
 export interface DrainTask {
   readonly dataDir: string;

@@ -7,10 +7,11 @@
 import { nowMs } from "../base/clock.ts";
 import { CodedError } from "../base/errors.ts";
 import { DRAIN_INTERVAL_MS, POOL_QUEUE_MAX, RING_RECORDS } from "../base/limits.ts";
-import type { AccessLogTask } from "./access-log.ts";
+import type { AccessLogTask, Taken } from "./access-log.ts";
 import type { DrainResult, DrainTask } from "./drain.ts";
 import { RingWatch } from "./ring-watch.ts";
-import { Series } from "./series.ts";
+import { Series, type SeriesRow } from "./series.ts";
+import type { HeldLines } from "./sinks/access-log.ts";
 import { type Outcome, reasonLabel, reasonOf } from "./sinks/sink.ts";
 import { TaskPool } from "./task-pool.ts";
 
@@ -31,7 +32,7 @@ export interface DrainerOptions {
   readonly onError: (error: unknown) => void;
 }
 
-/** What happened since the supervisor started, for /metrics. */
+/** What happened since the gateway started, for /metrics. */
 export interface DrainTally {
   records: number;
   torn: number;
@@ -41,6 +42,17 @@ export interface DrainTally {
   readonly logDropped: Map<string, number>;
 }
 
+/** What goes to the program that takes over. */
+export interface LeftDrain {
+  readonly tally: Readonly<Omit<DrainTally, "logDropped">>;
+  readonly logDropped: readonly (readonly [reason: string, lines: number])[];
+  readonly series: readonly SeriesRow[];
+  /** Lines that the access log could not take; null: it took all. */
+  readonly held: HeldLines | null;
+}
+
+const NEWLINE = 10;
+
 export class Drainer {
   readonly series = new Series();
   readonly tally: DrainTally = { records: 0, torn: 0, failures: 0, logLines: 0, logDropped: new Map() };
@@ -48,7 +60,7 @@ export class Drainer {
   readonly #onError: (error: unknown) => void;
   readonly #watch: RingWatch;
   readonly #drains: TaskPool<DrainTask, DrainResult>;
-  readonly #logs: TaskPool<AccessLogTask, Outcome>;
+  readonly #logs: TaskPool<AccessLogTask, Outcome | Taken>;
   readonly #busy = new Map<string, Promise<void>>();
   readonly #reportedAtMs = new Map<string, number>();
   #accessLogPath: string | null;
@@ -56,6 +68,8 @@ export class Drainer {
   #turn = 0;
   /** The log holds lines that it could not write. */
   #logHolds = false;
+  /** After close(): what it could not write. */
+  #held: HeldLines | null = null;
 
   constructor(options: DrainerOptions) {
     this.#dataDir = options.dataDir;
@@ -68,8 +82,25 @@ export class Drainer {
     this.#logs = new TaskPool({ file: new URL("./access-log.ts", import.meta.url), threadsMax: 1, onError });
   }
 
+  /** After close(). */
+  get left(): LeftDrain {
+    const { logDropped, ...tally } = this.tally;
+    return { tally, logDropped: [...logDropped], series: [...this.series.rows()], held: this.#held };
+  }
+
+  /** Goes on from what another program left. Before start(). */
+  adopt({ tally, logDropped, series, held }: LeftDrain): void {
+    const { records, torn, failures, logLines } = tally;
+    Object.assign(this.tally, { records, torn, failures, logLines });
+    for (const [reason, lines] of logDropped) this.tally.logDropped.set(reason, lines);
+    this.series.adopt(series);
+    this.#held = held;
+  }
+
   /** Drains every DRAIN_INTERVAL_MS until close(). */
   start(): void {
+    if (this.#held !== null) this.#holdAgain(this.#held);
+    this.#held = null;
     this.#timer ??= setInterval(() => this.#tick(), DRAIN_INTERVAL_MS);
   }
 
@@ -106,12 +137,13 @@ export class Drainer {
     if (path === null) this.#logs.close().catch((error) => this.#fail(error));
   }
 
-  /** Waits for the tasks in flight and ends the threads. What is still in the rings stays there. */
+  /** Waits for the tasks in flight and ends the threads. What is still in the rings stays there; start() goes on. */
   async close(): Promise<void> {
     if (this.#timer !== null) clearInterval(this.#timer);
     this.#timer = null;
     await Promise.all(this.#busy.values());
     if (this.#logHolds) await this.#log("flush", null, 0);
+    if (this.#logHolds) await this.#takeHeld();
     await Promise.all([this.#drains.close(), this.#logs.close()]);
   }
 
@@ -174,7 +206,27 @@ export class Drainer {
     }
   }
 
-  #settleLog(outcome: Outcome, records: number): void {
+  async #takeHeld(): Promise<void> {
+    const path = this.#accessLogPath;
+    if (path === null) return;
+    const taken = await this.#logs.run({ path, action: "take", batch: null, records: 0 }).catch(() => null);
+    if (taken?.kind === "taken") this.#held = taken.held;
+    this.#logHolds = false;
+  }
+
+  /** Another path is another log: then this one gets a last chance, like at a reload. */
+  #holdAgain(held: HeldLines): void {
+    const records = held.lines.filter((byte) => byte === NEWLINE).length;
+    const task: AccessLogTask = { path: held.path, action: "hold", batch: null, records, held };
+    const dropped = (error: unknown) => ({ kind: "dropped" as const, reason: reasonLabel(reasonOf(error)), records });
+    void this.#logs
+      .run(task)
+      .catch(dropped)
+      .then((outcome) => this.#settleLog(outcome, 0));
+  }
+
+  #settleLog(outcome: Outcome | Taken, records: number): void {
+    if (outcome.kind === "taken") return;
     this.#logHolds = outcome.kind === "held";
     if (outcome.kind === "dropped") {
       const { logDropped } = this.tally;

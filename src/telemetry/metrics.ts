@@ -16,6 +16,9 @@ import { SharedHistogram } from "./shared-histogram.ts";
 
 const NANODOLLARS_PER_DOLLAR = 1e9;
 
+const REPLACED_REASONS = ["died", "hung", "not_started"] as const;
+export type ReplacedReason = (typeof REPLACED_REASONS)[number];
+
 /** Labels and value of one sample. */
 type Sample = readonly [labels: Record<string, string>, value: number];
 
@@ -72,6 +75,8 @@ export interface MetricsOptions {
   readonly counters: CountersReader;
   readonly drainer: Pick<Drainer, "series" | "tally">;
   readonly latencies: { readonly tally: LatencyTally };
+  /** Workers replaced, by reason. */
+  readonly replaced: ReadonlyMap<string, number>;
   /** Routes of the configuration without latency histograms of their own. */
   readonly routes: { readonly beyond: number };
   /** Of Sluice. */
@@ -92,7 +97,7 @@ export class Metrics {
     this.#sum = options.counters.sum();
     const families = [...this.#requestFamilies(), ...this.#usageFamilies()];
     families.push(...modelFamilies(options.drainer.series), ...drainFamilies(options.drainer.tally));
-    families.push(...latencyFamilies(options.latencies.tally));
+    families.push(...latencyFamilies(options.latencies.tally), replacedFamily(options.replaced));
     for (const family of families) this.#register(family);
     for (const family of this.#gaugeFamilies(options)) this.#registerGauge(family);
     for (const [name, histogram, help] of SHARED_HISTOGRAMS) {
@@ -282,6 +287,15 @@ function drainFamilies(tally: DrainTally): Family[] {
       samples: () => [...tally.logDropped].map(([reason, lines]) => [{ reason }, lines]),
     },
   ];
+}
+
+function replacedFamily(replaced: ReadonlyMap<string, number>): Family {
+  return {
+    name: "sluice_workers_replaced_total",
+    help: "Workers replaced because they died, hung (and were killed), or did not start.",
+    labelNames: ["reason"],
+    samples: () => REPLACED_REASONS.map((reason) => [{ reason }, replaced.get(reason) ?? 0]),
+  };
 }
 
 function latencyFamilies(tally: LatencyTally): Family[] {

@@ -1,5 +1,5 @@
 /**
- * Sums per model and provider since the supervisor started, for /metrics. Supervisor main thread; fed with the sums of each
+ * Sums per model and provider since the gateway started, for /metrics. Supervisor main thread; fed with the sums of each
  * drained batch. Bounded: label sets after the first METRIC_SERIES_MAX are counted under "other".
  */
 import { METRIC_SERIES_MAX } from "../base/limits.ts";
@@ -28,11 +28,18 @@ export class Series {
       const row = this.#rowFor(sums.model, sums.provider);
       const statusClass = STATUS_CLASSES.indexOf(sums.statusClass);
       row.requests[statusClass] = (row.requests[statusClass] ?? 0) + sums.requests;
-      row.inputTokens += sums.inputTokens;
-      row.cachedTokens += sums.cachedTokens;
-      row.outputTokens += sums.outputTokens;
-      row.reasoningTokens += sums.reasoningTokens;
-      row.costNanodollars += sums.costNanodollars;
+      addTokens(row, sums);
+    }
+  }
+
+  /** Sums of the program before this one. */
+  adopt(rows: readonly SeriesRow[]): void {
+    for (const row of rows) {
+      const own = this.#rowFor(row.model, row.provider);
+      row.requests.forEach((count, i) => {
+        own.requests[i] = (own.requests[i] ?? 0) + count;
+      });
+      addTokens(own, row);
     }
   }
 
@@ -51,6 +58,19 @@ export class Series {
     this.#rows.set(identity, row);
     return row;
   }
+}
+
+type TokenSums = Pick<
+  SeriesRow,
+  "inputTokens" | "cachedTokens" | "outputTokens" | "reasoningTokens" | "costNanodollars"
+>;
+
+function addTokens(row: TokenSums, more: TokenSums): void {
+  row.inputTokens += more.inputTokens;
+  row.cachedTokens += more.cachedTokens;
+  row.outputTokens += more.outputTokens;
+  row.reasoningTokens += more.reasoningTokens;
+  row.costNanodollars += more.costNanodollars;
 }
 
 function emptyRow(model: string, provider: string): SeriesRow {

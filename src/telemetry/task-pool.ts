@@ -7,6 +7,7 @@ import { Piscina } from "piscina";
 import { nowMs } from "../base/clock.ts";
 import { CodedError } from "../base/errors.ts";
 import { POOL_QUEUE_MAX } from "../base/limits.ts";
+import { PROGRAM } from "../base/program.ts";
 
 /** Between two attempts to start a pool that fails at boot: long enough not to burn a CPU on it. */
 const PAUSE_MS = 2_000;
@@ -67,6 +68,7 @@ export class TaskPool<Task, Result> {
       // "sync" parks an idle thread in Atomics.wait, deaf to everything else.
       atomics: "disabled",
       recordTiming: false,
+      workerData: { program: PROGRAM },
       // Not inherited, so that an inspector or heap flag of the supervisor does not reach the pool.
       execArgv: ["--disable-warning=ExperimentalWarning"],
       resourceLimits: { maxOldGenerationSizeMb: HEAP_MB_MAX, maxYoungGenerationSizeMb: 16 },

@@ -205,7 +205,7 @@ test("a configuration that is spoiled after the trial: the old workers serve unt
   const sluice = await Sluice.start(upstream, {}, tree.root);
   const good = await readFile(sluice.configFile, "utf8");
   const command = sluice.command("restart");
-  await until("it waits", () => sluice.log.includes("waits for a configuration that can be used"));
+  await until("it waits", () => sluice.log.includes("the next generation did not start; it is tried again"));
   for (let i = 0; i < 5; i += 1) strictEqual((await chat(sluice)).status, 200);
   await sluice.configureText(good);
   strictEqual((await command).code, 0);

@@ -25,6 +25,7 @@ function newMetrics() {
     counters,
     drainer: { series, tally },
     latencies: { tally: latencies },
+    replaced: new Map(),
     routes: { beyond: 3 },
     version: "1.2.3",
   });

@@ -4,6 +4,7 @@ import type { ChildProcess } from "node:child_process";
 import { EventEmitter } from "node:events";
 import { type TestContext, test } from "node:test";
 import { logTo } from "../../src/base/log.ts";
+import { PROGRAM } from "../../src/base/program.ts";
 import type { FromWorker, ToWorker } from "../../src/config/messages.ts";
 import type { Config } from "../../src/config/schema.ts";
 import { delayAfter } from "../../src/supervisor/backoff.ts";
@@ -14,6 +15,8 @@ const CONFIG = { dataDir: "/data" } as Config;
 const START_MS = 30_000;
 const CONFIRM_MS = 10_000;
 const GRACE_MS = 5_000;
+const HUNG_MS = 10_000;
+const OUTDATED_PAUSE_MS = 5_000;
 let pids = 100;
 
 class FakeChild extends EventEmitter {
@@ -43,9 +46,13 @@ class FakeChild extends EventEmitter {
 }
 
 function crew(context: TestContext, count: number) {
-  context.mock.timers.enable({ apis: ["setTimeout"] });
+  context.mock.timers.enable({ apis: ["setTimeout", "setInterval"] });
   const children: FakeChild[] = [];
   const lines: string[] = [];
+  const disk = { current: true };
+  const hanging = new Set<number>();
+  let beat = 0;
+  const replaced = new Map<string, number>();
   const [serving, freed]: [number[], number[]] = [[], []];
   const workers = new Workers({
     count,
@@ -59,6 +66,9 @@ function crew(context: TestContext, count: number) {
     },
     onServing: (number) => void serving.push(number),
     onSlotFree: (slot) => void freed.push(slot),
+    beatOf: (slot) => (hanging.has(slot) ? -1 : ++beat),
+    replaced,
+    isCurrent: () => disk.current,
   });
   const child = (index: number): FakeChild => {
     const found = children[index];
@@ -68,7 +78,7 @@ function crew(context: TestContext, count: number) {
   const listen = (index: number, epoch = 1) =>
     child(index).tell({ type: "listening", epoch, slot: index, notice: null });
   const tick = (ms: number) => context.mock.timers.tick(ms);
-  return { workers, children, child, listen, tick, lines, serving, freed };
+  return { workers, children, child, listen, tick, lines, serving, freed, hanging, replaced, disk };
 }
 
 /** Two workers that serve. */
@@ -83,7 +93,7 @@ async function running(context: TestContext) {
 
 test("every worker is configured first, and the start ends when all of them serve", async (context) => {
   const { workers, child, serving, children } = await running(context);
-  assert.deepEqual(child(0).sent, [{ type: "configure", epoch: 1, config: CONFIG }]);
+  assert.deepEqual(child(0).sent, [{ type: "configure", epoch: 1, config: CONFIG, program: PROGRAM }]);
   assert.equal(workers.serving, 2);
   assert.deepEqual(serving, [1, 2]);
   assert.equal(children.length, 2);
@@ -129,6 +139,39 @@ test("a service whose worker never comes up ends with the worker's reason", asyn
   assert.equal(children.length, 3);
 });
 
+test("a worker whose heartbeat stands still is killed, counted and replaced; one that goes on in time is not", async (context) => {
+  const { workers, children, child, listen, tick, hanging, replaced } = await running(context);
+  hanging.add(0);
+  tick(HUNG_MS - 1_000);
+  hanging.delete(0);
+  tick(2 * HUNG_MS);
+  assert.equal(children.length, 2);
+  hanging.add(0);
+  tick(HUNG_MS + 1_000);
+  assert.equal(child(0).connected, false);
+  assert.equal(child(1).connected, true);
+  hanging.delete(0);
+  tick(0);
+  listen(2);
+  tick(2 * HUNG_MS);
+  assert.equal(workers.serving, 2);
+  assert.deepEqual([...replaced], [["hung", 1]]);
+});
+
+test("no worker is started from another program: all of it is to be replaced, again and again until this one is back", async (context) => {
+  const { workers, children, child, tick, disk } = await running(context);
+  const orders: number[] = [];
+  workers.onOutdated = () => void orders.push(children.length);
+  disk.current = false;
+  child(0).end(1);
+  tick(0);
+  tick(OUTDATED_PAUSE_MS);
+  assert.deepEqual(orders, [2, 2]);
+  disk.current = true;
+  tick(OUTDATED_PAUSE_MS);
+  assert.equal(children.length, 3);
+});
+
 test("a worker that never says anything is killed and tried again", (context) => {
   const { workers, children, child, tick, lines } = crew(context, 1);
   void workers.start();
@@ -164,7 +207,7 @@ test("a worker that dies instead of confirming holds nothing up, and the next on
   child(1).end(1);
   assert.deepEqual(await done, []);
   tick(0);
-  assert.deepEqual(child(2).sent, [{ type: "configure", epoch: 2, config: CONFIG }]);
+  assert.deepEqual(child(2).sent, [{ type: "configure", epoch: 2, config: CONFIG, program: PROGRAM }]);
 });
 
 test("a worker that comes up during a reload is configured again", async (context) => {

@@ -28,11 +28,17 @@ export interface LatencyOptions {
   readonly onError: (error: unknown) => void;
 }
 
-/** What happened since the supervisor started, for /metrics. */
+/** What happened since the gateway started, for /metrics. */
 export interface LatencyTally {
   lines: number;
   /** Intervals that could not be written and wait for the next one, by reason. */
   readonly failures: Map<string, number>;
+}
+
+/** What goes to the program that takes over. */
+export interface LeftLatencies {
+  readonly lines: number;
+  readonly failures: readonly (readonly [reason: string, intervals: number])[];
 }
 
 export type Answer =
@@ -59,6 +65,16 @@ export class LatencyRotation {
     this.#options = options;
     this.#histograms = options.histograms;
     this.#gauge = new HistogramsGauge(options.descriptor);
+  }
+
+  get left(): LeftLatencies {
+    return { lines: this.tally.lines, failures: [...this.tally.failures] };
+  }
+
+  /** Counts on from what another program left. */
+  adopt({ lines, failures }: LeftLatencies): void {
+    this.tally.lines = lines;
+    for (const [reason, intervals] of failures) this.tally.failures.set(reason, intervals);
   }
 
   /** Rotates at every interval until close(). */

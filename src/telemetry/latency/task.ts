@@ -2,9 +2,12 @@
  * Pool task of the latency histograms: an interval for the disk, or a report for the admin port. Runs in the
  * drain's threads, one at a time; what has to be known from one time to the next is in the memory file, so any of them will do.
  */
+import { requireSameProgram } from "../../base/program.ts";
 import { HistogramsReader } from "../../shm/histogram-reader.ts";
 import { type Report, report } from "./report.ts";
 import { type Interval, rotate } from "./rotate.ts";
+
+requireSameProgram();
 
 export type LatencyTask =
   | { readonly kind: "rotate"; readonly descriptor: number; readonly interval: Interval }

@@ -3,8 +3,8 @@
  * pool. Fields are append-only for whoever parses them; neither prompts nor secrets can be in a record.
  *
  * While the file cannot be opened or written (ENOSPC, EACCES), lines are kept up to BATCH_BYTES_MAX and tried again with
- * the next batch; what does not fit is dropped whole, newest first, and counted. Not exactly once: lines in memory are
- * lost when the supervisor is killed. The store is the record; this is for eyes and log shippers.
+ * the next batch; what does not fit is dropped whole, newest first, and counted. A restart hands them over, byte for byte. Not
+ * exactly once: lines in memory are lost when the supervisor is killed. The store is the record; this is for eyes and log shippers.
  */
 import { closeSync, mkdirSync, openSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
@@ -26,6 +26,13 @@ const NEWLINE = 10;
 const FILE_MODE = 0o640;
 /** The last moment that a Date can be. */
 const DATE_MS_MAX = 8.64e15;
+
+/** What could not be written: whole lines, of which `written` bytes are in the file. */
+export interface HeldLines {
+  readonly path: string;
+  readonly lines: Uint8Array;
+  readonly written: number;
+}
 
 export class AccessLog implements Sink<readonly DecodedRecord[]> {
   readonly overflow = "drop-newest";
@@ -72,6 +79,22 @@ export class AccessLog implements Sink<readonly DecodedRecord[]> {
       this.#written = lineBegin;
     }
     return this.flush();
+  }
+
+  /** What is kept goes to the log of another process, which goes on behind the last byte in the file. */
+  take(): HeldLines {
+    const held = { path: this.path, lines: Buffer.concat(this.#pending), written: this.#written };
+    this.#pending = [];
+    this.#pendingBytes = 0;
+    this.#written = 0;
+    return held;
+  }
+
+  /** Before anything else is written. */
+  hold({ lines, written }: HeldLines): void {
+    this.#pending = [Buffer.from(lines)];
+    this.#pendingBytes = lines.length;
+    this.#written = written;
   }
 
   close(): void {

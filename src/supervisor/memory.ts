@@ -1,0 +1,24 @@
+/** The memory that workers share with each other, and with those of the program before this one. Supervisor, at start. */
+import type { Config } from "../config/schema.ts";
+import { SeriesTable } from "../config/series.ts";
+import { adoptCounters, type CountersReader, createCounters } from "../shm/counters.ts";
+import { createHistograms, HISTOGRAMS_VERSION } from "../shm/histogram-map.ts";
+import type { Handover } from "./handover.ts";
+
+export interface Memory {
+  /** Of the data directory, a descriptor. */
+  readonly lock: number;
+  readonly counters: CountersReader;
+  /** Of the memory file, a descriptor. */
+  readonly histograms: number;
+  readonly series: SeriesTable;
+}
+
+/** Counts go on, unless their layout is another one now: then they begin anew, and what old workers still count is lost. */
+export function openMemory({ dataDir }: Config, lock: number, handover: Handover | null): Memory {
+  const former = handover?.histograms;
+  const counters = (handover && adoptCounters(dataDir, handover.countersVersion)) ?? createCounters(dataDir);
+  if (former?.version === HISTOGRAMS_VERSION)
+    return { lock, counters, histograms: former.descriptor, series: new SeriesTable(former.series) };
+  return { lock, counters, histograms: createHistograms(), series: new SeriesTable() };
+}
