@@ -5,10 +5,12 @@ import type { HeadEvent, Parser, ParserAddon, ParserEvent } from "../support/par
 export const DROPPED = ["date", "x-dropped", "x-request-id"];
 export const HEAD_BYTES_MAX = 65_536;
 
+export type Head = Omit<HeadEvent, "kind" | "textLength">;
+
 export interface Reading {
   /** "more": neither its end nor an error was found. */
   readonly outcome: "end" | "error" | "more";
-  readonly head: Omit<HeadEvent, "kind"> | null;
+  readonly head: Head | null;
   readonly body: string;
   /** Why it is an error. */
   readonly reason: string;
@@ -49,7 +51,7 @@ function readNative(addon: ParserAddon, parser: Parser, { bytes, cuts, headReque
 function grown(reading: Reading, event: ParserEvent): Reading {
   switch (event.kind) {
     case "head": {
-      const { kind: _, ...head } = event;
+      const { kind: _, textLength: __, ...head } = event;
       if (reading.head !== null) throw new Error("two heads");
       return { ...reading, head };
     }
@@ -72,7 +74,7 @@ export interface RawResponse {
 }
 
 /** What our head says, found from the raw headers of another parser: slowly, and without the code under test. */
-export function headOf({ status, http10, rawHeaders, headRequest }: RawResponse): Omit<HeadEvent, "kind"> {
+export function headOf({ status, http10, rawHeaders, headRequest }: RawResponse): Head {
   const headers = pairs(rawHeaders);
   const values = (wanted: string) => headers.filter(([name]) => name === wanted).map(([, value]) => value);
   const options = values("connection").flatMap((value) => value.split(","));

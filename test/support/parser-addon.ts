@@ -26,6 +26,8 @@ export type ParserEvent =
       readonly contentType: string | null;
       readonly contentEncoding: string | null;
       readonly requestId: string | null;
+      /** Of the lines and the three values. */
+      readonly textLength: number;
     }
   | { readonly kind: "body"; readonly bytes: Buffer }
   | { readonly kind: "end"; readonly left: number }

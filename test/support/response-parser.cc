@@ -71,6 +71,7 @@ napi_value head_event(napi_env env, const ResponseParser& parser) {
   set(env, event, "contentType", range(env, parser, parser.content_type));
   set(env, event, "contentEncoding", range(env, parser, parser.content_encoding));
   set(env, event, "requestId", range(env, parser, parser.request_id));
+  set(env, event, "textLength", number(env, static_cast<double>(parser.text_length)));
   return event;
 }
 

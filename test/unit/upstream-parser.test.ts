@@ -289,6 +289,18 @@ describe("bounds", () => {
     match(reasonIn(read(`${chunked}${"a".repeat(1_024)}\r\n\r\n`)), /extensions/);
   });
 
+  it("of the text that is made of a head", () => {
+    const large = addon.open([], 65_536);
+    const lines = (count: number, line: string) => `HTTP/1.1 200 OK\r\n${line.repeat(count)}Content-Length: 0\r\n\r\n`;
+    const encodings = "Content-Encoding:x\r\n";
+    const kept = `${encodings}Content-Type:${"t".repeat(20_000)}\r\n${encodings}X-Request-ID:${"i".repeat(20_000)}\r\n`;
+    for (const text of [lines(16_300, "a:\r\n"), lines(3_200, encodings), lines(1, kept + encodings.repeat(1_200))]) {
+      addon.begin(large, false);
+      const { textLength } = headIn(addon.feed(large, Buffer.from(text)));
+      ok(textLength > text.length && textLength <= (text.length * 5) / 2, `${textLength} of ${text.length}`);
+    }
+  });
+
   it("of what Connection names", () => {
     match(reasonIn(read(`HTTP/1.1 200 OK\r\nConnection: ${"ab,".repeat(90)}\r\n\r\n`)), /names too many/);
   });

@@ -42,6 +42,12 @@ bool may_trail(HeaderKind kind) {
   return kind != HeaderKind::CONTENT_LENGTH && kind != HeaderKind::TRANSFER_ENCODING && kind != HeaderKind::CONNECTION;
 }
 
+void move(HeadReader::Value* value, size_t by) {
+  if (value->start < 0) return;
+  value->start += static_cast<int32_t>(by);
+  value->end += static_cast<int32_t>(by);
+}
+
 bool begins_as_http(const void* p, size_t length) {
   return std::memcmp(p, VERSION, length < VERSION_LENGTH ? length : VERSION_LENGTH) == 0;
 }
@@ -58,6 +64,7 @@ void HeadReader::begin_again() {
   head_ = Head();
   lines_.restart(IDLE_BYTES_MAX);
   values_.restart(IDLE_BYTES_MAX);
+  encodings_.restart(IDLE_BYTES_MAX);
   named_.restart(IDLE_BYTES_MAX);
   part_ = Part::STATUS;
 }
@@ -184,13 +191,13 @@ HeadReader::Line HeadReader::read_known(HeaderKind kind, const Field& field) {
     case HeaderKind::CONNECTION:
       return read_connection(field);
     case HeaderKind::CONTENT_TYPE:
-      if (head_.content_type.start < 0) head_.content_type = keep_value(field);
+      keep_value(field, &head_.content_type);
       break;
     case HeaderKind::CONTENT_ENCODING:
-      head_.content_encoding = join(head_.content_encoding, field);
+      join_encoding(field);
       break;
     case HeaderKind::REQUEST_ID:
-      if (head_.request_id.start < 0) head_.request_id = keep_value(field);
+      keep_value(field, &head_.request_id);
       break;
     case HeaderKind::OTHER:
       break;
@@ -250,25 +257,29 @@ HeadReader::Line HeadReader::read_option(const uint8_t* option, const uint8_t* e
   return named_.length() > NAMED_BYTES_MAX ? wrong("Connection names too many headers") : Line::READ;
 }
 
-HeadReader::Value HeadReader::keep_value(const Field& field) {
-  const int32_t start = static_cast<int32_t>(values_.length());
+// Of several lines the first counts.
+void HeadReader::keep_value(const Field& field, Value* value) {
+  if (value->start >= 0) return;
+  value->start = static_cast<int32_t>(values_.length());
   values_.append(field.value, static_cast<size_t>(field.value_end - field.value));
-  return {start, static_cast<int32_t>(values_.length())};
+  value->end = static_cast<int32_t>(values_.length());
 }
 
 // Several lines are one list (RFC 9110 5.3).
-HeadReader::Value HeadReader::join(Value value, const Field& field) {
-  if (value.start < 0) return keep_value(field);
-  const size_t length = static_cast<size_t>(value.end - value.start);
-  const bool last = static_cast<size_t>(value.end) == values_.length();
-  const int32_t start = last ? value.start : static_cast<int32_t>(values_.length());
-  if (!last) {
-    char* const room = values_.reserve(length);
-    std::memcpy(room, values_.data() + value.start, length);
-    values_.advance(length);
-  }
-  values_.append(", ", 2);
-  return {start, keep_value(field).end};
+void HeadReader::join_encoding(const Field& field) {
+  if (head_.content_encoding.start >= 0) encodings_.append(", ", 2);
+  encodings_.append(field.value, static_cast<size_t>(field.value_end - field.value));
+  head_.content_encoding = {0, static_cast<int32_t>(encodings_.length())};
+}
+
+size_t HeadReader::finish_text() {
+  const size_t lines_length = lines_.length();
+  move(&head_.content_type, lines_.length());
+  move(&head_.request_id, lines_.length());
+  lines_.append(values_.data(), values_.length());
+  move(&head_.content_encoding, lines_.length());
+  lines_.append(encodings_.data(), encodings_.length());
+  return lines_length;
 }
 
 // The name is where it belongs already.

@@ -13,7 +13,7 @@ class HeadReader {
  public:
   enum class Found : uint8_t { MORE, WHOLE, WRONG };
 
-  // Offsets into the values; start -1: it was not sent.
+  // Offsets into text(); start -1: it was not sent.
   struct Value {
     int32_t start = -1;
     int32_t end = -1;
@@ -43,12 +43,12 @@ class HeadReader {
   // Reads from *at on, and moves *at behind what it read. WHOLE: that was the empty line; WRONG: `reason`.
   Found next(const HeaderRules& rules, const uint8_t** at, const uint8_t* end);
 
-  // After WHOLE of a head; lines(): see ResponseParser::text.
-  const Head& head() const { return head_; }
-  const TextBuffer& lines() const { return lines_; }
+  // After WHOLE of a head, once: puts the values behind the lines. How long the lines are.
+  size_t finish_text();
 
-  // Puts the values behind the lines.
-  void append_values() { lines_.append(values_.data(), values_.length()); }
+  const Head& head() const { return head_; }
+  // See ResponseParser::text.
+  const TextBuffer& text() const { return lines_; }
 
   const char* reason = nullptr;
 
@@ -81,8 +81,8 @@ class HeadReader {
   Line read_coding(const Field& field);
   Line read_connection(const Field& field);
   Line read_option(const uint8_t* option, const uint8_t* end);
-  Value keep_value(const Field& field);
-  Value join(Value value, const Field& field);
+  void keep_value(const Field& field, Value* value);
+  void join_encoding(const Field& field);
 
   void add_line(const Field& field);
   void remove_named();
@@ -94,6 +94,7 @@ class HeadReader {
   Head head_;
   TextBuffer lines_;
   TextBuffer values_;
+  TextBuffer encodings_;
   TextBuffer kept_;     // the beginning of a line
   TextBuffer named_;    // what Connection headers name, each with a comma behind it
   uint32_t bytes_ = 0;  // of this response's heads and trailers

@@ -98,7 +98,7 @@ ResponseParser::Event ResponseParser::finish_head() {
   content_length = head.content_length;
   close_delimited = !bodyless && !chunked && content_length < 0;
   reusable = !head.close && (!head.http10 || head.keep_alive) && !close_delimited && !doubtful;
-  put_values();
+  put_text();
   left_ = static_cast<uint64_t>(std::max<int64_t>(content_length, 0));
   if (bodyless) state_ = State::BODYLESS;
   else if (close_delimited) state_ = State::CLOSE;
@@ -107,19 +107,12 @@ ResponseParser::Event ResponseParser::finish_head() {
   return Event::kHead;
 }
 
-void ResponseParser::put_values() {
-  const HeadReader::Head& head = head_.head();
-  lines_length = head_.lines().length();
-  head_.append_values();
-  text_length = head_.lines().length();
-  content_type = moved(head.content_type);
-  content_encoding = moved(head.content_encoding);
-  request_id = moved(head.request_id);
-}
-
-ResponseParser::Range ResponseParser::moved(Range value) const {
-  const int32_t by = static_cast<int32_t>(lines_length);
-  return value.start < 0 ? value : Range{value.start + by, value.end + by};
+void ResponseParser::put_text() {
+  lines_length = head_.finish_text();
+  text_length = head_.text().length();
+  content_type = head_.head().content_type;
+  content_encoding = head_.head().content_encoding;
+  request_id = head_.head().request_id;
 }
 
 ResponseParser::Event ResponseParser::read_length(uint8_t* data, size_t length, size_t* used) {

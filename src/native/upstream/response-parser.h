@@ -22,6 +22,10 @@ class ResponseParser {
   // Offsets into text(); start -1: the response has no such header.
   using Range = HeadReader::Value;
 
+  // What text_length can be. A header of four bytes is a line of five; a value is in its line, and may be behind the lines once
+  // more, with two bytes before it where the line had nineteen or more.
+  static constexpr size_t text_bytes_max(size_t head_bytes_max) { return head_bytes_max * 5 / 2; }
+
   // Cheap: allocates nothing until the first head. `rules` outlives the parser.
   explicit ResponseParser(const HeaderRules* rules) : rules_(rules) {}
 
@@ -45,7 +49,7 @@ class ResponseParser {
   int64_t content_length = -1;   // -1: none was sent. A response to HEAD or a 304 has a length and no body
   // "\r\nname: value" for each header that the client gets: lower-case names, values without the whitespace around them, bytes from
   // 0x80 on as they came, no control character but tab. Behind lines_length: what the ranges name. Moves with the next event.
-  const char* text() const { return head_.lines().data(); }
+  const char* text() const { return head_.text().data(); }
   size_t lines_length = 0;
   size_t text_length = 0;
   Range content_type;            // the first one
@@ -68,8 +72,7 @@ class ResponseParser {
   Event read_head(uint8_t* data, size_t length, size_t* used);
   Event skip_informational();
   Event finish_head();
-  void put_values();
-  Range moved(Range value) const;
+  void put_text();
   Event read_length(uint8_t* data, size_t length, size_t* used);
   Event read_chunks(uint8_t* data, size_t length, size_t* used);
   Event read_trailers(uint8_t* data, size_t length, size_t* used);
