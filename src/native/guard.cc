@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -62,6 +63,8 @@ struct Guard {
   // Where the bits of what was recorded stand in the environment of the next attempt.
   size_t recorded_entry = 0, recorded_at = 0;
   std::string notify_socket;
+  // Standard error is the stream of the journal: lines begin with their priority (base/journal.ts).
+  bool writes_journal = false;
   // Between two feedings of systemd's watchdog; 0: there is none.
   int feeding_ticks = 0;
 };
@@ -163,10 +166,11 @@ void say(const char* level, const char* message) {
   tm utc = {};
   gmtime_r(&now, &utc);
   strftime(time_text, sizeof(time_text), "%Y-%m-%dT%H:%M:%S.000Z", &utc);
+  const char* priority = !guard->writes_journal ? "" : std::strcmp(level, "error") == 0 ? "<3>" : "<6>";
   char line[512];
   const int length = std::snprintf(
-      line, sizeof(line), "{\"level\":\"%s\",\"time\":\"%s\",\"process\":\"supervisor\",\"pid\":%d,\"msg\":\"%s\"}\n",
-      level, time_text, static_cast<int>(guard->owner), message);
+      line, sizeof(line), "%s{\"level\":\"%s\",\"time\":\"%s\",\"process\":\"supervisor\",\"pid\":%d,\"msg\":\"%s\"}\n",
+      priority, level, time_text, static_cast<int>(guard->owner), message);
   if (length > 0) (void)!write(STDERR_FILENO, line, static_cast<size_t>(length));
 }
 
@@ -322,6 +326,13 @@ void find_watchdog() {
   guard->feeding_ticks = static_cast<int>(ticks < 1 ? 1 : ticks > TICKS_MAX ? TICKS_MAX : ticks);
 }
 
+void find_journal() {
+  const char* stream = std::getenv("JOURNAL_STREAM");
+  struct stat info = {};
+  if (stream == nullptr || fstat(STDERR_FILENO, &info) != 0) return;
+  guard->writes_journal = std::to_string(info.st_dev) + ":" + std::to_string(info.st_ino) == stream;
+}
+
 // Run by the loader: before Node when the addon is preloaded.
 __attribute__((constructor)) void begin(int argc, char** argv, char** environ_of) {
   const char* text = std::getenv("SLUICE_GUARD");
@@ -335,6 +346,7 @@ __attribute__((constructor)) void begin(int argc, char** argv, char** environ_of
   if (guard->plan.start_s == 0 || guard->arguments.empty()) return;
   recorded = guard->plan.recorded;
   find_watchdog();
+  find_journal();
   for (const int signal : HELD_SIGNALS) handle(signal, record, SA_RESTART);
   const sigset_t held = held_signals();
   pthread_sigmask(SIG_UNBLOCK, &held, nullptr);
