@@ -63,11 +63,15 @@ export class Front {
         ? { host: place.host, port: place.port, reusePort: true, backlog: BACKLOG_MAX }
         : { fd: descriptor ?? -1 };
     return new Promise((resolve, reject) => {
-      // Later ones are of single connections, such as no descriptor left for one: the client sees it.
-      this.#server.on("error", (cause) =>
-        reject(new CodedError("listen_failed", `cannot listen on ${placeText(place)}: ${cause.message}`, cause)),
-      );
-      this.#server.listen(options, resolve);
+      const refuse = (cause: Error) =>
+        reject(new CodedError("listen_failed", `cannot listen on ${placeText(place)}: ${cause.message}`, cause));
+      this.#server.once("error", refuse);
+      this.#server.listen(options, () => {
+        this.#server.off("error", refuse);
+        // Of single connections, such as no descriptor left for one.
+        this.#server.on("error", (cause: NodeJS.ErrnoException) => this.#note("exhausted", cause.code ?? ""));
+        resolve();
+      });
     });
   }
 
