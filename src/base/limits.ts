@@ -40,6 +40,8 @@ export const CORK_BYTES_MAX = 15_360;
 export const HELD_EVENT_BYTES_MAX = 65_536;
 /** Header block of a provider's answer, bytes. */
 export const UPSTREAM_HEADER_BYTES_MAX = 65_536;
+/** Native connections to providers of one worker, of all providers: their numbers have 16 bits for the slot. */
+export const UPSTREAM_CONNECTIONS_MAX = 65_535;
 /** A provider's error answer that is held until it is known not to quote a credential, bytes. */
 export const UPSTREAM_ERROR_BYTES_MAX = 65_536;
 /** An unread request body up to this size is dropped in passing, and the connection goes on, bytes. */

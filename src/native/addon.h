@@ -47,5 +47,6 @@ void register_scan(napi_env env, napi_value exports);
 void register_response(napi_env env, napi_value exports);
 void register_listen(napi_env env, napi_value exports);
 void register_process(napi_env env, napi_value exports);
+void register_upstream(napi_env env, napi_value exports);
 
 }  // namespace sluice

@@ -4,8 +4,9 @@
  * programmer errors and throw.
  */
 import { createRequire } from "node:module";
+import type { UpstreamBinding } from "./upstream.ts";
 
-export interface NativeAddon {
+export interface NativeAddon extends UpstreamBinding {
   /**
    * Maps `bytes` of the file at `path` shared and writable, creating or growing it (never shrinking). The mapping lives
    * until the ArrayBuffer is collected. Throws an Error with errno text when the file cannot be opened or mapped.
