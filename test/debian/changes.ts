@@ -1,11 +1,14 @@
 /** Reload, restart and upgrade of the installed service, first at rest, then under audited load. Runs inside the booted Debian tree, as root. */
 import { deepEqual, equal, match, notEqual, ok } from "node:assert/strict";
+import { until } from "../support/until.ts";
 import { audited, requireBooks, requireNoneFailed } from "./audited.ts";
 import { output, run } from "./command.ts";
 import type { Gateway } from "./gateway.ts";
 import type { Provider } from "./provider.ts";
 import type { Step } from "./step.ts";
 
+/** On a busy machine, milliseconds. */
+const UPGRADE_MS_MAX = 120_000;
 /** How many workers, in YAML and in JSON. */
 const WORKERS = /^( ?"?workers"?: )[^,\n]+/m;
 
@@ -95,10 +98,18 @@ async function upgradesUnderLoad(
 
 /** In the same process, so that systemd noticed nothing. */
 async function upgrade(gateway: Gateway, file: string, pid: number): Promise<void> {
-  const said = await output("dpkg", "--install", file);
+  const [said] = await Promise.all([output("dpkg", "--install", file), rotateMeanwhile(gateway)]);
   const [, version = ""] = /sluice_(.*)_amd64\.deb$/.exec(file) ?? [];
   deepEqual([await gateway.version(), await gateway.mainPid()], [version, pid], said);
   equal(await gateway.property("NRestarts"), "0", said);
+}
+
+/** The access log, as soon as a worker of the next generation is there: the earlier program has just gone. */
+async function rotateMeanwhile(gateway: Gateway): Promise<void> {
+  const before = await gateway.workerPids();
+  const hasBegun = async () => (await gateway.workerPids()).some((pid) => !before.includes(pid));
+  await until("the next generation begins", hasBegun, UPGRADE_MS_MAX);
+  await output("logrotate", "--force", "/etc/logrotate.d/sluice");
 }
 
 /** What runs goes on, and the installation succeeds and says what to do. */

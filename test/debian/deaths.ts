@@ -19,6 +19,7 @@ export function deathSteps(gateway: Gateway, provider: Provider): readonly Step[
   const costs = (lostMax: number, act: () => Promise<void>) => costOf(gateway, provider, lostMax, act);
   return [
     { name: "kill -9 of one worker", run: () => costs(CLIENTS, () => loseWorker(gateway, "SIGKILL")) },
+    { name: "one worker hangs and is replaced", run: () => costs(CLIENTS, () => loseWorker(gateway, "SIGSTOP")) },
     { name: "kill -9 of the main process", run: () => costs(Infinity, () => killService(gateway, "main")) },
     { name: "kill -9 of everything", run: () => costs(Infinity, () => killService(gateway, "all")) },
     { name: "the watchdog ends a service whose main process hangs", run: () => costs(Infinity, () => hang(gateway)) },
@@ -46,15 +47,16 @@ async function costOf(
   return `${counts}; all of ${report.requests - report.failed.length} answers have their record`;
 }
 
-/** Others go on, and it is replaced. */
+/** Others go on, and it is replaced. Connections that wait for it move on. */
 async function loseWorker(gateway: Gateway, signal: NodeJS.Signals): Promise<void> {
   const [pid, before] = [await gateway.mainPid(), await gateway.servingPids()];
   const [victim = 0] = before;
   process.kill(victim, signal);
-  await until("it is replaced", async () => {
+  const isReplaced = async () => {
     const now = await gateway.workerPids();
     return !now.includes(victim) && now.length === before.length && (await gateway.workersUp()) === before.length;
-  });
+  };
+  await until("it is replaced", isReplaced, WATCHDOG_MS_MAX);
   equal(await gateway.mainPid(), pid);
 }
 

@@ -2,7 +2,9 @@
  * The gateway as the package installed it: a service of systemd with its configuration, records and log in the places of the
  * package. Runs inside the booted Debian tree, as root. What must hold: nothing but what an administrator has is used.
  */
-import { readFile, writeFile } from "node:fs/promises";
+import { readdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { gunzipSync } from "node:zlib";
 import { KEY } from "../support/config.ts";
 import { childrenOf } from "../support/process-tree.ts";
 import { parseMetrics, sumOf } from "../support/prometheus.ts";
@@ -12,7 +14,8 @@ import { output } from "./command.ts";
 
 export const CONFIG = "/etc/sluice/sluice.yaml";
 export const STATE = "/var/lib/sluice";
-export const ACCESS_LOG = "/var/log/sluice/access.ndjson";
+const LOGS = "/var/log/sluice";
+export const ACCESS_LOG = `${LOGS}/access.ndjson`;
 /** Systemd's back-off, and workers that come up on a busy machine, milliseconds. */
 const UP_MS_MAX = 60_000;
 
@@ -82,7 +85,13 @@ export class Gateway {
     });
   }
 
+  /** With what logrotate put aside. */
   async accessLogText(): Promise<string> {
-    return readFile(ACCESS_LOG, "utf8").catch(() => "");
+    const names = (await readdir(LOGS)).filter((name) => name.startsWith("access.ndjson"));
+    const texts = names.map(async (name) => {
+      const bytes = await readFile(join(LOGS, name));
+      return (name.endsWith(".gz") ? gunzipSync(bytes) : bytes).toString("utf8");
+    });
+    return (await Promise.all(texts)).join("");
   }
 }
