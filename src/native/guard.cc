@@ -50,7 +50,8 @@ struct Plan {
   unsigned recorded = 0;
   int start_s = 0;
   int finish_s = 0;
-  // Of the program before: descriptors, among them the channels of its workers, and workers that are children of ours.
+  // Of the program before: descriptors, among them the channels of its workers, the last one this library's own; and workers that
+  // are children of ours.
   std::vector<int> descriptors, channels, workers;
 };
 
@@ -202,16 +203,20 @@ void write_recorded() {
   for (size_t i = RECORDED_DIGITS; i > 0; i -= 1, rest /= 10) digits[i - 1] = static_cast<char>('0' + rest % 10);
 }
 
+void keep_descriptors(bool keep) {
+  for (const int descriptor : guard->plan.descriptors) {
+    const int flags = fcntl(descriptor, F_GETFD);
+    if (flags >= 0) fcntl(descriptor, F_SETFD, keep ? flags & ~FD_CLOEXEC : flags | FD_CLOEXEC);
+  }
+}
+
 // The same command, found on disk anew. Returns if there is nothing to keep alive.
 void run_again() {
   const sigset_t held = held_signals();
   pthread_sigmask(SIG_SETMASK, &held, nullptr);
   while (any_lives()) {
     write_recorded();
-    for (const int descriptor : guard->plan.descriptors) {
-      const int flags = fcntl(descriptor, F_GETFD);
-      if (flags >= 0) fcntl(descriptor, F_SETFD, flags & ~FD_CLOEXEC);
-    }
+    keep_descriptors(true);
     execve(guard->argument_pointers[0], guard->argument_pointers.data(), guard->environment_pointers.data());
     feed_watchdog();
     pause_for(1000);
@@ -345,6 +350,7 @@ __attribute__((constructor)) void begin(int argc, char** argv, char** environ_of
   take_from_preload();
   if (guard->plan.start_s == 0 || guard->arguments.empty()) return;
   recorded = guard->plan.recorded;
+  keep_descriptors(false);
   find_watchdog();
   find_journal();
   for (const int signal : HELD_SIGNALS) handle(signal, record, SA_RESTART);
@@ -373,6 +379,7 @@ extern "C" __attribute__((visibility("default"))) int sigaction(int signal, cons
 // Of the instance that was preloaded: found by name, because the program that runs brings another one.
 extern "C" __attribute__((visibility("default"))) void sluice_guard_end() {
   if (!armed.exchange(false)) return;
+  if (!guard->plan.descriptors.empty()) close(guard->plan.descriptors.back());
   for (const int signal : CRASHES) {
     struct sigaction now = {};
     if (real_sigaction()(signal, nullptr, &now) == 0 && now.sa_handler == crash) handle(signal, SIG_DFL, 0);

@@ -1,5 +1,5 @@
 /** Reads Linux's process table: children, memory and open files of the program under test. */
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 
 function read(path: string): string {
   try {
@@ -24,6 +24,17 @@ export function isAlive(pid: number): boolean {
 export function residentBytes(pid: number): number {
   const match = /^VmRSS:\s+(\d+) kB/m.exec(read(`/proc/${pid}/status`));
   return Number(match?.[1] ?? 0) * 1_024;
+}
+
+/** What its open file descriptors are; one that is just closed is not there. */
+export function filesOf(pid: number): string[] {
+  return readdirSync(`/proc/${pid}/fd`).flatMap((descriptor) => {
+    try {
+      return [readlinkSync(`/proc/${pid}/fd/${descriptor}`)];
+    } catch {
+      return [];
+    }
+  });
 }
 
 /** Open file descriptors: sockets, files and pipes. */
