@@ -1,9 +1,10 @@
 /**
  * What heads cost. Of an answer: one string for one call into uWebSockets.js (upstream/response-headers.ts), against one pair of
- * strings per header, which is one call each there. Of the request to the provider: the flat list that is made of
- * the client's and the provider's (pipeline/forward.ts), against an object that later headers win in.
+ * strings per header, which is one call each there. Of the request to the provider: the lines that are put together from the
+ * client's and the provider's (pipeline/forward.ts), against an object that later headers win in.
  */
 import assert from "node:assert/strict";
+import { headerList } from "../../src/base/header-lines.ts";
 import { classify } from "../../src/pipeline/endpoint.ts";
 import { upstreamRequest } from "../../src/pipeline/forward.ts";
 import { responseHead } from "../../src/pipeline/response-head.ts";
@@ -63,16 +64,16 @@ function pairs(headers: ResponseHeaders): [string, string][] {
 
 /** Names in lower case, the provider's instead of the client's. */
 function asObject(): string[] {
-  const provider = Object.fromEntries(inPairs(target?.provider.headers ?? []));
+  const provider = Object.fromEntries(inPairs(headerList(target?.provider.lines ?? "")));
   const own = { "x-request-id": exchange.requestId, "accept-encoding": "identity" };
-  return Object.entries({ ...Object.fromEntries(inPairs(exchange.headers)), ...provider, ...own }).flat();
+  return Object.entries({ ...Object.fromEntries(inPairs(headerList(exchange.lines))), ...provider, ...own }).flat();
 }
 
 function inPairs(flat: readonly string[]): [string, string][] {
   return Array.from({ length: flat.length / 2 }, (_, i) => [flat[2 * i]?.toLowerCase() ?? "", flat[2 * i + 1] ?? ""]);
 }
 
-assert.deepEqual(upstreamRequest(exchange, target).headers.toSorted(), asObject().toSorted());
+assert.deepEqual(headerList(upstreamRequest(exchange, target).lines).toSorted(), asObject().toSorted());
 compare(`request of ${CLIENT.length} headers`, "an object", {
   upstreamRequest: () => upstreamRequest(exchange, target),
   "an object": asObject,

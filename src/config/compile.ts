@@ -4,6 +4,7 @@
  */
 import { assert } from "../base/assert.ts";
 import { encodeLabel } from "../base/bytes.ts";
+import { headerLines } from "../base/header-lines.ts";
 import type { Config, KeyConfig, ProviderConfig } from "./schema.ts";
 import { NO_ALIAS, SERIES_OTHER } from "./series.ts";
 import {
@@ -33,9 +34,11 @@ export function compileSnapshot(config: Config, epoch: number): Snapshot {
   const routes = Object.entries(config.models).map(([alias, model]) =>
     compileRoute(alias, target(model.provider, model.model, alias)),
   );
+  const keyRecords = config.keys.map(compileKey);
   return Object.freeze({
     epoch,
-    keys: new Map(config.keys.map((key) => [key.hash, compileKey(key)])),
+    keys: new Map(keyRecords.map((record, number) => [config.keys[number]?.hash ?? "", record])),
+    keyRecords,
     routes: new Map(routes.filter(({ alias }) => alias !== "*").map((route) => [route.alias, route])),
     anyModel: routes.find(({ alias }) => alias === "*") ?? null,
     passthrough: config.passthrough === null ? null : target(config.passthrough, null, NO_ALIAS),
@@ -48,8 +51,9 @@ export function compileSnapshot(config: Config, epoch: number): Snapshot {
   });
 }
 
-function compileKey(key: KeyConfig): KeyRecord {
+function compileKey(key: KeyConfig, number: number): KeyRecord {
   return Object.freeze({
+    number,
     name: key.name,
     label: encodeLabel(key.name, KEY_LABEL_BYTES),
     enabled: key.enabled,
@@ -67,7 +71,7 @@ function compileProvider(name: string, config: ProviderConfig): Provider {
     origin: baseUrl(config, "").origin,
     tlsCa: config.tlsCa,
     credential: credential === null ? null : Buffer.from(credential.value.replace(/^Bearer /, "")),
-    headers: Object.freeze(headers),
+    lines: headerLines(headers),
     headerNames: new Set(headers.filter((_, index) => index % 2 === 0)),
   });
 }

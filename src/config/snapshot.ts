@@ -11,6 +11,8 @@ export interface Price {
 }
 
 export interface KeyRecord {
+  /** Its place in `keyRecords`. */
+  readonly number: number;
   readonly name: string;
   /** Label block for records, KEY_LABEL_BYTES. */
   readonly label: Uint8Array;
@@ -31,9 +33,9 @@ export interface Provider {
   readonly tlsCa: string | null;
   /** The credential itself, to find it where a provider quotes it; null: none. */
   readonly credential: Buffer | null;
-  /** Flat list name, value, name, value: credential and fixed headers, lower-case names, validated. */
-  readonly headers: readonly string[];
-  /** Lower-case names in `headers`: a client's header of that name is not forwarded. */
+  /** Credential and fixed headers as they are sent: CRLF name: value for each, lower-case names, validated. */
+  readonly lines: string;
+  /** The names in `lines`: a client's header of that name is not forwarded. */
   readonly headerNames: ReadonlySet<string>;
 }
 
@@ -88,6 +90,7 @@ export interface Snapshot {
   readonly epoch: number;
   /** By SHA-256 of the key, lower-case hex. */
   readonly keys: ReadonlyMap<string, KeyRecord>;
+  readonly keyRecords: readonly KeyRecord[];
   readonly routes: ReadonlyMap<string, Route>;
   /** The route of models: "*"; null: none. */
   readonly anyModel: Route | null;

@@ -15,7 +15,7 @@ import { ClientStream } from "./client-stream.ts";
 import { Front } from "./front.ts";
 import type { Refusals } from "./refusals.ts";
 import { RequestBody } from "./request-body.ts";
-import { readHead } from "./request-head.ts";
+import { readHead, rememberKey } from "./request-head.ts";
 import {
   closeListenSocket,
   type ListenSocket,
@@ -134,8 +134,9 @@ export class Edge {
     const stream = new ClientStream(response, this.#handler);
     const exchange = this.#handler.open(stream, nowMs());
     stream.attach(exchange, address);
-    const verdict = readHead(request, exchange);
-    if (!this.#handler.onHead(exchange, verdict)) {
+    const wanted = this.#handler.onHead(exchange, readHead(request, exchange));
+    if (exchange.keyNumber < 0 && exchange.key !== null) rememberKey(exchange.key.number);
+    if (!wanted) {
       if (stream.lingering) response.onData((chunk, isLast) => stream.discard(chunk.byteLength, isLast));
       return;
     }

@@ -2,6 +2,7 @@
  * uWebSockets.js as the edge uses it. Its own types are written for every use; these name only the calls that this folder
  * makes. Loaded in gateway workers only: a process or thread that exits with an open handle of it aborts.
  */
+
 import {
   App as NativeApp,
   type us_listen_socket,
@@ -9,6 +10,8 @@ import {
   type us_socket,
   us_socket_local_port,
 } from "uWebSockets.js";
+import { assert } from "../base/assert.ts";
+import { native } from "../native/native.ts";
 
 /** Valid until an answer ended or the abort was told; any later use throws. */
 export interface UwsResponse {
@@ -29,13 +32,8 @@ export interface UwsResponse {
   cork(write: () => void): unknown;
 }
 
-/** Valid during the handler only. */
-export interface UwsRequest {
-  getUrl(): string;
-  getQuery(): string;
-  getCaseSensitiveMethod(): string;
-  forEach(visit: (name: string, value: string) => void): void;
-}
+/** Valid during the handler only, and read by the addon only. */
+export type UwsRequest = object;
 
 export type ListenSocket = us_listen_socket;
 
@@ -46,6 +44,7 @@ export interface UwsApp {
 }
 
 export function newApp(): UwsApp {
+  assert(native.isKnownUws(), "native/uws-request.h has the memory layout of the uWebSockets.js that is installed");
   return NativeApp();
 }
 

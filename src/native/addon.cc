@@ -11,5 +11,6 @@ NAPI_MODULE_INIT() {
   sluice::register_process(env, exports);
   sluice::register_upstream(env, exports);
   sluice::register_hold(env, exports);
+  sluice::register_request(env, exports);
   return exports;
 }

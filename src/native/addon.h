@@ -48,5 +48,6 @@ void register_response(napi_env env, napi_value exports);
 void register_listen(napi_env env, napi_value exports);
 void register_process(napi_env env, napi_value exports);
 void register_upstream(napi_env env, napi_value exports);
+void register_request(napi_env env, napi_value exports);
 
 }  // namespace sluice

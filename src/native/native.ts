@@ -72,6 +72,25 @@ export interface NativeAddon extends UpstreamBinding {
   /** Whether scanRequest uses more of this CPU than scanRequestPortable. */
   readonly scanIsWide: boolean;
 
+  /**
+   * Reads the head of a request of uWebSockets.js, in its handler only; the lines that go on to the provider. The rest is in
+   * `headFields` and headText() until the next one is read: http/request-head.ts. Only where isKnownUws().
+   */
+  readHead(request: object): string;
+  /** The same of method, target, and name and value of each header: for tests. */
+  readHeadList(list: readonly string[]): string;
+  readonly headFields: Float64Array;
+  headText(which: number): string;
+  /** What method and path in `headFields` are indexes in, and how long a client's own request id may be. */
+  headForm(methods: readonly string[], paths: readonly string[], requestIdBytesMax: number): void;
+  /** The key of the head that was read last has this number from now on; native/key-tags.h says why no hash is needed. */
+  rememberKey(number: number): void;
+  forgetKeys(): void;
+  /** SipHash-2-4-128 under a secret of 16 bytes, hexadecimal: for tests. */
+  sipHash(secret: Uint8Array, text: Uint8Array): string;
+  /** Whether the uWebSockets.js that this process has loaded is one that readHead() knows. */
+  isKnownUws(): boolean;
+
   /** Takes a response scanner; `events`: server-sent events, else one JSON document. -1: `slotsMax` are taken. */
   responseOpen(events: boolean, slotsMax: number): number;
   /** Feeds the next bytes; returns flags, fills event borders and the clock (`out`, 5 or more): providers/response-scan.ts. */

@@ -68,9 +68,11 @@ export class Exchange implements Spoke {
   methodNumber = 0;
   path = "";
   query = "";
-  /** Flat list name, value: what goes on to the provider. */
-  readonly headers: string[] = [];
-  /** The gateway key as it was sent; cleared once it is checked. */
+  /** What goes on to the provider: CRLF name: value for each header, names in lower case. */
+  lines = "";
+  /** Of the key's record in the snapshot, which the edge knew it by; -1: it did not. */
+  keyNumber = -1;
+  /** The gateway key as it was sent, where the edge did not know it; cleared once it is checked. */
   keyText = "";
   requestId = "";
   contentType = "";

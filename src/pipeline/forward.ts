@@ -2,6 +2,7 @@
  * The upstream request: the client's bytes with the few that must differ spliced in, the provider's path and headers.
  * Step of the pipeline; reads the offsets of the body that read-body.ts read in this turn.
  */
+import { withoutHeaders } from "../base/header-lines.ts";
 import { SPLICE_ROOM_BYTES } from "../base/limits.ts";
 import type { Target } from "../config/snapshot.ts";
 import type { UpstreamRequest } from "../upstream/transport.ts";
@@ -15,6 +16,7 @@ const OPTIONS = Buffer.from('{"include_usage":true}');
 const OPTIONS_FIRST = Buffer.from('"stream_options":{"include_usage":true},');
 const TRUE = Buffer.from("true");
 
+const IDENTITY = "\r\naccept-encoding: identity";
 /** Length of "/v1". */
 const VERSION_CHARS = 3;
 
@@ -24,7 +26,7 @@ export function upstreamRequest(exchange: Exchange, target: Target): UpstreamReq
   return {
     method: exchange.method,
     path: pathOf(exchange, target),
-    headers: headersOf(exchange, target),
+    lines: linesOf(exchange, target),
     body: exchange.body === null ? null : exchange.body.subarray(0, exchange.bodyBytes),
   };
 }
@@ -35,20 +37,16 @@ function pathOf(exchange: Exchange, target: Target): string {
   return exchange.query === "" ? `${path}?${target.query}` : `${path}?${target.query}&${exchange.query}`;
 }
 
-function headersOf(exchange: Exchange, target: Target): string[] {
-  const { provider } = target;
+function linesOf(exchange: Exchange, { provider }: Target): string {
   // The edge has kept the client's credentials already, so only fixed headers can be in the way.
-  const theirs = provider.headerNames.size > 1 ? without(exchange.headers, provider.headerNames) : exchange.headers;
-  const headers = provider.headers.concat(theirs);
-  headers.push("x-request-id", exchange.requestId);
-  // Usage is read from the bytes that pass, and nothing is ever decompressed.
-  const encoding = takesModel(exchange.endpoint) ? "identity" : exchange.acceptEncoding;
-  if (encoding !== "") headers.push("accept-encoding", encoding);
-  return headers;
+  const theirs = provider.headerNames.size > 1 ? withoutHeaders(exchange.lines, provider.headerNames) : exchange.lines;
+  return `${provider.lines}${theirs}${encodingLine(exchange)}\r\nx-request-id: ${exchange.requestId}`;
 }
 
-function without(headers: readonly string[], names: ReadonlySet<string>): string[] {
-  return headers.filter((_, i) => !names.has(headers[i - (i % 2)] ?? ""));
+/** Usage is read from the bytes that pass, and nothing is ever decompressed. */
+function encodingLine({ endpoint, acceptEncoding }: Exchange): string {
+  if (takesModel(endpoint)) return IDENTITY;
+  return acceptEncoding === "" ? "" : `\r\naccept-encoding: ${acceptEncoding}`;
 }
 
 /** The later splice first, so that the offsets of the earlier one stay true. */

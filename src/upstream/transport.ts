@@ -8,8 +8,8 @@ export interface UpstreamRequest {
   readonly method: string;
   /** Path and query. */
   readonly path: string;
-  /** Flat list name, value; without framing headers and host. */
-  readonly headers: string[];
+  /** CRLF name: value for each header, checked, latin1; without framing headers and host. */
+  readonly lines: string;
   /** Sent by reference: not touched until the response head arrived or the attempt failed. */
   readonly body: Uint8Array | null;
 }

@@ -4,6 +4,7 @@
  */
 import type { Dispatcher } from "undici";
 import { ERRORS, type ErrorRow } from "../base/errors.ts";
+import { headerList } from "../base/header-lines.ts";
 import type { Connection } from "./connection.ts";
 import { failureOf } from "./failure.ts";
 import type { Origin } from "./origin.ts";
@@ -38,7 +39,8 @@ export class UndiciAttempt implements Attempt {
   begin(connection: Connection): void {
     this.#connection = connection;
     if (!connection.connected) this.#listener.onConnecting();
-    const { method, path, headers, body } = this.#request;
+    const { method, path, lines, body } = this.#request;
+    const headers = headerList(lines);
     connection.client.dispatch({ method: method as Dispatcher.HttpMethod, path, headers, body }, this);
   }
 

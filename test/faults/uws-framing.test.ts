@@ -41,6 +41,7 @@ const REFUSED: Readonly<Record<string, string>> = {
   "transfer-encoding identity": request("transfer-encoding: identity\r\n", CHUNKED),
   "two transfer-encodings": request("transfer-encoding: chunked\r\n".repeat(2), CHUNKED),
   "two hosts": request(`host: other\r\ncontent-length: ${LENGTH}\r\n`, CHAT_BODY),
+  "an empty header name": request(`: x\r\ncontent-length: ${LENGTH}\r\n`, CHAT_BODY),
   "an unknown method": request(`content-length: ${LENGTH}\r\n`, CHAT_BODY, "FOO /v1/chat/completions HTTP/1.1\r\n"),
   "a method in lower case": request(
     `content-length: ${LENGTH}\r\n`,
@@ -73,7 +74,6 @@ const BY_THE_PARSER: Readonly<Record<string, [string, number]>> = {
   "no host": [`${LINE}${KEY_LINE}content-length: ${LENGTH}\r\n\r\n${CHAT_BODY}`, 400],
   "a chunk size beyond 64 bits": [request("transfer-encoding: chunked\r\n", "ffffffffffffffff\r\n"), 400],
   "HTTP/1.0": [request(`content-length: ${LENGTH}\r\n`, CHAT_BODY, LINE.replace("1.1", "1.0")), 505],
-  "an empty header name": [request(`: x\r\ncontent-length: ${LENGTH}\r\n`, CHAT_BODY), 505],
   "a target in absolute form": [request("content-length: 0\r\n", "", "POST http://h/v1/files HTTP/1.1\r\n"), 505],
   "a TLS handshake": ["\x16\x03\x01\x02\x00\x01\r\n\r\n", 505],
   trailers: [request("transfer-encoding: chunked\r\n", CHUNKED.replace("\r\n\r\n", "\r\nx: y\r\n\r\n")), 505],

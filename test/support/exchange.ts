@@ -1,4 +1,5 @@
 /** Exchanges for tests of single steps: of a small configuration, with a downstream that writes down what it is told. */
+import { headerLines } from "../../src/base/header-lines.ts";
 import { compileSnapshot } from "../../src/config/compile.ts";
 import type { Config } from "../../src/config/schema.ts";
 import type { Snapshot } from "../../src/config/snapshot.ts";
@@ -63,6 +64,7 @@ export interface ExchangeForm {
   readonly keyText?: string;
   readonly contentType?: string;
   readonly body?: string | Buffer;
+  /** Flat list name, value. */
   readonly headers?: readonly string[];
   readonly snapshot?: Snapshot;
   readonly down?: Downstream;
@@ -78,7 +80,7 @@ export function exchangeOf(form: ExchangeForm = {}): Exchange {
   exchange.keyText = form.keyText ?? "";
   exchange.contentType = form.contentType ?? "application/json";
   exchange.requestId = "req_test";
-  exchange.headers.push(...(form.headers ?? []));
+  exchange.lines = headerLines(form.headers ?? []);
   if (form.body !== undefined) giveBody(exchange, Buffer.from(form.body));
   return exchange;
 }

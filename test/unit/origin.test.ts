@@ -16,7 +16,7 @@ import { ScriptedProvider } from "../support/request-path.ts";
 import { until, within } from "../support/until.ts";
 
 const ANSWER = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
-const REQUEST: UpstreamRequest = { method: "POST", path: "/v1/x", headers: [], body: Buffer.from("{}") };
+const REQUEST: UpstreamRequest = { method: "POST", path: "/v1/x", lines: "", body: Buffer.from("{}") };
 
 const dataDir = mkdtempSync(join(tmpdir(), "sluice-origin-"));
 createCounters(dataDir);
@@ -174,7 +174,7 @@ test("a connection that is still being made ends with the attempt that wanted it
 test("a request that cannot be written is refused, and its connection is not lost to the count", async () => {
   const origin = originOf();
   const heard = new Heard();
-  origin.send({ ...REQUEST, headers: ["bad name", "x"] }, heard, false);
+  origin.send({ ...REQUEST, lines: "\r\nbad name: x" }, heard, false);
   deepStrictEqual([heard.events, origin.connections], [[ERRORS.invalidHeader.code], 0]);
 });
 
