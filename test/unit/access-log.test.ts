@@ -9,6 +9,7 @@ import {
   statSync,
   symlinkSync,
   unlinkSync,
+  writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -102,6 +103,25 @@ describe("the access log", () => {
     rmdirSync(path);
     equal(log.flush().kind, "written");
     deepEqual(requestIds(path), ["a", "b"]);
+  });
+
+  test("what it could not write goes to another one, which begins behind the byte that is in the file", () => {
+    const path = newPath();
+    mkdirSync(join(path, ".."), { recursive: true });
+    symlinkSync("/dev/full", path);
+    const former = new AccessLog(path);
+    equal(former.write(records("r1", "r2")).kind, "held");
+    const held = former.take();
+    former.close();
+    unlinkSync(path);
+    const written = 100;
+    writeFileSync(path, held.lines.subarray(0, written));
+    const next = new AccessLog(path);
+    next.hold({ ...held, written });
+    equal(next.write(records("r3")).kind, "written");
+    deepEqual(requestIds(path), ["r1", "r2", "r3"]);
+    equal(former.take().lines.length, 0);
+    next.close();
   });
 
   test("keeps lines while the disk is full", () => {
