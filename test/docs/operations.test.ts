@@ -248,7 +248,7 @@ test("every file that the service makes is on the page, with its mode, and the o
 function sources(): string {
   const files = readdirSync(join(ROOT, "src"), { recursive: true, encoding: "utf8" });
   return files
-    .filter((file) => file.endsWith(".ts"))
+    .filter((file) => /\.(?:ts|cc)$/.test(file))
     .map((file) => readFileSync(join(ROOT, "src", file), "utf8"))
     .join("\n");
 }
