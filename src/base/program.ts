@@ -2,6 +2,7 @@
  * Which program is on disk: a hash of our files, of what packages say of themselves and of the runtime's size, 5 to 10 ms. Any process, at start and
  * when something of the program is about to be loaded later on. What must stay true: one process tree runs one program. From the
  * moment that an upgrade writes new files until the restart, nothing is loaded from them; what would be waits for the restart.
+ * A working copy (with .git) is known by its version only: it changes all the time, and whoever changes it knows.
  */
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
@@ -12,6 +13,7 @@ import { workerData } from "node:worker_threads";
 import { CodedError } from "./errors.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+const IS_WORKING_COPY = existsSync(join(ROOT, ".git"));
 const OURS = /\.(?:ts|node)$/;
 
 /** When this process, or thread, had read its modules. */
@@ -40,12 +42,14 @@ export function requireSameProgram(data: unknown = workerData): void {
 }
 
 function ourFiles(): string[] {
+  if (IS_WORKING_COPY) return [join(ROOT, "package.json")];
   const files = readdirSync(join(ROOT, "src"), { recursive: true, withFileTypes: true });
   const own = files.filter((entry) => entry.isFile() && OURS.test(entry.name));
   return [join(ROOT, "package.json"), ...own.map(({ parentPath, name }) => join(parentPath, name)).sort()];
 }
 
 function packageFiles(): string[] {
+  if (IS_WORKING_COPY) return [];
   const modules = join(ROOT, "node_modules");
   const names = existsSync(modules) ? readdirSync(modules) : [];
   const packages = names.flatMap((name) =>
