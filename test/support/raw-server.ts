@@ -19,10 +19,13 @@ export class RawServer {
   readonly port: number;
   /** In order of arrival; over TLS, after the handshake. */
   readonly sockets: Socket[] = [];
+  /** Below TLS. */
+  readonly connections: readonly Socket[];
   readonly #close: () => Promise<void>;
 
-  private constructor(port: number, close: () => Promise<void>) {
+  private constructor(port: number, connections: readonly Socket[], close: () => Promise<void>) {
     this.port = port;
+    this.connections = connections;
     this.#close = close;
   }
 
@@ -42,7 +45,7 @@ export class RawServer {
     listener.on("connection", (socket: Socket) => taken.push(socket.on("error", () => undefined)));
     listener.listen(0, host);
     await once(listener, "listening");
-    const server = new RawServer((listener.address() as AddressInfo).port, async () => {
+    const server = new RawServer((listener.address() as AddressInfo).port, taken, async () => {
       if (!listener.listening) return;
       const closed = once(listener, "close");
       listener.close();

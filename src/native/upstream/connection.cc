@@ -310,7 +310,8 @@ void Connection::write_plain() {
 }
 
 void Connection::write_encrypted() {
-  if (!send_unsent()) return;
+  // During the handshake only what is left of that; the request waits.
+  if (!send_unsent() || !is_up()) return;
   while (!outgoing_.empty() && unsent_.length() == 0) {
     if (!encrypt()) return;
     drain_wire();
@@ -397,7 +398,7 @@ void Connection::keep_loop(bool alive) {
 
 int Connection::wanted() const {
   if (state_ == State::CONNECTING) return UV_WRITABLE;
-  const int writable = has_unsent() ? UV_WRITABLE : 0;
+  const int writable = unsent_.length() != 0 || (is_up() && !outgoing_.empty()) ? UV_WRITABLE : 0;
   if (!paused_) return UV_READABLE | writable;
   // A peer that has hung up would make the loop spin.
   return hung_up_ ? 0 : UV_DISCONNECT | writable;

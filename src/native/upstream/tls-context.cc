@@ -3,14 +3,15 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 
-#include <cstring>
+#include <algorithm>
+#include <utility>
 
 #include "tls-stream.h"
 
 namespace sluice::upstream {
 namespace {
 
-// Names of servers with sessions, per context, and sessions of each: 2 to 6 KB.
+// Names of servers with sessions, per context, and sessions of each: 1 to 5 KB, most of which is the certificate.
 constexpr size_t NAMES_MAX = 1024;
 constexpr size_t SESSIONS_MAX = 4;
 
@@ -107,47 +108,35 @@ std::shared_ptr<TlsContext> TlsContext::make(const std::string& authorities, con
   return *problem == nullptr ? made : nullptr;
 }
 
-TlsContext::~TlsContext() {
-  while (!sessions_.empty()) forget_sessions(std::string(sessions_.begin()->first));
-  SSL_CTX_free(context_);
-}
-
 // A ticket of TLS 1.3 is used once where there are more (RFC 8446 C.4); the last one goes on, because many connections may begin
 // at once.
 SSL_SESSION* TlsContext::take_session(const std::string& server_name) {
   const auto found = sessions_.find(server_name);
   if (found == sessions_.end()) return nullptr;
   Sessions& sessions = found->second;
-  SSL_SESSION* session = sessions.back();
+  const std::string& newest = sessions.back();
+  auto at = reinterpret_cast<const unsigned char*>(newest.data());
+  SSL_SESSION* session = d2i_SSL_SESSION(nullptr, &at, static_cast<long>(newest.size()));
   if (sessions.size() > 1) sessions.pop_back();
-  else SSL_SESSION_up_ref(session);
   return session;
 }
 
-void TlsContext::forget_sessions(const std::string& server_name) {
-  const auto found = sessions_.find(server_name);
-  if (found == sessions_.end()) return;
-  for (SSL_SESSION* session : found->second) SSL_SESSION_free(session);
-  sessions_.erase(found);
-}
+void TlsContext::forget_sessions(const std::string& server_name) { sessions_.erase(server_name); }
 
-// Called by OpenSSL when a session can be resumed: at the end of a handshake, or when a ticket comes. 1: it is ours now.
+// Called by OpenSSL when a session can be resumed: at the end of a handshake, or when a ticket comes. 0: it stays OpenSSL's.
 int TlsContext::on_session(SSL* ssl, SSL_SESSION* session) {
   auto* stream = static_cast<TlsStream*>(SSL_get_app_data(ssl));
-  if (SSL_SESSION_is_resumable(session) != 1) return 0;
-  stream->context_->keep_session(stream->server_name_, session);
-  return 1;
+  std::string bytes(static_cast<size_t>(std::max(0, i2d_SSL_SESSION(session, nullptr))), '\0');
+  auto* at = reinterpret_cast<unsigned char*>(bytes.data());
+  if (bytes.size() != 0 && i2d_SSL_SESSION(session, &at) > 0) stream->context_->keep_session(stream->server_name_, std::move(bytes));
+  return 0;
 }
 
-void TlsContext::keep_session(const std::string& server_name, SSL_SESSION* session) {
-  if (sessions_.size() >= NAMES_MAX && sessions_.count(server_name) == 0) {
-    forget_sessions(std::string(sessions_.begin()->first));
-  }
+void TlsContext::keep_session(const std::string& server_name, std::string&& session) {
+  if (sessions_.size() >= NAMES_MAX && sessions_.count(server_name) == 0) sessions_.erase(sessions_.begin());
   Sessions& sessions = sessions_[server_name];
-  sessions.push_back(session);
-  if (sessions.size() <= SESSIONS_MAX) return;
-  SSL_SESSION_free(sessions.front());
-  sessions.erase(sessions.begin());
+  sessions.push_back(std::move(session));
+  if (sessions.size() > SESSIONS_MAX) sessions.erase(sessions.begin());
 }
 
 }  // namespace sluice::upstream

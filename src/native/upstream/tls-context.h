@@ -17,7 +17,7 @@ class TlsContext {
   // PEM. Null: *problem says why.
   static std::shared_ptr<TlsContext> make(const std::string& authorities, const std::string& certificate, const std::string& key,
                                           const char** problem);
-  ~TlsContext();
+  ~TlsContext() { SSL_CTX_free(context_); }
   TlsContext(const TlsContext&) = delete;
   TlsContext& operator=(const TlsContext&) = delete;
 
@@ -29,12 +29,13 @@ class TlsContext {
   void forget_sessions(const std::string& server_name);
 
  private:
-  // Newest last. A server of TLS 1.3 sends two tickets by default.
-  using Sessions = std::vector<SSL_SESSION*>;
+  // Newest last. Serialized, because OpenSSL marks a session of TLS 1.3 as used up when it was resumed, and by a copy of that mark
+  // every ticket that comes on the resumed connection.
+  using Sessions = std::vector<std::string>;
 
   explicit TlsContext(SSL_CTX* context) : context_(context) {}
   static int on_session(SSL* ssl, SSL_SESSION* session);
-  void keep_session(const std::string& server_name, SSL_SESSION* session);
+  void keep_session(const std::string& server_name, std::string&& session);
 
   SSL_CTX* context_;
   std::unordered_map<std::string, Sessions> sessions_;
