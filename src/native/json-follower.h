@@ -6,9 +6,11 @@
 #pragma once
 #include <emmintrin.h>
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <string_view>
 
 namespace sluice {
 
@@ -18,20 +20,40 @@ enum Key : uint8_t {
 };
 
 struct Name {
-  const char* text;
+  std::string_view text;
   Key key;
 };
 
+// By length.
 constexpr Name NAMES[] = {
-    {"usage", USAGE}, {"response", RESPONSE}, {"x_groq", X_GROQ}, {"choices", CHOICES}, {"output", OUTPUT},
-    {"delta", DELTA}, {"type", TYPE}, {"error", ERROR_KEY}, {"finish_reason", FINISH_REASON},
-    {"content", CONTENT}, {"reasoning_content", CONTENT}, {"reasoning", CONTENT}, {"refusal", CONTENT},
-    {"text", CONTENT}, {"arguments", CONTENT},
-    {"prompt_tokens", INPUT_TOKENS}, {"input_tokens", INPUT_TOKENS},
-    {"completion_tokens", OUTPUT_TOKENS}, {"output_tokens", OUTPUT_TOKENS},
-    {"prompt_tokens_details", INPUT_DETAILS}, {"input_tokens_details", INPUT_DETAILS},
-    {"completion_tokens_details", OUTPUT_DETAILS}, {"output_tokens_details", OUTPUT_DETAILS},
-    {"cached_tokens", CACHED_TOKENS}, {"reasoning_tokens", REASONING_TOKENS}};
+    {"text", CONTENT}, {"type", TYPE},
+    {"delta", DELTA}, {"error", ERROR_KEY}, {"usage", USAGE},
+    {"output", OUTPUT}, {"x_groq", X_GROQ},
+    {"choices", CHOICES}, {"content", CONTENT}, {"refusal", CONTENT},
+    {"response", RESPONSE},
+    {"arguments", CONTENT}, {"reasoning", CONTENT},
+    {"input_tokens", INPUT_TOKENS},
+    {"cached_tokens", CACHED_TOKENS}, {"finish_reason", FINISH_REASON}, {"output_tokens", OUTPUT_TOKENS}, {"prompt_tokens", INPUT_TOKENS},
+    {"reasoning_tokens", REASONING_TOKENS},
+    {"completion_tokens", OUTPUT_TOKENS}, {"reasoning_content", CONTENT},
+    {"input_tokens_details", INPUT_DETAILS},
+    {"output_tokens_details", OUTPUT_DETAILS}, {"prompt_tokens_details", INPUT_DETAILS},
+    {"completion_tokens_details", OUTPUT_DETAILS}};
+constexpr size_t NAMES_COUNT = sizeof NAMES / sizeof *NAMES;
+constexpr size_t NAME_LENGTH_MAX = 25;
+
+// Index of the first name of at least this length.
+constexpr std::array<uint8_t, NAME_LENGTH_MAX + 2> make_name_begins() {
+  std::array<uint8_t, NAME_LENGTH_MAX + 2> begins{};
+  for (size_t length = 0; length < begins.size(); length++) {
+    size_t name = 0;
+    while (name < NAMES_COUNT && NAMES[name].text.size() < length) name++;
+    begins[length] = static_cast<uint8_t>(name);
+  }
+  return begins;
+}
+
+constexpr std::array<uint8_t, NAME_LENGTH_MAX + 2> NAME_BEGINS = make_name_begins();
 
 // Slots of responseUsage.
 enum UsageOut : int32_t { U_INPUT, U_OUTPUT, U_CACHED, U_REASONING, U_CONTENT_BYTES, U_DELTAS, USAGE_OUT_LENGTH };
@@ -42,15 +64,23 @@ constexpr uint32_t TYPED_DEPTH = 64;
 constexpr double TOKENS_MAX = 1e12;
 
 inline Key key_named(const char* text, size_t length) {
-  for (const Name& name : NAMES) {
-    if (name.text[0] == text[0] && std::strlen(name.text) == length && std::memcmp(name.text, text, length) == 0) return name.key;
+  if (length > NAME_LENGTH_MAX) return OTHER;
+  for (size_t i = NAME_BEGINS[length]; i < NAME_BEGINS[length + 1]; i++) {
+    if (std::memcmp(NAMES[i].text.data(), text, length) == 0) return NAMES[i].key;
   }
   return OTHER;
 }
 
 inline bool is_terminal_type(const char* text, size_t length) {
-  const auto is = [&](const char* name) { return std::strlen(name) == length && std::memcmp(name, text, length) == 0; };
-  return is("response.completed") || is("response.failed") || is("response.incomplete") || is("error");
+  const std::string_view type(text, length);
+  return type == "response.completed" || type == "response.failed" || type == "response.incomplete" || type == "error";
+}
+
+constexpr bool is_structural(uint8_t c) {
+  switch (c) {
+    case ',': case ':': case '"': case '{': case '}': case '[': case ']': case ' ': case '\n': case '\r': case '\t': return true;
+    default: return false;
+  }
 }
 
 // First quote or backslash in [p, end).
@@ -66,8 +96,32 @@ inline const uint8_t* find_string_end(const uint8_t* p, const uint8_t* end) {
   return p;
 }
 
+// Bytes of a document's beginning that are remembered.
+constexpr size_t ALIKE_MAX = 384;
+
+// Where in a document its follower is.
+struct Place {
+  enum class State : uint8_t { BETWEEN, STRING, ESCAPE, NUMBER };
+
+  uint64_t objects_ = 0;
+  uint32_t depth_ = 0;
+  uint32_t captured_ = 0;
+  State state_ = State::BETWEEN;
+  bool expect_key_ = false;
+  bool is_key_ = false;
+  bool captures_ = false;
+  bool counts_ = false;
+  bool empty_ = false;
+  bool choices_open_ = false;
+  Key path_[PATH_DEPTH] = {};
+};
+
 // Follows one JSON document. `reset` begins the next one; figures are kept until they are replaced by later ones.
-class JsonFollower {
+//
+// The events of a stream begin alike, up to what the model wrote: id, object, model, choices. So the beginning of a document is
+// remembered, with where it led; the next one that begins with the same bytes goes on from there, because the same bytes lead
+// to the same place.
+class JsonFollower : private Place {
  public:
   void reset() {
     depth_ = 0;
@@ -75,15 +129,19 @@ class JsonFollower {
     expect_key_ = false;
     path_[0] = OTHER;
     usage_here = usage_wrong = choices_empty = error_here = complete = false;
+    fresh_ = true;
   }
 
   void feed(const uint8_t* p, const uint8_t* end) {
+    begin_ = fresh_ ? p : nullptr;
+    fresh_ = false;
+    if (begin_ != nullptr && begins_alike(p, end)) p = go_on(p);
     while (p < end) {
       switch (state_) {
         case State::BETWEEN: p = between(p); break;
         case State::STRING: p = string(p, end); break;
         case State::ESCAPE: p = escape(p); break;
-        case State::NUMBER: p = number(p); break;
+        case State::NUMBER: p = number(p, end); break;
       }
     }
   }
@@ -98,7 +156,27 @@ class JsonFollower {
   bool terminal = false;        // ever: a Responses event that ends the stream
 
  private:
-  enum class State : uint8_t { BETWEEN, STRING, ESCAPE, NUMBER };
+  bool begins_alike(const uint8_t* p, const uint8_t* end) const {
+    return alike_length_ > 0 && static_cast<size_t>(end - p) >= alike_length_ && std::memcmp(p, alike_, alike_length_) == 0;
+  }
+
+  const uint8_t* go_on(const uint8_t* p) {
+    begin_ = nullptr;
+    static_cast<Place&>(*this) = alike_place_;
+    return p + alike_length_;
+  }
+
+  // What the model wrote begins at `p`, behind its quote. All of the document before it must be at hand, and have said nothing yet.
+  void remember(const uint8_t* p) {
+    const size_t length = static_cast<size_t>(p - begin_);
+    const bool silent = !usage_here && !choices_empty && !error_here && !complete;
+    if (silent && length <= ALIKE_MAX) {
+      std::memcpy(alike_, begin_, length);
+      alike_length_ = length;
+      alike_place_ = *this;
+    }
+    begin_ = nullptr;
+  }
 
   bool in_object() const { return depth_ > 0 && depth_ <= TYPED_DEPTH && ((objects_ >> (depth_ - 1)) & 1); }
   Key at(uint32_t depth) const { return depth <= depth_ && depth < PATH_DEPTH ? path_[depth] : OTHER; }
@@ -106,7 +184,10 @@ class JsonFollower {
   const uint8_t* between(const uint8_t* p) {
     const uint8_t c = *p;
     switch (c) {
-      case '"': begin_string(); break;
+      case '"':
+        begin_string();
+        if (counts_ && begin_ != nullptr) remember(p + 1);
+        break;
       case '{': open(true); break;
       case '[': open(false); break;
       case '}':
@@ -237,21 +318,21 @@ class JsonFollower {
   }
 
   // Numbers, true, false, null: up to the next structural byte.
-  const uint8_t* number(const uint8_t* p) {
-    const uint8_t c = *p;
-    if (c == ',' || c == '}' || c == ']' || c == ' ' || c == '\n' || c == '\r' || c == '\t' || c == '"' || c == '{' || c == '[' || c == ':') {
-      end_number();
-      return p;
+  const uint8_t* number(const uint8_t* p, const uint8_t* end) {
+    for (; p < end && !is_structural(*p); p++) {
+      if (*p < '0' || *p > '9') whole_ = false;
+      if (whole_ && figure_ >= 0 && number_ <= TOKENS_MAX) number_ = number_ * 10 + (*p - '0');
     }
-    if (c < '0' || c > '9') whole_ = false;
-    if (whole_ && figure_ >= 0 && number_ <= TOKENS_MAX) number_ = number_ * 10 + (c - '0');
-    return p + 1;
+    if (p < end) end_number();
+    return p;
   }
 
   void end_number() {
     state_ = State::BETWEEN;
     if (depth_ == 0) complete = true;
     if (figure_ < 0) return;
+    // A beginning that says something is followed each time.
+    begin_ = nullptr;
     const bool counts = whole_ && number_ <= TOKENS_MAX;
     if (counts) figures[figure_] = number_;
     if (figure_ > U_OUTPUT) return;
@@ -259,21 +340,17 @@ class JsonFollower {
     if (!counts) usage_wrong = true;
   }
 
-  uint64_t objects_ = 0;
   double number_ = 0;
-  uint32_t depth_ = 0;
-  uint32_t captured_ = 0;
   int figure_ = -1;
-  State state_ = State::BETWEEN;
-  bool expect_key_ = false;
-  bool is_key_ = false;
-  bool captures_ = false;
-  bool counts_ = false;
-  bool empty_ = false;
   bool whole_ = false;
-  bool choices_open_ = false;
-  Key path_[PATH_DEPTH] = {};
+  // Nothing of the document was seen.
+  bool fresh_ = true;
+  // Where the document begins, during a feed that began with it.
+  const uint8_t* begin_ = nullptr;
+  size_t alike_length_ = 0;
+  Place alike_place_;
   char captured_text_[28];
+  uint8_t alike_[ALIKE_MAX];
 };
 
 }  // namespace sluice

@@ -296,3 +296,55 @@ describe("response scan: slots", () => {
     strictEqual(flagsOf(true, [DELTA_EVENT]), SEEN_JSON);
   });
 });
+
+/** All that a scan says, at its end. */
+function outcomeOf(chunks: readonly string[]): (number | boolean)[] {
+  const flags = flagsOf(true, chunks);
+  const { inputTokens, outputTokens, cachedTokens, reasoningTokens, estimatedOutputTokens } = usage;
+  return [flags, inputTokens, outputTokens, cachedTokens, reasoningTokens, estimatedOutputTokens];
+}
+
+const CACHED = '"usage":{"prompt_tokens_details":{"cached_tokens":7}}';
+
+/** Events that begin with the same bytes as the one before, or nearly so. */
+const ALIKE: Readonly<Record<string, readonly string[]>> = {
+  "what the model writes": ["a", "bc", "", "\\u00e9", "d"].map(
+    (text) => `{"choices":[{"delta":{"content":"${text}"}}]}`,
+  ),
+  "an end that differs": ["null", '"stop"', "null"].map(
+    (reason) => `{"choices":[{"delta":{"content":"x"},"finish_reason":${reason}}]}`,
+  ),
+  "a role in the first": ['"role":"assistant",', "", ""].map(
+    (role) => `{"choices":[{"delta":{${role}"content":"x"}}]}`,
+  ),
+  "cached tokens before the content, others between": [
+    `{${CACHED},"choices":[{"delta":{"content":"x"}}]}`,
+    `{${CACHED.replace("7", "9")},"choices":[{"delta":{"content":"x"}}]}`,
+    `{${CACHED},"choices":[{"delta":{"content":"y"}}]}`,
+  ],
+  "usage before the content": [1, 2, 1].map(
+    (n) => `{"usage":{"prompt_tokens":${n},"completion_tokens":${n}},"choices":[{"delta":{"content":"x"}}]}`,
+  ),
+  "an error before the content": ["x", "y"].map((text) => `{"error":{},"choices":[{"delta":{"content":"${text}"}}]}`),
+  "deltas of the Responses API": ["x", "y", ""].map(
+    (text) => `{"type":"response.output_text.delta","delta":"${text}"}`,
+  ),
+  "a beginning that is too long": ["x", "y"].map(
+    (text) => `{"id":"${"i".repeat(400)}","choices":[{"delta":{"content":"${text}"}}]}`,
+  ),
+  "a shorter one": ['{"delta":"', '{"delta":"x"}', '{"delta":"', '{"delta":', '{"delta":"y"}'],
+};
+
+describe("response scan: events that begin alike", () => {
+  for (const [what, documents] of Object.entries(ALIKE)) {
+    it(`say the same whole, cut anywhere and byte by byte: ${what}`, () => {
+      const text = documents.map((document) => `data: ${document}\n\n`).join("");
+      // Nothing can be remembered of a document whose beginning is not at hand.
+      const expected = outcomeOf([...text]);
+      deepStrictEqual(outcomeOf([text]), expected);
+      for (let cut = 1; cut < text.length; cut += 1) {
+        deepStrictEqual(outcomeOf([text.slice(0, cut), text.slice(cut)]), expected, `cut at ${cut}`);
+      }
+    });
+  }
+});
