@@ -30,8 +30,8 @@ export interface Delivery {
 export type Reader = (delivery: Delivery) => Reading;
 
 /** Reads with one parser for all responses, as a connection does that is used again. */
-export function nativeReader(addon: ParserAddon): Reader {
-  const parser = addon.open(DROPPED, HEAD_BYTES_MAX);
+export function nativeReader(addon: ParserAddon, dropped: readonly string[] = DROPPED): Reader {
+  const parser = addon.open(dropped, HEAD_BYTES_MAX);
   return (delivery) => readNative(addon, parser, delivery);
 }
 

@@ -1,0 +1,201 @@
+/**
+ * The native connections to providers under random use: requests before and behind the handshake, responses cut anywhere, hostile and
+ * damaged ones, answers before the body was read, ends and resets, pauses and closes at any moment. What JavaScript is told is what the
+ * parser reads in the bytes, and nothing of one request is told of another.
+ */
+import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
+import { randomInt } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { after, before, describe, it } from "node:test";
+import { inspect } from "node:util";
+import { native } from "../../src/native/native.ts";
+import { FLAG_CHUNKED, FLAG_CLOSE_DELIMITED } from "../../src/native/upstream.ts";
+import { Link, type Told } from "../support/native-upstream.ts";
+import { parserAddon } from "../support/parser-addon.ts";
+import { within } from "../support/until.ts";
+import { mutateResponse } from "./http-mutation.ts";
+import { type Head, nativeReader, type Reader, type Reading } from "./http-reading.ts";
+import { HttpResponseMaker } from "./http-response-maker.ts";
+import { Random } from "./random.ts";
+import { randomCuts } from "./response-run.ts";
+import { type Script, ScriptedServer } from "./scripted-server.ts";
+
+const REQUESTS = 400;
+const USERS = 20;
+const BODY_BYTES = [0, 1, 1_000, 20_000, 400_000];
+const DROPPED = ["connection", "content-length", "transfer-encoding", "x-request-id"];
+
+function fixture(name: string): string {
+  return readFileSync(new URL(`../fixtures/tls/test-only-${name}.pem`, import.meta.url), "utf8");
+}
+
+interface Plan extends Script {
+  readonly headRequest: boolean;
+  readonly expected: Reading;
+  /** Records after which the connection is closed here; -1: never. */
+  readonly closesAfter: number;
+}
+
+interface Heard {
+  readonly told: readonly Told[];
+  /** It closed the connection before its end. */
+  readonly closed: boolean;
+}
+
+function planOf(random: Random, reader: Reader): Plan {
+  const maker = new HttpResponseMaker(random);
+  const made = random.chance(0.7)
+    ? maker.valid()
+    : random.chance(0.5)
+      ? mutateResponse(random, maker.valid())
+      : maker.hostile();
+  const { bytes, headRequest } = made;
+  const ends = random.pick(["keep", "keep", "end", "reset"] as const);
+  const open = reader({ bytes, cuts: [], headRequest, closes: false });
+  const early = random.chance(0.1);
+  const then = ends === "keep" && (open.outcome === "more" || early) ? "end" : ends;
+  const expected = then === "end" ? reader({ bytes, cuts: [], headRequest, closes: true }) : open;
+  const cuts = random.chance(0.5) ? [] : randomCuts(random, bytes.length).slice(0, 20);
+  const pieces = [...cuts, bytes.length]
+    .map((to, i, all) => bytes.subarray(all[i - 1] ?? 0, to))
+    .filter(({ length }) => length > 0);
+  const requestBody = Buffer.alloc(random.pick(BODY_BYTES), random.below(256));
+  const closesAfter = random.chance(0.1) ? random.below(4) : -1;
+  return { pieces, then, early, requestBody, headRequest, expected, closesAfter };
+}
+
+/** The told response in the form of a reading. */
+function readingOf(told: readonly Told[]): Pick<Reading, "outcome" | "head" | "body"> {
+  const last = told.at(-1);
+  const head = told.find((one) => one.kind === "head");
+  const bodies = told.flatMap((one) => (one.kind === "body" ? [one.bytes] : []));
+  const outcome = last?.kind === "end" ? "end" : "error";
+  return { outcome, head: head === undefined ? null : headOf(head), body: Buffer.concat(bodies).toString("latin1") };
+}
+
+function headOf(head: Extract<Told, { kind: "head" }>): Head {
+  const { status, flags, lines, contentType, contentEncoding, requestId } = head;
+  const chunked = (flags & FLAG_CHUNKED) !== 0;
+  const closeDelimited = (flags & FLAG_CLOSE_DELIMITED) !== 0;
+  const contentLength = Number(head.contentLength);
+  return {
+    status,
+    reusable: false,
+    chunked,
+    closeDelimited,
+    contentLength,
+    lines,
+    contentType,
+    contentEncoding,
+    requestId,
+  };
+}
+
+for (const secure of [false, true]) {
+  describe(`connections over ${secure ? "TLS" : "TCP"}`, () => {
+    const server = new ScriptedServer(secure ? { key: fixture("server.key"), cert: fixture("server") } : null);
+    const idle: Link[] = [];
+    /** What came last over them ends them. */
+    const ending = new WeakSet<Link>();
+    let context = -1;
+    let reader: Reader;
+    before(async () => {
+      reader = nativeReader(await parserAddon(), DROPPED);
+      if (secure) context = native.upstreamTls(fixture("ca"), "", "");
+      await server.listen();
+    });
+    after(() => server.close());
+
+    /** A connection that is idle, or a new one, at times before it is connected. */
+    async function linkFor(random: Random): Promise<Link> {
+      while (idle.length > 0 && random.chance(0.8)) {
+        const link = idle.pop();
+        if (link?.told.at(-1)?.kind === "end") return link;
+      }
+      const link = new Link({ port: server.port, context });
+      if (random.chance(0.5)) await link.next("connected");
+      return link;
+    }
+
+    /** Everything it is told of one request; pauses and goes on at random. */
+    function hear(random: Random, link: Link, closesAfter: number): Promise<Heard> {
+      const told: Told[] = [];
+      return new Promise((resolve) => {
+        link.onTold = (one) => {
+          if (one.kind !== "connected") told.push(one);
+          const over =
+            one.kind === "end" || one.kind === "fail" || one.kind === "connect failed" || one.kind === "closed";
+          if (over) resolve({ told, closed: false });
+          else if (told.length === closesAfter) {
+            link.close();
+            resolve({ told, closed: true });
+          } else if (random.chance(0.2)) {
+            link.pause(true);
+            setImmediate(() => link.pause(false));
+          }
+          if (over) link.onTold = null;
+        };
+        if (closesAfter === 0) {
+          setImmediate(() => {
+            link.close();
+            resolve({ told, closed: true });
+          });
+        }
+      });
+    }
+
+    async function request(seed: number): Promise<void> {
+      const random = new Random(seed);
+      const plan = planOf(random, reader);
+      server.scripts.set(seed, plan);
+      const link = await linkFor(random);
+      const doubtful = ending.has(link);
+      const heard = hear(random, link, plan.closesAfter);
+      const { requestBody, headRequest } = plan;
+      const head = `${headRequest ? "HEAD" : "POST"} /${seed} HTTP/1.1\r\nhost: x\r\ncontent-length: ${requestBody.length}\r\n\r\n`;
+      if (!link.send(head, requestBody, headRequest)) return;
+      const { told, closed } = await within(`the response of seed ${seed}`, heard);
+      if (!closed) check(seed, plan, told, doubtful);
+      const last = told.at(-1);
+      // More than was asked for could be taken for the next response: nobody can tell them apart.
+      if (plan.expected.left > 0) link.close();
+      else if (last?.kind === "end" && last.reusable) idle.push(link);
+      if (plan.then !== "keep") ending.add(link);
+      server.scripts.delete(seed);
+    }
+
+    function check(seed: number, plan: Plan, told: readonly Told[], doubtful: boolean): void {
+      const name = `seed ${seed}, ${plan.then}${plan.early ? ", early" : ""}: ${inspect(told)}`;
+      const { outcome, head, body } = readingOf(told);
+      const { expected } = plan;
+      const last = told.at(-1);
+      // The connection was about to end when the request was sent.
+      if (doubtful && (last?.kind === "closed" || last?.kind === "fail")) return;
+      if (plan.then === "reset" && outcome === "error") {
+        ok(expected.body.startsWith(body), name);
+        return;
+      }
+      strictEqual(outcome, expected.outcome === "end" ? "end" : "error", name);
+      if (head !== null || expected.head !== null) deepStrictEqual(head, { ...expected.head, reusable: false }, name);
+      strictEqual(body, expected.body, name);
+      if (last?.kind === "end" && last.reusable) ok(expected.head?.reusable, name);
+      if (last?.kind === "end" && !last.reusable && !plan.early)
+        ok(!expected.head?.reusable || expected.left > 0, name);
+    }
+
+    it("tell what comes over them", async () => {
+      const first = randomInt(2 ** 30);
+      let next = 0;
+      const user = async () => {
+        while (next < REQUESTS) {
+          next += 1;
+          await request(first + next);
+        }
+      };
+      await Promise.all(Array.from({ length: USERS }, user));
+      deepStrictEqual(server.faults, []);
+      for (const link of idle) link.close();
+      strictEqual(native.upstreamConnections(), 0);
+    });
+  });
+}
