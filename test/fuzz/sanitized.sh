@@ -1,7 +1,7 @@
 #!/bin/sh
-# Runs the tests of the scans and of the parser of upstream responses against the addons built with AddressSanitizer and
-# UndefinedBehaviorSanitizer: a read of one byte outside of a body or chunk of more than 64 bytes, or of any piece of an upstream
-# response, ends the run with a report. Takes about a minute, so not a part of npm test.
+# Runs the tests of the scans, of the parser of upstream responses and of native connections against the addons built with
+# AddressSanitizer and UndefinedBehaviorSanitizer: a read of one byte outside of a body or chunk of more than 64 bytes, or of any piece
+# of an upstream response, or of a connection that is gone, ends the run with a report. Takes two minutes, so not a part of npm test.
 # It works on a copy of the tree: the addon in use stays as it is.
 set -eu
 root=$(cd "$(dirname "$0")/../.." && pwd)
@@ -17,6 +17,6 @@ export LD_PRELOAD
 export ASAN_OPTIONS=detect_leaks=0:detect_odr_violation=0 UBSAN_OPTIONS=halt_on_error=1
 cd "$copy"
 for file in test/fuzz/request-scan.test.ts test/fuzz/response-scan.test.ts test/unit/scan-*.test.ts \
-  test/fuzz/upstream-parser.test.ts test/unit/upstream-parser.test.ts; do
+  test/fuzz/upstream-parser.test.ts test/unit/upstream-parser.test.ts test/unit/upstream-native*.test.ts; do
   "$root/node_modules/.bin/node" --disable-warning=ExperimentalWarning "$file"
 done
