@@ -62,11 +62,12 @@ void HeadReader::begin() {
 
 void HeadReader::begin_again() {
   head_ = Head();
-  lines_.restart(IDLE_BYTES_MAX);
-  values_.restart(IDLE_BYTES_MAX);
-  encodings_.restart(IDLE_BYTES_MAX);
-  named_.restart(IDLE_BYTES_MAX);
+  rest();
   part_ = Part::STATUS;
+}
+
+void HeadReader::rest() {
+  for (TextBuffer* buffer : {&lines_, &values_, &encodings_, &named_}) buffer->restart(IDLE_BYTES_MAX);
 }
 
 HeadReader::Found HeadReader::next(const HeaderRules& rules, const uint8_t** at, const uint8_t* end) {

@@ -32,6 +32,9 @@ class HeadReader {
     Value request_id;
   };
 
+  // The response is over: gives back the memory of a large head, which an idle connection has no use for.
+  void rest();
+
   // The next line is the first of a response; the bytes of its heads and trailers are counted from here.
   void begin();
 

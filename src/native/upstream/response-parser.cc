@@ -168,6 +168,7 @@ ResponseParser::Event ResponseParser::give_body(uint8_t* data, size_t length) {
 
 ResponseParser::Event ResponseParser::end() {
   state_ = State::IDLE;
+  head_.rest();
   return Event::kEnd;
 }
 

@@ -41,7 +41,7 @@ class ResponseParser {
   // The peer closed. kEnd: of a body that ends so; kError: it is cut; kMore: no response was under way.
   Event closed();
 
-  // After kHead, until begin.
+  // After kHead, until begin; the text until kEnd.
   int status = 0;
   bool reusable = false;         // as far as the head says; false for every close-delimited body
   bool chunked = false;
