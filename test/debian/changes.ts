@@ -118,7 +118,8 @@ async function unusable(gateway: Gateway, file: string): Promise<string> {
   const before = await spoil(gateway);
   match(await output("dpkg", "--install", file), /the service was neither enabled nor \(re\)started/);
   deepEqual([await gateway.mainPid(), await gateway.isReady()], [pid, true]);
-  equal(generationOf(await gateway.property("StatusText")), generationOf(status));
+  const now = await gateway.property("StatusText");
+  equal(generationOf(now), generationOf(status), `${status}\n${now}`);
   await gateway.configure(before);
   return "what runs goes on";
 }
