@@ -18,7 +18,9 @@ const NO_BACKLOG: Uint8Array[] = [];
 const KEEP_ALIVE = "\r\nkeep-alive: timeout=8";
 const CLOSE = "\r\nconnection: close";
 const LINE_BREAK_BYTES = 2;
-const ASCII = /^[\0-\x7f]*$/;
+/** For heads on their way: a string would be written as UTF-8, and what is written is copied before the call returns. */
+const HEAD_BYTES = 16_384;
+const headBytes = Buffer.allocUnsafeSlow(HEAD_BYTES);
 
 /** The stream that a cork callback writes for: corks run at once, so callbacks need no closure. */
 let writing: ClientStream;
@@ -177,7 +179,7 @@ export class ClientStream implements Downstream {
     const head = this.#head + connectionLine;
     this.#headSent = true;
     this.#head = "";
-    this.#response.writeStatus(ASCII.test(head) ? head : Buffer.from(head, "latin1"));
+    this.#response.writeStatus(latin1(head));
   }
 
   #replyWhole(body: Uint8Array | string): void {
@@ -312,4 +314,10 @@ export class ClientStream implements Downstream {
     this.#backlog = NO_BACKLOG;
     if (this.#exchange !== null) this.#handler.onAborted(this.#exchange);
   }
+}
+
+/** Valid until the next one. */
+function latin1(head: string): Uint8Array {
+  if (head.length > HEAD_BYTES) return Buffer.from(head, "latin1");
+  return headBytes.subarray(0, headBytes.write(head, "latin1"));
 }
