@@ -47,10 +47,13 @@ void Hub::start_handles() {
 
 void Hub::on_check(uv_check_t* handle) { static_cast<Hub*>(handle->data)->deliver(); }
 
+// Bytes that no record tells of, of heads that are not whole, are the parsers' by now: their room is free as well.
 void Hub::deliver() {
-  if (batch.empty() || ending_) return;
-  batch.publish();
-  call_javascript();
+  if (ending_) return;
+  if (!batch.empty()) {
+    batch.publish();
+    call_javascript();
+  }
   batch.clear();
 }
 
