@@ -67,9 +67,10 @@ napi_value js_hold(napi_env env, napi_callback_info) {
   return result;
 }
 
-// In this thread, which is enough for them to arrive.
+// In this thread, which is enough for them to arrive. The guard is looked for as the program itself would: RTLD_DEFAULT finds
+// this library first, because it is linked with -Bsymbolic, and after an upgrade the guard is in another one.
 napi_value js_release(napi_env, napi_callback_info) {
-  const auto end = reinterpret_cast<void (*)()>(dlsym(RTLD_DEFAULT, "sluice_guard_end"));
+  const auto end = reinterpret_cast<void (*)()>(dlsym(dlopen(nullptr, RTLD_LAZY), "sluice_guard_end"));
   (end == nullptr ? sluice_guard_end : end)();
   const sigset_t held = held_signals();
   pthread_sigmask(SIG_UNBLOCK, &held, nullptr);

@@ -1,6 +1,6 @@
 /** The guard of a restart (native/guard.cc): whatever way the next program does not start, it is tried again, and signals wait. */
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
@@ -10,6 +10,9 @@ import { until } from "../support/until.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "sluice-guard-"));
 after(() => rmSync(directory, { recursive: true }));
+/** Another file than the addon of the next program, as after an upgrade: then it is another library, too. */
+const GUARD = join(directory, "guard.node");
+copyFileSync(ADDON_FILE, GUARD);
 const HEAD = `import { createRequire } from "node:module";
 import { appendFileSync, openSync, readFileSync } from "node:fs";
 const native = createRequire(import.meta.url)(${JSON.stringify(ADDON_FILE)});
@@ -18,7 +21,7 @@ const note = (text) => appendFileSync(process.env.NOTES, text + "\\n");
 /** Hands over to NEXT: a worker is there, and the start may take a second. A SIGHUP comes in between. */
 const FORMER = `${HEAD}import { spawn } from "node:child_process";
 const worker = spawn("sleep", [process.env.WORKER_S], { stdio: "ignore" });
-const addon = openSync(${JSON.stringify(ADDON_FILE)});
+const addon = openSync(${JSON.stringify(GUARD)});
 for (const descriptor of [0, 1, 2, addon]) native.keepDescriptor(descriptor, true);
 note("held " + native.holdSignals());
 process.kill(process.pid, "SIGHUP");
