@@ -44,13 +44,9 @@ class ConnectionTable {
     return id > 0 && slot < slots_.size() && number(slot) == id ? slots_[slot].connection : nullptr;
   }
 
-  // Any of them; nullptr: there is none.
-  Connection* any() const {
-    for (const Slot& slot : slots_) {
-      if (slot.connection != nullptr) return slot.connection;
-    }
-    return nullptr;
-  }
+  // By slot, up to slots(); nullptr: nobody has it now.
+  Connection* in_slot(size_t slot) const { return slots_[slot].connection; }
+  size_t slots() const { return slots_.size(); }
 
   size_t count() const { return count_; }
 

@@ -107,7 +107,9 @@ void Hub::on_environment_end(napi_async_cleanup_hook_handle, void* data) {
   Hub* self = static_cast<Hub*>(data);
   self->ending_ = true;
   if (hub_of_thread == self) hub_of_thread = nullptr;
-  while (Connection* connection = self->table.any()) connection->close();
+  for (size_t slot = 0; slot < self->table.slots(); slot += 1) {
+    if (Connection* connection = self->table.in_slot(slot)) connection->close();
+  }
   uv_close(reinterpret_cast<uv_handle_t*>(&self->check_), on_closed);
   uv_close(reinterpret_cast<uv_handle_t*>(&self->idle_), on_closed);
 }
