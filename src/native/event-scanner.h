@@ -35,8 +35,15 @@ inline const uint8_t* find_line_end(const uint8_t* p, const uint8_t* end) {
 // Server-sent events (WHATWG HTML 9.2.6): lines end with CR, LF or CRLF, an empty line ends an event.
 class Scanner {
  public:
-  void begin(bool events) { *this = Scanner(events); }
-  Scanner() = default;
+  // For another answer; field by field, because most of a scanner is what its follower remembers.
+  void begin(bool events) {
+    open = true;
+    events_ = events;
+    event_begun_ = skip_lf_ = strip_cut_ = false;
+    flags_ = event_start_ = 0;
+    name_length_ = done_matched_ = 0;
+    json_.restart();
+  }
 
   int32_t feed(const uint8_t* data, size_t length, int32_t* out) {
     out[BOUNDARY] = out[STRIP_START] = out[STRIP_END] = -1;
@@ -55,8 +62,6 @@ class Scanner {
   bool open = false;
 
  private:
-  explicit Scanner(bool events) : open(true), events_(events) { json_.reset(); }
-
   void feed_events(const uint8_t* data, const uint8_t* end, int32_t* out) {
     if (data == end) return;
     const uint8_t* p = data;

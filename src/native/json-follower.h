@@ -66,7 +66,7 @@ constexpr double TOKENS_MAX = 1e12;
 inline Key key_named(const char* text, size_t length) {
   if (length > NAME_LENGTH_MAX) return OTHER;
   for (size_t i = NAME_BEGINS[length]; i < NAME_BEGINS[length + 1]; i++) {
-    if (std::memcmp(NAMES[i].text.data(), text, length) == 0) return NAMES[i].key;
+    if (NAMES[i].text[0] == text[0] && std::memcmp(NAMES[i].text.data(), text, length) == 0) return NAMES[i].key;
   }
   return OTHER;
 }
@@ -123,6 +123,14 @@ struct Place {
 // to the same place.
 class JsonFollower : private Place {
  public:
+  // For another answer: nothing is kept. What was remembered is not looked at, and so not cleared.
+  void restart() {
+    std::memset(figures, 0, sizeof figures);
+    finished = terminal = false;
+    alike_length_ = 0;
+    reset();
+  }
+
   void reset() {
     depth_ = 0;
     state_ = State::BETWEEN;
@@ -138,7 +146,7 @@ class JsonFollower : private Place {
     if (begin_ != nullptr && begins_alike(p, end)) p = go_on(p);
     while (p < end) {
       switch (state_) {
-        case State::BETWEEN: p = between(p); break;
+        case State::BETWEEN: p = between(p, end); break;
         case State::STRING: p = string(p, end); break;
         case State::ESCAPE: p = escape(p); break;
         case State::NUMBER: p = number(p, end); break;
@@ -181,20 +189,22 @@ class JsonFollower : private Place {
   bool in_object() const { return depth_ > 0 && depth_ <= TYPED_DEPTH && ((objects_ >> (depth_ - 1)) & 1); }
   Key at(uint32_t depth) const { return depth <= depth_ && depth < PATH_DEPTH ? path_[depth] : OTHER; }
 
-  const uint8_t* between(const uint8_t* p) {
+  const uint8_t* between(const uint8_t* p, const uint8_t* end) {
     const uint8_t c = *p;
     switch (c) {
       case '"':
         begin_string();
         if (counts_ && begin_ != nullptr) remember(p + 1);
-        break;
+        return string(p + 1, end);
       case '{': open(true); break;
       case '[': open(false); break;
       case '}':
       case ']': close(c == ']'); break;
       case ',': expect_key_ = in_object(); break;
       case ':': case ' ': case '\n': case '\r': case '\t': break;
-      default: return begin_scalar(p);
+      default:
+        begin_scalar(p);
+        return number(p, end);
     }
     return p + 1;
   }
@@ -293,7 +303,7 @@ class JsonFollower : private Place {
     if (depth_ == 0) complete = true;
   }
 
-  const uint8_t* begin_scalar(const uint8_t* p) {
+  void begin_scalar(const uint8_t* p) {
     begin_value();
     figure_ = -1;
     if ((*p >= '0' && *p <= '9') || *p == '-') {
@@ -302,7 +312,6 @@ class JsonFollower : private Place {
       whole_ = true;
     }
     state_ = State::NUMBER;
-    return p;
   }
 
   // Which usage figure the current path names, or -1.

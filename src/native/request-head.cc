@@ -79,7 +79,7 @@ constexpr std::array<uint8_t, RULE_LENGTH_MAX + 2> BEGINS = make_begins();
 Action action_of(std::string_view name) {
   if (name.size() > RULE_LENGTH_MAX) return FORWARD;
   for (size_t i = BEGINS[name.size()]; i < BEGINS[name.size() + 1]; i++) {
-    if (std::memcmp(RULES[i].name.data(), name.data(), name.size()) == 0) return RULES[i].action;
+    if (RULES[i].name[1] == name[1] && std::memcmp(RULES[i].name.data(), name.data(), name.size()) == 0) return RULES[i].action;
   }
   return FORWARD;
 }

@@ -5,13 +5,17 @@
  */
 import type { Exchange } from "./exchange.ts";
 
-/** "0.000" to "0.999": formatting a fraction costs more than the step that it describes. */
-const THOUSANDTHS = Array.from({ length: 1_000 }, (_, us) => `0.${String(us).padStart(3, "0")}`);
+const US_PER_MS = 1_000;
+
+/** ".000" to ".999", and the same behind a zero: formatting a fraction costs more than the step that it describes. */
+const FRACTIONS = Array.from({ length: US_PER_MS }, (_, us) => `.${String(us).padStart(3, "0")}`);
+const THOUSANDTHS = FRACTIONS.map((fraction) => `0${fraction}`);
 
 /** Milliseconds between two clock reads; a step that was not reached took none. */
 function between(fromMs: number, toMs: number): string {
-  const us = Math.max(0, Math.round((toMs - fromMs) * 1_000));
-  return THOUSANDTHS[us] ?? (us / 1_000).toFixed(3);
+  const us = Math.max(0, Math.round((toMs - fromMs) * US_PER_MS));
+  const wholeMs = Math.floor(us / US_PER_MS);
+  return THOUSANDTHS[us] ?? wholeMs + (FRACTIONS[us - wholeMs * US_PER_MS] ?? "");
 }
 
 export function serverTiming(exchange: Exchange): string {
