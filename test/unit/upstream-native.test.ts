@@ -413,6 +413,26 @@ test("a head of 60 KB, and one that is too long", async (t) => {
   strictEqual((await link.next("fail")).cause, CAUSE_PROTOCOL);
 });
 
+test("many heads that come in pieces at a time, of which nothing can be told yet", async (t) => {
+  const head = `HTTP/1.1 200 OK\r\nx: ${"y".repeat(60_000)}\r\ncontent-length: 2\r\n\r\nok`;
+  const server = await RawServer.open(t);
+  const links = Array.from({ length: 50 }, () => new Link({ port: server.port }));
+  for (const link of links) link.get();
+  await server.socket(links.length - 1);
+  for (const piece of [head.slice(0, 30_000), head.slice(30_000, 60_000), head.slice(60_000)]) {
+    // All are written before any is read.
+    for (const socket of server.sockets) socket.write(piece);
+    await turn();
+    await turn();
+  }
+  for (const link of links) {
+    const { head: got, body } = await link.response();
+    strictEqual(got.lines.length, 60_005);
+    strictEqual(body.toString(), "ok");
+    link.close();
+  }
+});
+
 test("promises and process.nextTick of onEvents run before the loop goes on", async (t) => {
   const server = await RawServer.open(t, { onSocket: answering(OK) });
   const link = new Link({ port: server.port });
