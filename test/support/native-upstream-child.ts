@@ -3,6 +3,7 @@
  * PORT STATE [worker]. It writes "there" when it is in that state, and ends by itself if nothing keeps its loop alive.
  */
 import { isMainThread, Worker, workerData } from "node:worker_threads";
+import { native } from "../../src/native/native.ts";
 import { Link } from "./native-upstream.ts";
 
 type Enter = (port: number) => Promise<unknown>;
@@ -30,6 +31,16 @@ const STATES: Readonly<Record<string, Enter>> = {
   sending: async (port) => new Link({ port }).post(Buffer.alloc(BODY_BYTES)),
   connecting: async (port) => new Link({ port }),
   failing: async () => new Link({ port: 1, address: "no address" }),
+  /** More than it may have descriptors: the others work all the same. */
+  crowded: async (port) => {
+    const links = Array.from({ length: 200 }, () => new Link({ port }));
+    const told = await Promise.all(links.map((link) => link.next("connected", "connect failed")));
+    const reasons = told.map((one) =>
+      one.kind === "connected" ? "connected" : native.upstreamReason(one.cause, one.detail),
+    );
+    for (const link of links) link.close();
+    console.log([...new Set(reasons)].sort().join(", "));
+  },
   thrown: (port) =>
     within(port, (link) => {
       link.onTold = () => {

@@ -15,8 +15,11 @@ interface Child {
   readonly text: () => string;
 }
 
+const DESCRIPTORS_MAX = 128;
+
 function child(t: TestContext, ...args: string[]): Child {
-  const program = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", CHILD, ...args]);
+  const command = `ulimit -n ${DESCRIPTORS_MAX} && exec "$0" --disable-warning=ExperimentalWarning "$@"`;
+  const program = spawn("sh", ["-c", command, process.execPath, CHILD, ...args]);
   let text = "";
   for (const stream of [program.stdout, program.stderr]) stream.on("data", (chunk) => (text += String(chunk)));
   t.after(() => program.kill("SIGKILL"));
@@ -61,6 +64,13 @@ for (const state of ["unused", "idle", "active", "paused", "sending", "connectin
     match(text(), /^terminated \d\n$/);
   });
 }
+
+test("connections for which there is no descriptor fail, and no other does", async (t) => {
+  const server = await RawServer.open(t, { onSocket: (socket) => void socket.resume() });
+  const { exited, text } = child(t, String(server.port), "crowded");
+  deepStrictEqual(await within("its end", exited), [0, null], text());
+  strictEqual(text(), "Too many open files, connected\nthere\n");
+});
 
 test("an error that onEvents throws is an uncaught exception", async (t) => {
   const server = await RawServer.open(t, { onSocket: begins });
