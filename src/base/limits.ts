@@ -38,6 +38,8 @@ export const QUEUE_PER_PROVIDER_DEFAULT = 1_024;
 export const CORK_BYTES_MAX = 15_360;
 /** The beginning of a server-sent event that is held until its end is there, bytes. A larger event goes out in pieces. */
 export const HELD_EVENT_BYTES_MAX = 65_536;
+/** Requests at a time on one HTTP/2 connection; what servers usually allow. The server may allow fewer. */
+export const UPSTREAM_STREAMS_MAX = 100;
 /** Header block of a provider's answer, bytes. */
 export const UPSTREAM_HEADER_BYTES_MAX = 65_536;
 /** Native connections to providers of one worker, of all providers: their numbers have 16 bits for the slot. */
@@ -149,6 +151,16 @@ export const UPSTREAM_KEEP_ALIVE_MS_DEFAULT = 20_000;
  * within a WatchdogSec= of 30 s, which ends the whole service.
  */
 export const HUNG_AFTER_MS = 10_000;
+/** After which a provider's host is resolved again, in use; getaddrinfo tells no time to live. */
+export const ADDRESS_REFRESH_MS = 30_000;
+/** After an attempt to resolve it that failed. */
+export const ADDRESS_RETRY_MS = 1_000;
+/** How long addresses are used that cannot be resolved again. */
+export const ADDRESS_STALE_MS_MAX = 600_000;
+/** How long an address that failed, or was slow, is tried behind the others of its host. */
+export const ADDRESS_PENALTY_MS = 60_000;
+/** After which the next address of a host is tried beside one that has not connected yet (RFC 8305 5). */
+export const ADDRESS_HEAD_START_MS = 250;
 /** How often a worker looks at the deadlines of everything in flight: deadlines are late by at most this. */
 export const SWEEP_INTERVAL_MS = 100;
 /** Between two log lines about one kind of failure of one provider, or refused connections of a listener, per worker. */

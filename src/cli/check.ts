@@ -6,7 +6,7 @@ import { Command } from "commander";
 import { listenerText, placeText } from "../config/listener.ts";
 import { readConfig } from "../config/load.ts";
 import { formatProblems } from "../config/problem.ts";
-import type { Config, CredentialForm, Form, KeyConfig, ProviderForm } from "../config/schema.ts";
+import type { Config, CredentialForm, Form, KeyConfig, ProviderConfig, ProviderForm } from "../config/schema.ts";
 import { storeRefusal } from "../telemetry/sinks/store.ts";
 import { CONFIG_VARIABLE } from "./config-option.ts";
 import { print, warn } from "./terminal.ts";
@@ -59,7 +59,13 @@ function summary(form: Form, config: Config): readonly string[] {
     `workers      ${config.workers ?? "one per CPU"}`,
     `data         ${config.dataDir}`,
     ...(config.accessLogPath === null ? [] : [`access log   ${config.accessLogPath}`]),
-    ...section("providers", Object.entries(form.providers).map(providerCells)),
+    ...section(
+      "providers",
+      Object.entries(form.providers).map(([name, provider]) => {
+        const meant = config.providers[name];
+        return providerCells(name, provider, meant === undefined ? "" : transportText(meant));
+      }),
+    ),
     ...section(
       "models",
       Object.entries(config.models).map(([alias, route]) => [
@@ -87,11 +93,17 @@ function section(heading: string, rows: readonly (readonly string[])[]): readonl
   return [heading, ...lines, ...(rows.length > listed.length ? [`  and ${rows.length - listed.length} more`] : [])];
 }
 
-function providerCells([name, provider]: [string, ProviderForm]): readonly string[] {
-  if (provider.type === "demo") return [name, "built in", ""];
+function providerCells(name: string, provider: ProviderForm, transport: string): readonly string[] {
+  if (provider.type === "demo") return [name, "built in", transport, ""];
   // What stands in a query may be a credential.
   const url = provider.base_url.replace(/\?.*$/, "?...");
-  return [name, url, credentialText(provider.credential)];
+  return [name, url, transport, credentialText(provider.credential)];
+}
+
+/** What carries its requests. */
+function transportText({ transport, http2, proxy }: ProviderConfig): string {
+  const through = proxy === null ? "" : `, through ${proxy}`;
+  return `${transport}${http2 ? ", HTTP/2" : ""}${through}`;
 }
 
 function credentialText(source: CredentialForm | undefined): string {

@@ -8,7 +8,7 @@ import { listenerOf } from "./listener-files.ts";
 import type { Outside } from "./outside.ts";
 import { needsModel } from "./references.ts";
 import type { Config, Form, KeyConfig, ProviderConfig, ProviderForm } from "./schema.ts";
-import type { Price } from "./snapshot.ts";
+import type { Price, TransportName } from "./snapshot.ts";
 
 export function configOf(form: Form, outside: Outside): Config {
   const accessLog = form.access_log?.path;
@@ -70,7 +70,10 @@ const DEMO: ProviderConfig = {
   credential: null,
   headers: [],
   query: "",
-  tlsCa: null,
+  transport: "native",
+  tls: { ca: null, client: null, serverName: null },
+  http2: false,
+  proxy: null,
   usageOption: true,
 };
 
@@ -82,9 +85,18 @@ function providerOf(name: string, provider: ProviderForm, outside: Outside): Pro
     credential: outside.credential(name, provider),
     headers: Object.entries(provider.headers).flatMap(([header, value]) => [header.toLowerCase(), value]),
     query: new URLSearchParams(provider.query).toString(),
-    tlsCa: outside.certificates(name, provider.tls.ca_file),
+    transport: transportOf(provider),
+    tls: outside.providerTls(name, provider.tls),
+    http2: provider.http2,
+    proxy: provider.proxy ?? null,
     usageOption: provider.usage_option,
   };
+}
+
+/** What `auto` means: the native one for all that it can do. */
+function transportOf({ transport, http2, proxy }: ProviderForm & { type: "openai" }): TransportName {
+  if (transport !== "auto") return transport;
+  return http2 || proxy !== undefined ? "undici" : "native";
 }
 
 /** The one provider there is, unless its URL needs a model name, which passthrough requests do not have. */

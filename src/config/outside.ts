@@ -6,11 +6,15 @@
 import { dirname, resolve } from "node:path";
 import { CodedError } from "../base/errors.ts";
 import { CA_FILE_BYTES_MAX } from "../base/limits.ts";
+import { ReferredFiles } from "./certificate-files.ts";
 import { resolveCredential } from "./credential.ts";
 import { readTextFile } from "./file.ts";
 import { type Finding, findingAt } from "./finding.ts";
 import { certificatesIn } from "./pem.ts";
 import type { ProviderConfig, ProviderForm } from "./schema.ts";
+import type { ProviderTls } from "./snapshot.ts";
+
+type TlsForm = (ProviderForm & { type: "openai" })["tls"];
 
 export class Outside {
   readonly findings: Finding[] = [];
@@ -40,8 +44,18 @@ export class Outside {
     return null;
   }
 
+  providerTls(name: string, tls: TlsForm): ProviderTls {
+    const path = ["providers", name, "tls"];
+    const complete = tls.cert_file !== undefined && tls.key_file !== undefined;
+    return {
+      ca: this.#certificates(name, tls.ca_file),
+      client: complete ? new ReferredFiles(path, tls, this).certified() : null,
+      serverName: tls.server_name ?? null,
+    };
+  }
+
   /** PEM text of certificate authorities. */
-  certificates(name: string, file: string | undefined): string | null {
+  #certificates(name: string, file: string | undefined): string | null {
     if (file === undefined) return null;
     const finding = (message: string) => findingAt(["providers", name, "tls", "ca_file"], message);
     try {

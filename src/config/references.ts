@@ -25,7 +25,10 @@ export function checkReferences(form: Form): readonly Finding[] {
     ...ports(form),
     ...listeners(form),
     ...bodies(form),
-    ...Object.entries(form.providers).flatMap(([name, provider]) => providerHeaders(name, provider)),
+    ...Object.entries(form.providers).flatMap(([name, provider]) => [
+      ...providerHeaders(name, provider),
+      ...providerTransport(name, provider),
+    ]),
     ...models(form),
     ...passthrough(form),
     ...keyDuplicates(form),
@@ -135,6 +138,23 @@ function providerHeaders(name: string, provider: ProviderForm): readonly Finding
       ? []
       : [{ ...findingAt(["providers", name, "headers", header], problem), at: "key" as const }];
   });
+}
+
+/** What one setting takes for granted of another. */
+function providerTransport(name: string, provider: ProviderForm): readonly Finding[] {
+  if (provider.type === "demo") return [];
+  const { transport, http2, proxy, tls, base_url: url } = provider;
+  const at = (field: string, message: string) => findingAt(["providers", name, ...field.split(".")], message);
+  const findings: Finding[] = [];
+  if (transport === "native" && http2) findings.push(at("transport", "native speaks no HTTP/2; use undici or auto"));
+  if (transport === "native" && proxy !== undefined)
+    findings.push(at("transport", "native goes through no proxy; use undici or auto"));
+  if (http2 && /^http:/i.test(url)) findings.push(at("http2", "HTTP/2 needs a base_url with https"));
+  if ((tls.cert_file === undefined) !== (tls.key_file === undefined)) {
+    const [present, absent] = tls.cert_file === undefined ? ["key_file", "cert_file"] : ["cert_file", "key_file"];
+    findings.push(at(`tls.${present}`, `this needs '${absent}' as well`));
+  }
+  return findings;
 }
 
 function headerProblem(header: string, seen: Set<string>): string | null {

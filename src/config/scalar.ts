@@ -156,6 +156,12 @@ export function readServerName(text: string): string | Refusal {
   );
 }
 
+/** The name of one host, in lower case. */
+export function readHostName(text: string): string | Refusal {
+  const name = text.startsWith("*") ? new Refusal("") : readServerName(text);
+  return name instanceof Refusal ? new Refusal("expected a host name, such as ai.example.com") : name;
+}
+
 /** Permissions as chmod takes them, such as 0660. */
 export function readMode(text: string): number | Refusal {
   if (/^0?[0-7]{3}$/.test(text)) return Number.parseInt(text, 8);
@@ -215,6 +221,18 @@ export function readBaseUrl(text: string): string | Refusal {
   const model = text.indexOf("{model}");
   if (model !== -1 && (path === -1 || model < path)) return new Refusal("{model} can only stand in the path");
   return text;
+}
+
+/** Where an HTTP proxy is: scheme, host and port. */
+export function readProxyUrl(text: string): string | Refusal {
+  const url = URL.parse(text);
+  if (url === null || !/^https?:\/\//i.test(text) || /[^\x21-\x7e]/.test(text)) {
+    return new Refusal("expected the URL of an HTTP proxy, such as http://proxy.example:3128");
+  }
+  if (url.username !== "" || url.password !== "") return new Refusal("a proxy with a user or password is not taken");
+  if (url.pathname !== "/" || url.search !== "" || url.hash !== "")
+    return new Refusal("the URL of a proxy has no path");
+  return url.origin;
 }
 
 /** The name of an environment variable. Capitals only, so that a pasted credential is not taken for a name. */

@@ -50,6 +50,7 @@ import {
   readHash,
   readHeaderName,
   readHeaderValue,
+  readHostName,
   readInstant,
   readInteger,
   readMode,
@@ -57,13 +58,22 @@ import {
   readPath,
   readPlace,
   readPrice,
+  readProxyUrl,
   readServerName,
   readSize,
   readTrustedPeer,
   readVariable,
 } from "./scalar.ts";
 import type { HistogramsConfig } from "./series.ts";
-import { type Bounds, KEY_LABEL_BYTES, PROVIDER_LABEL_BYTES, type Price, type Timeouts } from "./snapshot.ts";
+import {
+  type Bounds,
+  KEY_LABEL_BYTES,
+  PROVIDER_LABEL_BYTES,
+  type Price,
+  type ProviderTls,
+  type Timeouts,
+  type TransportName,
+} from "./snapshot.ts";
 
 /** One provider with its credential resolved: never log or print a value of this type. */
 export interface ProviderConfig {
@@ -76,8 +86,11 @@ export interface ProviderConfig {
   readonly headers: readonly string[];
   /** Fixed query, encoded, without "?"; empty: none. */
   readonly query: string;
-  /** PEM of additional certificate authorities. */
-  readonly tlsCa: string | null;
+  /** What `auto` came to. */
+  readonly transport: TransportName;
+  readonly tls: ProviderTls;
+  readonly http2: boolean;
+  readonly proxy: string | null;
   readonly usageOption: boolean;
 }
 
@@ -250,9 +263,35 @@ const OPENAI_PROVIDER = mapping({
   tls: section(
     mapping({
       ca_file: path.optional().describe("PEM certificates that are trusted in addition to the system's authorities."),
+      cert_file: path
+        .optional()
+        .describe("PEM: the certificate that the gateway shows, and the intermediate ones behind it; with key_file."),
+      key_file: scalar(readCredentialPath)
+        .meta({ expects: "path" })
+        .optional()
+        .describe("PEM: its private key, without a passphrase. It begins with /, ./ or ../."),
+      server_name: scalar(readHostName)
+        .meta({ expects: "host name" })
+        .optional()
+        .describe(
+          "The name that is asked for and that the certificate must be for, if it is not the host of base_url.",
+        ),
     }),
     {},
-  ).describe("How the provider's certificate is checked."),
+  ).describe("How the provider's certificate is checked, and which one the gateway shows."),
+  transport: z
+    .enum(["auto", "native", "undici"])
+    .default("auto")
+    .describe(
+      "What carries requests: native speaks HTTP/1.1 and costs least, undici also HTTP/2 and through proxies. auto: native, unless http2 or proxy is set.",
+    ),
+  http2: boolean(false).describe("HTTP/2 where the provider takes it, over https: many requests on one connection."),
+  proxy: scalar(readProxyUrl)
+    .meta({ expects: "URL" })
+    .optional()
+    .describe(
+      "An HTTP proxy on the way to the provider, such as http://proxy.example:3128. Variables such as https_proxy are not looked at.",
+    ),
   usage_option: boolean(true).describe(
     "Ask streams for their usage (stream_options.include_usage); false for a server that refuses it.",
   ),

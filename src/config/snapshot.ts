@@ -23,14 +23,32 @@ export interface KeyRecord {
   readonly models: ReadonlySet<string> | null;
 }
 
+/** native: HTTP/1.1 by the addon. undici: also HTTP/2 and proxies. */
+export type TransportName = "native" | "undici";
+
+/** How a provider's TLS is made; each part may be absent. */
+export interface ProviderTls {
+  /** PEM of certificate authorities that are trusted in addition to the system's. */
+  readonly ca: string | null;
+  /** PEM of our own certificate and its key. */
+  readonly client: { readonly certificates: string; readonly key: string } | null;
+  /** Asked for, and verified, instead of the host of the URL. */
+  readonly serverName: string | null;
+}
+
 /** One upstream API with its credential. */
 export interface Provider {
   readonly name: string;
   readonly label: Uint8Array;
   /** scheme://host:port */
   readonly origin: string;
-  /** PEM of additional certificate authorities; null: the system's only. */
-  readonly tlsCa: string | null;
+  /** What carries requests to it. */
+  readonly transport: TransportName;
+  readonly tls: ProviderTls;
+  /** HTTP/2 where the provider takes it. */
+  readonly http2: boolean;
+  /** URL of an HTTP proxy; null: none. */
+  readonly proxy: string | null;
   /** The credential itself, to find it where a provider quotes it; null: none. */
   readonly credential: Buffer | null;
   /** Credential and fixed headers as they are sent: CRLF name: value for each, lower-case names, validated. */

@@ -64,7 +64,7 @@ async function serve(config: Config, epoch: number): Promise<void> {
   const counters = openCounters(config.dataDir, slot);
   const histograms = openHistograms(HISTOGRAMS_DESCRIPTOR, slot);
   const origins = new Origins(counters);
-  origins.configure(snapshot, providersOf(snapshot));
+  await origins.configure(snapshot, providersOf(snapshot));
   const transportOf = (provider: Provider) => origins.transportOf(provider);
   const onTrouble = (trouble: Trouble) => tell({ type: "trouble", ...trouble });
   const pipeline = new Pipeline({ snapshot, ring, counters, histograms, transportOf, onTrouble });
@@ -80,10 +80,10 @@ async function serve(config: Config, epoch: number): Promise<void> {
   tell({ type: "listening", epoch, slot, notice });
 }
 
-function reconfigure({ pipeline, origins, edge }: Serving, config: Config, epoch: number): void {
-  edge.configure(config.listen);
+async function reconfigure({ pipeline, origins, edge }: Serving, config: Config, epoch: number): Promise<void> {
   const snapshot = compileSnapshot(config, epoch);
-  origins.configure(snapshot, providersOf(snapshot));
+  await origins.configure(snapshot, providersOf(snapshot));
+  edge.configure(config.listen);
   pipeline.snapshot = snapshot;
   tell({ type: "configured", epoch });
 }
@@ -92,7 +92,7 @@ function onSweep(): void {
   if (serving === null) return;
   serving.pipeline.sweep();
   serving.edge.sweep();
-  serving.origins.closeIdle(nowMs());
+  serving.origins.sweep(nowMs());
   if (serving.pipeline.draining) continueDrain(serving);
 }
 
@@ -162,7 +162,7 @@ function onMessage(message: ToWorker): void {
     drain(message.deadlineMs);
   } else if (message.type === "leave") quietMs = QUIET_MS;
   else if (serving === null) begin(message).catch(fail);
-  else reconfigure(serving, message.config, message.epoch);
+  else reconfigure(serving, message.config, message.epoch).catch(fail);
 }
 
 /** The supervisor is gone: what runs is finished, within the timeout of the configuration in force. */

@@ -1,103 +1,172 @@
 /**
- * All connections of one worker to one provider origin. Gateway worker, main thread.
+ * All connections of one worker to one provider origin, for both kinds of connection. Gateway worker, main thread.
  *
  * Checkout is O(1) from a LIFO free list, so that load runs on few warm connections and the rest grow old and are closed.
- * The number of connections and the queue for them are bounded. Invariant: every connection is either in `#free` or
- * carried by exactly one attempt; `#count` counts both.
+ * The number of connections and the queue for them are bounded. Invariant: a connection that is not gone is in `#free`
+ * exactly if it is made and has a free place; `#count` counts all that are not gone.
  */
-import { ERRORS } from "../base/errors.ts";
+import { nowMs } from "../base/clock.ts";
+import { ERRORS, type ErrorRow } from "../base/errors.ts";
 import type { CountersWriter } from "../shm/counters.ts";
 import { COUNTER } from "../shm/layout.ts";
-import { Connection, type ConnectionOptions } from "./connection.ts";
+import type { Connection } from "./connection.ts";
 import type { Attempt, AttemptListener, Transport, UpstreamRequest } from "./transport.ts";
-import { UndiciAttempt } from "./undici-attempt.ts";
 
 export interface OriginBounds {
   readonly connections: number;
   readonly queue: number;
+  /** After which a free connection is closed. */
+  readonly keepAliveMs: number;
 }
 
-export class Origin implements Transport {
-  readonly #options: ConnectionOptions;
+/** An attempt as Origin starts it. */
+export interface PooledAttempt<C extends Connection> extends Attempt {
+  /** With a connection that is now this attempt's, and may not be made yet. */
+  begin(connection: C): void;
+  /** Instead of begin(). */
+  refuse(error: ErrorRow): void;
+}
+
+/** One kind of connection to one origin. */
+export interface Wire<C extends Connection> {
+  /** Attempts that a new connection is expected to carry at a time: HTTP/2 has many. */
+  readonly places: number;
+  open(origin: Origin<C>): C;
+  attempt(request: UpstreamRequest, listener: AttemptListener, origin: Origin<C>): PooledAttempt<C>;
+}
+
+export class Origin<C extends Connection = Connection> implements Transport {
+  readonly #wire: Wire<C>;
   readonly #bounds: OriginBounds;
   readonly #counters: CountersWriter;
-  readonly #free: Connection[] = [];
+  readonly #free: C[] = [];
   /** In order of arrival: a Set, because an attempt that is cancelled leaves from the middle. */
-  readonly #waiting = new Set<UndiciAttempt>();
+  readonly #waiting = new Set<PooledAttempt<C>>();
   #count = 0;
+  /** Connections that are being made. */
+  #connecting = 0;
+  /** What the last one that was made turned out to carry. */
+  #places: number;
   #retired = false;
+  #tickMs = nowMs();
 
-  constructor(options: ConnectionOptions, bounds: OriginBounds, counters: CountersWriter) {
-    this.#options = options;
+  constructor(wire: Wire<C>, bounds: OriginBounds, counters: CountersWriter) {
+    this.#wire = wire;
+    this.#places = wire.places;
     this.#bounds = bounds;
     this.#counters = counters;
   }
 
   send(request: UpstreamRequest, listener: AttemptListener, fresh: boolean): Attempt {
-    const attempt = new UndiciAttempt(request, listener, this);
-    const connection = fresh ? this.#open() : (this.#free.pop() ?? this.#open());
+    const attempt = this.#wire.attempt(request, listener, this);
+    const connection = fresh ? this.#open() : (this.#take() ?? this.#openIfNeeded());
     if (connection !== null) this.#begin(attempt, connection);
     else this.#enqueue(attempt);
     return attempt;
   }
 
+  /** A connection is made, and can carry `places` attempts. */
+  connected(connection: C, places: number): void {
+    connection.connected = true;
+    this.#connecting -= 1;
+    this.#counters.add(COUNTER.upstreamConnects, 1);
+    this.#counters.add(COUNTER.gaugeUpstreamConnections, 1);
+    this.#places = places;
+    connection.places = places;
+    if (connection.attempts < places) this.#free.push(connection);
+    this.#serveWaiting();
+  }
+
+  /** A connection broke under an attempt that was not begun, and is made once more for it. */
+  reconnecting(connection: C): void {
+    connection.connected = false;
+    connection.requests = 0;
+    this.#connecting += 1;
+    this.#counters.add(COUNTER.gaugeUpstreamConnections, -1);
+  }
+
   /** An attempt is over and its connection may serve the next. */
-  release(connection: Connection): void {
-    const [next] = this.#waiting;
-    if (next !== undefined) {
-      this.#waiting.delete(next);
+  release(connection: C): void {
+    connection.attempts -= 1;
+    if (connection.gone) {
+      if (connection.attempts === 0) connection.close();
+      return;
+    }
+    const next = this.#nextWaiting();
+    if (next !== null) {
+      connection.attempts += 1;
       this.#begin(next, connection);
-    } else if (this.#retired) {
+    } else if (this.#retired && connection.attempts === 0) {
       this.discard(connection);
     } else {
-      connection.idleSinceMs = performance.now();
-      this.#free.push(connection);
+      if (connection.attempts === connection.places - 1) this.#free.push(connection);
+      if (connection.attempts === 0) connection.idleSinceMs = this.#tickMs;
     }
   }
 
-  /** An attempt is over and its connection with it. */
-  discard(connection: Connection): void {
+  /** A connection is broken, or is not wanted any more. Attempts on it are told, or were. */
+  discard(connection: C): void {
+    if (connection.gone) return;
+    connection.gone = true;
     this.#count -= 1;
-    connection.destroy();
-    const [next] = this.#waiting;
-    if (next === undefined) return;
-    this.#waiting.delete(next);
-    const fresh = this.#open();
-    if (fresh !== null) this.#begin(next, fresh);
+    if (connection.connected) this.#counters.add(COUNTER.gaugeUpstreamConnections, -1);
+    else this.#connecting -= 1;
+    connection.close();
+    this.#serveWaiting();
   }
 
   /** A queued attempt was cancelled. */
-  leaveQueue(attempt: UndiciAttempt): void {
+  leaveQueue(attempt: PooledAttempt<C>): void {
     this.#waiting.delete(attempt);
   }
 
   /** Closes connections that have been free for longer than the keep-alive. Called by the sweep. */
-  closeIdle(nowMs: number): void {
-    const before = nowMs - this.#options.keepAliveMs;
+  sweep(tickMs: number): void {
+    this.#tickMs = tickMs;
+    const before = tickMs - this.#bounds.keepAliveMs;
     // The list is ordered by time: the oldest are at its bottom.
-    while (this.#free[0] !== undefined && this.#free[0].idleSinceMs < before) {
-      const connection = this.#free.shift();
-      if (connection !== undefined) this.discard(connection);
+    for (let oldest = this.#free[0]; oldest !== undefined; oldest = this.#free[0]) {
+      if (!oldest.gone && (oldest.attempts > 0 || oldest.idleSinceMs >= before)) return;
+      this.#free.shift();
+      this.discard(oldest);
     }
   }
 
-  /** No longer in any snapshot: free connections close now, the others when their attempt ends. */
+  /** No longer in any snapshot: free connections close now, the others when their attempts end. */
   retire(): void {
     this.#retired = true;
-    for (const connection of this.#free.splice(0)) this.discard(connection);
+    for (const connection of [...this.#free]) if (connection.attempts === 0) this.discard(connection);
   }
 
   get connections(): number {
     return this.#count;
   }
 
-  #open(): Connection | null {
-    if (this.#count >= this.#bounds.connections) return null;
-    this.#count += 1;
-    return new Connection(this.#options, this.#counters);
+  /** A place on the connection that was used last; one that has no further place leaves the list. */
+  #take(): C | null {
+    for (let last = this.#free.at(-1); last !== undefined; last = this.#free.at(-1)) {
+      if (!last.gone) last.attempts += 1;
+      if (last.gone || last.attempts === last.places) this.#free.pop();
+      if (!last.gone) return last;
+    }
+    return null;
   }
 
-  #enqueue(attempt: UndiciAttempt): void {
+  /** None where those that are being made are expected to carry all who wait. */
+  #openIfNeeded(): C | null {
+    return this.#waiting.size < this.#connecting * (this.#places - 1) ? null : this.#open();
+  }
+
+  #open(): C | null {
+    if (this.#count >= this.#bounds.connections) return null;
+    this.#count += 1;
+    this.#connecting += 1;
+    const connection = this.#wire.open(this);
+    connection.attempts = 1;
+    return connection;
+  }
+
+  #enqueue(attempt: PooledAttempt<C>): void {
     if (this.#waiting.size >= this.#bounds.queue) {
       attempt.refuse(ERRORS.upstreamQueueFull);
       return;
@@ -106,7 +175,29 @@ export class Origin implements Transport {
     this.#waiting.add(attempt);
   }
 
-  #begin(attempt: UndiciAttempt, connection: Connection): void {
+  #nextWaiting(): PooledAttempt<C> | null {
+    if (this.#waiting.size === 0) return null;
+    const [next = null] = this.#waiting;
+    if (next !== null) this.#waiting.delete(next);
+    return next;
+  }
+
+  /** As many as there are places for, or may be connections. */
+  #serveWaiting(): void {
+    while (this.#waiting.size > 0) {
+      const connection = this.#take() ?? this.#openForWaiting();
+      if (connection === null) return;
+      const next = this.#nextWaiting();
+      if (next !== null) this.#begin(next, connection);
+    }
+  }
+
+  /** The first of those who wait opens a connection, so it is not among those that others are expected to carry. */
+  #openForWaiting(): C | null {
+    return this.#waiting.size - 1 < this.#connecting * (this.#places - 1) ? null : this.#open();
+  }
+
+  #begin(attempt: PooledAttempt<C>, connection: C): void {
     if (connection.requests > 0) this.#counters.add(COUNTER.upstreamReuses, 1);
     attempt.begin(connection);
   }

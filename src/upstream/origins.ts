@@ -1,26 +1,45 @@
 /**
- * The origins of a worker, kept over reloads: providers that share an origin and its TLS settings share connections.
- * Gateway worker, main thread.
+ * The origins of a worker, kept over reloads: providers that share an origin and its settings share connections. Gateway
+ * worker, main thread.
  */
-import { createSecureContext, rootCertificates } from "node:tls";
-import { buildConnector } from "undici";
 import type { Provider, Snapshot } from "../config/snapshot.ts";
 import type { CountersWriter } from "../shm/counters.ts";
-import { Origin } from "./origin.ts";
+import { sweepDials } from "./dial.ts";
+import { NativeWire } from "./native-wire.ts";
+import { Origin, type OriginBounds } from "./origin.ts";
 import type { Transport } from "./transport.ts";
+
+/** undici costs memory, so it is there only when a provider needs it. */
+type UndiciModule = typeof import("./undici-wire.ts");
+
+/** What Origins does with an origin of any kind. */
+interface Pool extends Transport {
+  sweep(tickMs: number): void;
+  retire(): void;
+}
 
 export class Origins {
   readonly #counters: CountersWriter;
-  readonly #byIdentity = new Map<string, Origin>();
+  readonly #byIdentity = new Map<string, Pool>();
   /** By object, not by name: a request keeps the origin of the snapshot that it began with. */
-  readonly #byProvider = new WeakMap<Provider, Origin>();
+  readonly #byProvider = new WeakMap<Provider, Pool>();
+  #undici: UndiciModule | null = null;
+  /** Configurations come into force in the order in which they came. */
+  #configuring: Promise<void> = Promise.resolve();
 
   constructor(counters: CountersWriter) {
     this.#counters = counters;
   }
 
   /** Makes the origins of a new snapshot, keeps those that stay, retires the rest. */
-  configure(snapshot: Snapshot, providers: Iterable<Provider>): void {
+  configure(snapshot: Snapshot, providers: Iterable<Provider>): Promise<void> {
+    const list = [...providers];
+    this.#configuring = this.#configuring.then(() => this.#configure(snapshot, list));
+    return this.#configuring;
+  }
+
+  async #configure(snapshot: Snapshot, providers: readonly Provider[]): Promise<void> {
+    if (providers.some(({ transport }) => transport === "undici")) this.#undici ??= await import("./undici-wire.ts");
     const wanted = new Set<string>();
     for (const provider of providers) {
       const identity = identityOf(provider, snapshot);
@@ -35,8 +54,10 @@ export class Origins {
     return this.#byProvider.get(provider);
   }
 
-  closeIdle(nowMs: number): void {
-    for (const origin of this.#byIdentity.values()) origin.closeIdle(nowMs);
+  /** Goes on with connections that are being made, and closes those that nobody uses. */
+  sweep(tickMs: number): void {
+    sweepDials(tickMs);
+    for (const origin of this.#byIdentity.values()) origin.sweep(tickMs);
   }
 
   /** Closes free connections now and the others with their attempts. */
@@ -44,18 +65,24 @@ export class Origins {
     this.#retireExcept(new Set());
   }
 
-  #make(identity: string, provider: Provider, snapshot: Snapshot): Origin {
-    const origin = new Origin(
-      {
-        origin: provider.origin,
-        connector: connectorOf(provider),
-        keepAliveMs: snapshot.timeouts.upstreamKeepAliveMs,
-      },
-      { connections: snapshot.bounds.connectionsPerProvider, queue: snapshot.bounds.queuePerProvider },
-      this.#counters,
-    );
+  #make(identity: string, provider: Provider, { timeouts, bounds }: Snapshot): Pool {
+    const origin = this.#origin(provider, {
+      connections: bounds.connectionsPerProvider,
+      queue: bounds.queuePerProvider,
+      keepAliveMs: timeouts.upstreamKeepAliveMs,
+    });
     this.#byIdentity.set(identity, origin);
     return origin;
+  }
+
+  #origin({ origin, transport, tls, http2, proxy }: Provider, bounds: OriginBounds): Pool {
+    const ownTls = origin.startsWith("https:") ? tls : null;
+    if (transport === "native" || this.#undici === null) {
+      return new Origin(new NativeWire(origin, ownTls), bounds, this.#counters);
+    }
+    const { UndiciWire } = this.#undici;
+    const { keepAliveMs } = bounds;
+    return new Origin(new UndiciWire({ origin, tls: ownTls, http2, proxy, keepAliveMs }), bounds, this.#counters);
   }
 
   #retireExcept(wanted: ReadonlySet<string>): void {
@@ -67,19 +94,14 @@ export class Origins {
   }
 }
 
-/** One secure context and one session cache per origin: parsing the system's authorities takes milliseconds. */
-function connectorOf(provider: Provider): buildConnector.connector {
-  // `ca` replaces the system's authorities; ours are in addition to them.
-  const ca = provider.tlsCa === null ? undefined : [...rootCertificates, provider.tlsCa];
-  const secureContext = provider.origin.startsWith("https:") ? createSecureContext({ ca }) : undefined;
-  return buildConnector({ timeout: 0, allowH2: false, autoSelectFamily: true, secureContext });
-}
-
 /** Everything that a connection's behaviour depends on. */
-function identityOf(provider: Provider, { timeouts, bounds }: Snapshot): string {
+function identityOf({ origin, transport, tls, http2, proxy }: Provider, { timeouts, bounds }: Snapshot): string {
   return JSON.stringify([
-    provider.origin,
-    provider.tlsCa,
+    origin,
+    transport,
+    tls,
+    http2,
+    proxy,
     timeouts.upstreamKeepAliveMs,
     bounds.connectionsPerProvider,
     bounds.queuePerProvider,

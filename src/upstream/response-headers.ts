@@ -34,7 +34,8 @@ export const DROPPED: ReadonlySet<string> = new Set([
   "server-timing",
 ]);
 
-export function headOf(status: number, headers: ResponseHeaders): ResponseHead {
+/** `framed`: the protocol itself tells where the body ends, as HTTP/2 does. */
+export function headOf(status: number, headers: ResponseHeaders, framed = false): ResponseHead {
   const length = headers["content-length"];
   return {
     status,
@@ -43,7 +44,7 @@ export function headOf(status: number, headers: ResponseHeaders): ResponseHead {
     contentEncoding: firstText(headers["content-encoding"]),
     upstreamRequestId: firstText(headers["x-request-id"]),
     contentLength: typeof length === "string" ? Number(length) : -1,
-    closeDelimited: length === undefined && headers["transfer-encoding"] === undefined,
+    closeDelimited: !framed && length === undefined && headers["transfer-encoding"] === undefined,
   };
 }
 

@@ -2,25 +2,25 @@
  * One attempt over undici: its dispatch handler and the Attempt that the pipeline holds are the same object. Gateway
  * worker. Callbacks of undici must not throw, and come late after an abort: `#over` seals the object.
  */
-import type { Dispatcher } from "undici";
+import { type Dispatcher, errors } from "undici";
 import { ERRORS, type ErrorRow } from "../base/errors.ts";
 import { headerList } from "../base/header-lines.ts";
-import type { Connection } from "./connection.ts";
-import { failureOf } from "./failure.ts";
-import type { Origin } from "./origin.ts";
+import type { Origin, PooledAttempt } from "./origin.ts";
 import { headOf, type ResponseHeaders } from "./response-headers.ts";
-import type { Attempt, AttemptListener, UpstreamRequest } from "./transport.ts";
+import type { AttemptListener, UpstreamRequest } from "./transport.ts";
+import type { UndiciConnection } from "./undici-connection.ts";
+import { failureOf } from "./undici-failure.ts";
 
 type Controller = Dispatcher.DispatchController;
 
 /** The reason of our own aborts: one object, because nobody reads its stack. */
 const CANCELLED = new Error("cancelled");
 
-export class UndiciAttempt implements Attempt {
+export class UndiciAttempt implements PooledAttempt<UndiciConnection> {
   readonly #request: UpstreamRequest;
   readonly #listener: AttemptListener;
-  readonly #origin: Origin;
-  #connection: Connection | null = null;
+  readonly #origin: Origin<UndiciConnection>;
+  #connection: UndiciConnection | null = null;
   #controller: Controller | null = null;
   /** The socket had served a request before this one. */
   #reused = false;
@@ -29,14 +29,14 @@ export class UndiciAttempt implements Attempt {
   #headSeen = false;
   #over = false;
 
-  constructor(request: UpstreamRequest, listener: AttemptListener, origin: Origin) {
+  constructor(request: UpstreamRequest, listener: AttemptListener, origin: Origin<UndiciConnection>) {
     this.#request = request;
     this.#listener = listener;
     this.#origin = origin;
   }
 
   /** Called by Origin with a connection that is now this attempt's. */
-  begin(connection: Connection): void {
+  begin(connection: UndiciConnection): void {
     this.#connection = connection;
     if (!connection.connected) this.#listener.onConnecting();
     const { method, path, lines, body } = this.#request;
@@ -73,7 +73,8 @@ export class UndiciAttempt implements Attempt {
     this.#controller = controller;
     const connection = this.#connection;
     if (connection === null) return;
-    this.#reused = connection.requests > 0;
+    // Of a connection that carries others, too, nobody knows that it was stale.
+    this.#reused = connection.requests > 0 && connection.attempts === 1;
     connection.requests += 1;
     this.#listener.onSent();
   }
@@ -86,7 +87,7 @@ export class UndiciAttempt implements Attempt {
     // 1xx are for us; the next head follows.
     if (this.#over || status < 200) return;
     this.#headSeen = true;
-    this.#listener.onHead(headOf(status, headers));
+    this.#listener.onHead(headOf(status, headers, this.#connection?.multiplexed));
   }
 
   onResponseData(_controller: Controller, chunk: Buffer): void {
@@ -97,7 +98,8 @@ export class UndiciAttempt implements Attempt {
     if (this.#over) return;
     this.#over = true;
     // First free, then told: what the listener starts now finds a warm connection.
-    this.#giveBack();
+    if (this.#connection?.multiplexed === false && this.#connection.behind) this.#drop();
+    else this.#giveBack();
     this.#listener.onEnd();
   }
 
@@ -108,7 +110,7 @@ export class UndiciAttempt implements Attempt {
     // undici also tells a request that still waits for its turn on a warm connection that this broke.
     const warm = this.#connection?.connected === true;
     const row = this.#failure(error, begun || warm);
-    const stale = begun ? this.#reused && !this.#answered : warm && row === ERRORS.upstreamReset;
+    const stale = begun ? this.#reused && !this.#answered && !isReset(error) : warm && row === ERRORS.upstreamReset;
     this.#drop();
     this.#listener.onFail(row, stale, error instanceof Error ? error.message : "");
   }
@@ -127,6 +129,14 @@ export class UndiciAttempt implements Attempt {
     const connection = this.#connection;
     this.#connection = null;
     this.#controller?.abort(CANCELLED);
-    if (connection !== null) this.#origin.discard(connection);
+    if (connection === null) return;
+    // A stream ends alone; what ends its connection is told by the connection.
+    if (connection.multiplexed) this.#origin.release(connection);
+    else this.#origin.discard(connection);
   }
+}
+
+/** The provider ended one stream of a connection that goes on. */
+function isReset(error: unknown): boolean {
+  return error instanceof errors.InformationalError;
 }

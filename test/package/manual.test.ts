@@ -93,7 +93,7 @@ test("defaults read as in the file", () => {
 
 test("the explained configuration has every setting", () => {
   const template = readFileSync(join(ROOT, "src/config/sluice.template.yaml"), "utf8");
-  const words = new Set(template.match(/[a-z_]+(?=:)/g));
+  const words = new Set(template.match(/[a-z0-9_]+(?=:)/g));
   // Where the name is only in the text: what it is in is shown by an example.
   deepEqual(
     settings()

@@ -36,7 +36,10 @@ export function providerConfig(port: number, changes: Partial<ProviderConfig> = 
     credential: { header: "authorization", value: `Bearer ${CREDENTIAL}` },
     headers: [],
     query: "",
-    tlsCa: null,
+    transport: "native",
+    tls: { ca: null, client: null, serverName: null },
+    http2: false,
+    proxy: null,
     usageOption: true,
     ...changes,
   };
@@ -161,7 +164,7 @@ export class RequestPath {
   readonly #sweep: NodeJS.Timeout;
   readonly #ring: RingReader;
 
-  private constructor(port: number, dataDir: string, config: Config) {
+  private constructor(port: number, dataDir: string, snapshot: Snapshot) {
     this.port = port;
     this.dataDir = dataDir;
     this.counters = createCounters(dataDir);
@@ -169,7 +172,6 @@ export class RequestPath {
     this.#ring = new RingReader(listRings(dataDir)[0] ?? "");
     const counters = openCounters(dataDir, slot);
     this.origins = new Origins(counters);
-    const snapshot = this.#use(config);
     const transportOf = (provider: Provider) => this.origins.transportOf(provider);
     const descriptor = createHistograms();
     const histograms = openHistograms(descriptor, slot);
@@ -189,26 +191,23 @@ export class RequestPath {
   static async start(provider: ScriptedProvider, changes: Partial<Config> = {}): Promise<RequestPath> {
     const dataDir = mkdtempSync(join(tmpdir(), "sluice-path-"));
     const config = configOf({ main: providerConfig(provider.port) }, dataDir, changes);
-    const path = new RequestPath(await freePort(), dataDir, config);
+    const path = new RequestPath(await freePort(), dataDir, compileSnapshot(config, 1));
+    await path.reload(config);
     const place = { kind: "tcp" as const, host: "127.0.0.1", port: path.port };
     await path.#edge.listen([{ place, tls: null, proxies: null }]);
     return path;
   }
 
-  #use(config: Config): Snapshot {
-    const snapshot = compileSnapshot(config, 1);
-    this.origins.configure(snapshot, providersOf(snapshot));
-    return snapshot;
-  }
-
   #onSweep(): void {
     this.pipeline.sweep();
-    this.origins.closeIdle(nowMs());
+    this.origins.sweep(nowMs());
   }
 
   /** What a reload does. */
-  reload(config: Config): void {
-    this.pipeline.snapshot = this.#use(config);
+  async reload(config: Config): Promise<void> {
+    const snapshot = compileSnapshot(config, 1);
+    await this.origins.configure(snapshot, providersOf(snapshot));
+    this.pipeline.snapshot = snapshot;
   }
 
   records(): DecodedRecord[] {

@@ -79,6 +79,7 @@ describe("check", () => {
 providers:
   demo: { type: demo }
   openai: { base_url: "https://h/v1?key=hunter2", credential: { env: A_KEY }, headers: { x-a: hunter2 } }
+  far: { base_url: "https://h/v1", http2: true, proxy: "http://p:3128" }
 models: { chat: { provider: openai, model: gpt }, "*": { provider: demo } }
 keys:
   - { name: a, hash: "${H1}", enabled: false }
@@ -88,7 +89,9 @@ keys:
     deepEqual([status, stderr], [0, ""]);
     for (const line of [
       /^listen +\[::\]:81$/m,
-      /openai +https:\/\/h\/v1\?\.\.\. +credential from the environment variable A_KEY$/m,
+      /demo +built in +native$/m,
+      /far +https:\/\/h\/v1 +undici, HTTP\/2, through http:\/\/p:3128 +no credential$/m,
+      /openai +https:\/\/h\/v1\?\.\.\. +native +credential from the environment variable A_KEY$/m,
       /chat +-> openai +gpt$/m,
       /a +disabled +all models$/m,
       /b +expired 2001-01-01T00:00:00.000Z +chat$/m,

@@ -1,5 +1,5 @@
 /** A valid file becomes the Config that it says, and the Config the Snapshot that requests use. */
-import { deepEqual, equal, ok, throws } from "node:assert/strict";
+import { deepEqual, equal, match, ok, throws } from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -132,8 +132,62 @@ describe("credentials", () => {
     writeFileSync(join(path, "../ca.pem"), "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
     throws(() => loadConfig(path, {}), /the file holds no PEM certificates/);
     writeFileSync(join(path, "../ca.pem"), rootCertificates[0] ?? "");
-    equal(loadConfig(path, {}).providers["a"]?.tlsCa, rootCertificates[0]);
+    equal(loadConfig(path, {}).providers["a"]?.tls.ca, rootCertificates[0]);
   });
+});
+
+describe("how requests are carried", () => {
+  const TLS = join(import.meta.dirname, "../fixtures/tls");
+  const CERT = join(TLS, "test-only-client.pem");
+  const KEY = join(TLS, "test-only-client.key.pem");
+  const read = (rest: string, url = "https://h") =>
+    checkText("/f.yaml", `providers: { a: { base_url: "${url}", ${rest} } }\n`, {});
+  const carried = (rest: string) => {
+    const { transport, http2, proxy } = read(rest).config?.providers["a"] ?? {};
+    return [transport, http2, proxy];
+  };
+
+  test("auto is native for all that it can do", () => {
+    deepEqual(carried(""), ["native", false, null]);
+    deepEqual(carried("transport: auto"), ["native", false, null]);
+    deepEqual(carried("transport: native"), ["native", false, null]);
+    deepEqual(carried("transport: undici"), ["undici", false, null]);
+    deepEqual(carried("http2: true"), ["undici", true, null]);
+    deepEqual(carried("proxy: http://p:3128/"), ["undici", false, "http://p:3128"]);
+  });
+
+  test("our own certificate, and the name that is asked for", () => {
+    const { config, problems } = read(`tls: { cert_file: ${CERT}, key_file: ${KEY}, server_name: API.example }`);
+    deepEqual(problems, []);
+    deepEqual(config?.providers["a"]?.tls, {
+      ca: null,
+      client: { certificates: readFileSync(CERT, "utf8"), key: readFileSync(KEY, "utf8") },
+      serverName: "api.example",
+    });
+  });
+
+  const REFUSED: readonly [string, string, RegExp][] = [
+    ["transport: native, http2: true", "https://h", /native speaks no HTTP\/2/],
+    ["transport: native, proxy: http://p:1", "https://h", /native goes through no proxy/],
+    ["http2: true", "http://h", /HTTP\/2 needs a base_url with https/],
+    ["transport: fast", "https://h", /transport|expected|one of/],
+    ["proxy: p:3128", "https://h", /expected the URL of an HTTP proxy/],
+    ["proxy: http://user:word@p:1", "https://h", /a proxy with a user or password is not taken/],
+    ["proxy: http://p:1/path", "https://h", /has no path/],
+    [`tls: { cert_file: ${CERT} }`, "https://h", /this needs 'key_file' as well/],
+    [`tls: { key_file: ${KEY} }`, "https://h", /this needs 'cert_file' as well/],
+    [`tls: { cert_file: ${CERT}, key_file: ${CERT} }`, "https://h", /holds no PEM private key/],
+    ["tls: { server_name: '*.example' }", "https://h", /expected a host name/],
+    ["tls: { server_name: 127.0.0.1 }", "https://h", /expected a host name/],
+  ];
+
+  for (const [rest, url, message] of REFUSED) {
+    test(`refused: ${rest.replaceAll(TLS, "")}`, () => {
+      const { problems } = read(rest, url);
+      equal(problems.length, 1);
+      match(problems[0]?.message ?? "", message);
+    });
+  }
 });
 
 describe("quantities", () => {
@@ -291,12 +345,15 @@ describe("the first configuration", () => {
       .replaceAll(/^# (?:access_log|limits|timeouts|replay_stale):.*\n(?:# {3}.*\n)*/gm, (block) =>
         block.replaceAll(/^# /gm, ""),
       )
-      .replaceAll(/^ {2}# ( *[a-z_"*-]+:(?: .*)?)$/gm, "  $1");
+      .replaceAll(/^ {2}# ( *[a-z0-9_"*-]+:(?: .*)?)$/gm, "  $1");
     const { problems } = checkText(path, text, { AZURE_OPENAI_API_KEY: "a", OPENAI_API_KEY: "b" });
-    const certificates = problems.map(
-      ({ line, message }) => `${text.split("\n")[line - 1]?.trim().slice(0, 15)} ${message}`,
+    const files = problems.map(
+      ({ line, message }) => `${/\w+_file/.exec(text.split("\n")[line - 1] ?? "")} ${message}`,
     );
-    deepEqual(certificates, ["tls: { ca_file: the file does not exist"]);
+    deepEqual(
+      files,
+      ["ca_file", "cert_file", "key_file"].map((name) => `${name} the file does not exist`),
+    );
     ok(/^timeouts:/m.test(text) && /^ {4}base_url: http:\/\/127/m.test(text));
   });
 

@@ -89,14 +89,14 @@ test("a reload leaves a request in flight with its provider, also when that has 
   const before = provider.bytesTotal;
   await client.send(whole.subarray(0, -1));
   await until("the head was read", () => path.pipeline.inFlight === 1);
-  path.reload(configOf({ main: providerConfig(other.port) }, path.dataDir));
+  await path.reload(configOf({ main: providerConfig(other.port) }, path.dataDir));
   await client.send(whole.subarray(-1));
   await until("the first provider has the request", () => provider.bytesTotal > before);
   answerAll(ANSWER);
   strictEqual((await client.response())?.status, 200);
   strictEqual((await client.ask(whole)).status, 200);
   strictEqual(Buffer.concat(other.received).toString().split(CREDENTIAL).length, 2);
-  path.reload(configOf({ main: providerConfig(provider.port) }, path.dataDir));
+  await path.reload(configOf({ main: providerConfig(provider.port) }, path.dataDir));
   other.stop();
   await atRest(client);
 });

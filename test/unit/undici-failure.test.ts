@@ -3,7 +3,7 @@ import { strictEqual } from "node:assert/strict";
 import { test } from "node:test";
 import { errors } from "undici";
 import { ERRORS, type ErrorRow } from "../../src/base/errors.ts";
-import { failureOf } from "../../src/upstream/failure.ts";
+import { failureOf } from "../../src/upstream/undici-failure.ts";
 
 function coded(code: string, message = ""): Error {
   return Object.assign(new Error(message), { code });

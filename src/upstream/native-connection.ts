@@ -1,0 +1,104 @@
+/** One HTTP/1.1 connection of the native transport: made by a Dial, then a socket of the addon's. Gateway worker. */
+import type { ErrorRow } from "../base/errors.ts";
+import { native } from "../native/native.ts";
+import { Connection } from "./connection.ts";
+import { type Destination, Dial, type Dialer } from "./dial.ts";
+import type { NativeAttempt } from "./native-attempt.ts";
+import { closeSocket, own, type SocketOwner } from "./native-events.ts";
+import type { Origin } from "./origin.ts";
+import type { ResponseHead } from "./transport.ts";
+
+export class NativeConnection extends Connection implements SocketOwner, Dialer {
+  id = -1;
+  readonly #origin: Origin<NativeConnection>;
+  /** While it is made. */
+  #dial: Dial | null;
+  /** Null: it is free. */
+  #attempt: NativeAttempt | null = null;
+  #paused = false;
+
+  constructor(destination: Destination, origin: Origin<NativeConnection>) {
+    super();
+    this.#origin = origin;
+    this.#dial = new Dial(destination, this);
+  }
+
+  /** Now, or when it is made. */
+  carry(attempt: NativeAttempt): void {
+    this.#attempt = attempt;
+    if (this.connected) this.#send(attempt);
+  }
+
+  #send(attempt: NativeAttempt): void {
+    this.requests += 1;
+    attempt.onSent();
+    // False: it has ended, and onClosed() is on its way.
+    native.upstreamSend(this.id, attempt.head, attempt.body, attempt.isHead);
+  }
+
+  pause(paused: boolean): void {
+    if (this.#paused === paused || this.id < 0) return;
+    this.#paused = paused;
+    native.upstreamPause(this.id, paused);
+  }
+
+  close(): void {
+    this.#attempt = null;
+    this.#dial?.cancel();
+    closeSocket(this.id);
+  }
+
+  onDialed(socket: number): void {
+    this.#dial = null;
+    this.id = socket;
+    own(this);
+    this.#origin.connected(this, 1);
+    if (this.#attempt !== null) this.#send(this.#attempt);
+  }
+
+  onDialFailed(error: ErrorRow, cause: string): void {
+    this.#dial = null;
+    this.#end()?.onFail(error, false, cause);
+  }
+
+  onHead(head: ResponseHead): void {
+    this.#attempt?.onHead(head);
+  }
+
+  onBody(bytes: Buffer): void {
+    this.#attempt?.onBody(bytes);
+  }
+
+  onEnd(reusable: boolean): void {
+    const attempt = this.#attempt;
+    this.#attempt = null;
+    // Its end may have come with the last bytes before the pause.
+    this.pause(false);
+    // First free, then told: what the listener starts now finds a warm connection.
+    if (reusable) this.#origin.release(this);
+    else this.#origin.discard(this);
+    attempt?.onEnd();
+  }
+
+  onFail(cause: number, detail: number, answered: boolean): void {
+    const reused = this.requests > 1;
+    this.#end()?.onBroken(cause, native.upstreamReason(cause, detail), reused && !answered);
+  }
+
+  /** With a request on it, that one was too late: the provider has not seen it. */
+  onClosed(): void {
+    this.#end()?.onStale();
+  }
+
+  /** The connection is over; the attempt that was on it. */
+  #end(): NativeAttempt | null {
+    const attempt = this.#attempt;
+    this.#attempt = null;
+    this.#origin.discard(this);
+    return attempt;
+  }
+
+  // A connection that is made is not made again.
+  onConnected(): void {}
+  onConnectFailed(): void {}
+}

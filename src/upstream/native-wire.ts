@@ -1,0 +1,45 @@
+/** The native transport of one origin: HTTP/1.1 over TCP or TLS, by the addon. Gateway worker. */
+import type { ProviderTls } from "../config/snapshot.ts";
+import { Addresses } from "./addresses.ts";
+import type { Destination } from "./dial.ts";
+import { NativeAttempt } from "./native-attempt.ts";
+import { NativeConnection } from "./native-connection.ts";
+import { openSockets } from "./native-events.ts";
+import type { Origin, PooledAttempt, Wire } from "./origin.ts";
+import { tlsContextOf } from "./tls-context.ts";
+import type { AttemptListener, UpstreamRequest } from "./transport.ts";
+
+const HTTP_PORT = 80;
+const HTTPS_PORT = 443;
+
+export class NativeWire implements Wire<NativeConnection> {
+  readonly places = 1;
+  readonly #destination: Destination;
+  readonly #hostLine: string;
+
+  /** `origin`: scheme, host and port; `tls`: null for a plain one. */
+  constructor(origin: string, tls: ProviderTls | null) {
+    openSockets();
+    const { host, hostname, port, protocol } = new URL(origin);
+    const byScheme = protocol === "https:" ? HTTPS_PORT : HTTP_PORT;
+    this.#destination = {
+      addresses: new Addresses(hostname),
+      port: port === "" ? byScheme : Number(port),
+      tls: tls === null ? null : tlsContextOf(tls),
+      serverName: tls?.serverName ?? hostname.replace(/^\[(.*)\]$/, "$1"),
+    };
+    this.#hostLine = `\r\nhost: ${host}`;
+  }
+
+  open(origin: Origin<NativeConnection>): NativeConnection {
+    return new NativeConnection(this.#destination, origin);
+  }
+
+  attempt(
+    request: UpstreamRequest,
+    listener: AttemptListener,
+    origin: Origin<NativeConnection>,
+  ): PooledAttempt<NativeConnection> {
+    return new NativeAttempt(request, listener, origin, this.#hostLine);
+  }
+}

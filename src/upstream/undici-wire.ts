@@ -1,0 +1,48 @@
+/**
+ * The undici transport of one origin: HTTP/2, proxies, and HTTP/1.1 where it is asked for. Gateway worker. Loaded only where
+ * a provider needs it: undici takes 8 MB of a worker's memory.
+ */
+import { UPSTREAM_STREAMS_MAX } from "../base/limits.ts";
+import type { Origin, PooledAttempt, Wire } from "./origin.ts";
+import type { AttemptListener, UpstreamRequest } from "./transport.ts";
+import { UndiciAttempt } from "./undici-attempt.ts";
+import { UndiciConnection, type UndiciConnectionOptions } from "./undici-connection.ts";
+import { type ConnectorOptions, connectorOf } from "./undici-connector.ts";
+
+export interface UndiciWireOptions extends ConnectorOptions {
+  /** Scheme, host and port. */
+  readonly origin: string;
+  readonly keepAliveMs: number;
+}
+
+export class UndiciWire implements Wire<UndiciConnection> {
+  readonly places: number;
+  readonly #options: UndiciConnectionOptions;
+  readonly #pathPrefix: string;
+  readonly #host: string | null;
+
+  constructor(options: UndiciWireOptions) {
+    const { origin, proxy, tls, http2, keepAliveMs } = options;
+    const forwarded = proxy !== null && tls === null;
+    this.places = http2 ? UPSTREAM_STREAMS_MAX : 1;
+    this.#options = { address: forwarded ? proxy : origin, connector: connectorOf(options), http2, keepAliveMs };
+    this.#pathPrefix = forwarded ? origin : "";
+    this.#host = forwarded ? new URL(origin).host : null;
+  }
+
+  open(origin: Origin<UndiciConnection>): UndiciConnection {
+    return new UndiciConnection(this.#options, origin);
+  }
+
+  attempt(
+    request: UpstreamRequest,
+    listener: AttemptListener,
+    origin: Origin<UndiciConnection>,
+  ): PooledAttempt<UndiciConnection> {
+    if (this.#host === null) return new UndiciAttempt(request, listener, origin);
+    // To a proxy goes the whole URL (RFC 9112 3.2.2).
+    const lines = `\r\nhost: ${this.#host}${request.lines}`;
+    const path = this.#pathPrefix + request.path;
+    return new UndiciAttempt({ ...request, path, lines }, listener, origin);
+  }
+}
