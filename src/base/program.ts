@@ -41,6 +41,12 @@ export function requireSameProgram(data: unknown = workerData): void {
   );
 }
 
+/** Whether it is that error, or one that it caused. */
+export function isProgramChange(error: unknown): boolean {
+  if (error instanceof CodedError && error.code === "program_changed") return true;
+  return error instanceof Error && error.cause !== undefined && isProgramChange(error.cause);
+}
+
 function ourFiles(): string[] {
   if (IS_WORKING_COPY) return [join(ROOT, "package.json")];
   const files = readdirSync(join(ROOT, "src"), { recursive: true, withFileTypes: true });

@@ -10,7 +10,7 @@ import process from "node:process";
 import { CodedError } from "../base/errors.ts";
 import { FINISHING_GENERATIONS_MAX, RINGS_MAX, WORKERS_MAX } from "../base/limits.ts";
 import { type Log, openLog } from "../base/log.ts";
-import { PROGRAM, programOnDisk } from "../base/program.ts";
+import { isProgramChange, PROGRAM, programOnDisk } from "../base/program.ts";
 import { controlPath } from "../config/control-path.ts";
 import { writeFirstConfig } from "../config/first.ts";
 import { listenerText } from "../config/listener.ts";
@@ -215,8 +215,14 @@ function takeDataDir(dataDir: string): number {
   return lock;
 }
 
+/** That an upgrade has put other files there is no error: what it holds up waits for the restart. */
+function tell(log: Log, error: unknown, what: string): void {
+  if (isProgramChange(error)) log.info({ what }, "waits for the restart into the program on disk");
+  else log.error({ err: error }, what);
+}
+
 function openDrainer({ dataDir, accessLogPath }: Config, log: Log): Drainer {
-  const drainer = new Drainer({ dataDir, accessLogPath, onError: (error) => log.error({ err: error }, "drain") });
+  const drainer = new Drainer({ dataDir, accessLogPath, onError: (error) => tell(log, error, "drain") });
   return drainer;
 }
 
@@ -235,7 +241,7 @@ function openLatencies({ dataDir, histograms }: Config, { descriptor, series, dr
     histograms,
     series,
     run: (task) => drainer.runBeside(LATENCY_TASK, task),
-    onError: (error) => log.error({ err: error }, "histograms"),
+    onError: (error) => tell(log, error, "histograms"),
   });
   return latencies;
 }

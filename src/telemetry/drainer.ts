@@ -7,6 +7,7 @@
 import { nowMs } from "../base/clock.ts";
 import { CodedError } from "../base/errors.ts";
 import { DRAIN_INTERVAL_MS, POOL_QUEUE_MAX, RING_RECORDS } from "../base/limits.ts";
+import { isProgramChange, PROGRAM, requireSameProgram } from "../base/program.ts";
 import type { AccessLogTask, Taken } from "./access-log.ts";
 import type { DrainResult, DrainTask } from "./drain.ts";
 import { RingWatch } from "./ring-watch.ts";
@@ -17,8 +18,11 @@ import { TaskPool } from "./task-pool.ts";
 
 /** Each ring in flight puts one task into either pool; two places are for a flush and a reopen of the log. */
 const RINGS_IN_FLIGHT_MAX = POOL_QUEUE_MAX - 2;
-/** SQLite has one writer; the second thread decodes meanwhile. */
-const DRAIN_THREADS_MAX = 2;
+/**
+ * SQLite has one writer. And a thread that runs goes on in the middle of an upgrade, where none can be started: a second
+ * one that cannot be would take the pool, and the task of the first, with it.
+ */
+const DRAIN_THREADS_MAX = 1;
 /** An error that lasts is reported once per this, and counted every time. */
 const REPORT_INTERVAL_MS = 30_000;
 /** Messages remembered for that. */
@@ -183,6 +187,7 @@ export class Drainer {
   /** Whether the ring is so full that the next batch cannot wait for the next tick. */
   async #drainBatch(ringPath: string): Promise<boolean> {
     const log = this.#accessLogPath !== null;
+    if (this.#accessLogPath !== null && !this.#logs.warm) await this.#startLog(this.#accessLogPath);
     const result = await this.#drains.run({ dataDir: this.#dataDir, ringPath, log });
     this.tally.records += result.records;
     this.tally.torn += result.torn;
@@ -202,6 +207,20 @@ export class Drainer {
       this.#settleLog(await this.#logs.run({ path, action, batch, records }, transfer), records);
     } catch (error) {
       this.#settleLog({ kind: "dropped", reason: reasonLabel(reasonOf(error)), records }, records);
+      this.#fail(error);
+    }
+  }
+
+  /**
+   * Records are not taken out of a ring while the log cannot start because an upgrade writes its files: they wait in the ring
+   * for the restart. Rejects then. In any other trouble of the log usage is drained without it.
+   */
+  async #startLog(path: string): Promise<void> {
+    try {
+      this.#settleLog(await this.#logs.run({ path, action: "flush", batch: null, records: 0 }), 0);
+    } catch (error) {
+      if (isProgramChange(error)) throw error;
+      requireSameProgram({ program: PROGRAM });
       this.#fail(error);
     }
   }

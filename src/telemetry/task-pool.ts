@@ -7,7 +7,7 @@ import { Piscina } from "piscina";
 import { nowMs } from "../base/clock.ts";
 import { CodedError } from "../base/errors.ts";
 import { POOL_QUEUE_MAX } from "../base/limits.ts";
-import { PROGRAM } from "../base/program.ts";
+import { PROGRAM, requireSameProgram } from "../base/program.ts";
 
 /** Between two attempts to start a pool that fails at boot: long enough not to burn a CPU on it. */
 const PAUSE_MS = 2_000;
@@ -28,12 +28,22 @@ export class TaskPool<Task, Result> {
   readonly #options: TaskPoolOptions;
   #piscina: Piscina<unknown, unknown> | null = null;
   #pausedUntilMs = 0;
+  /** What a task is told meanwhile. */
+  #pauseReason: unknown = null;
 
   constructor(options: TaskPoolOptions) {
     this.#options = options;
   }
 
-  /** Rejects with the task's error, or CodedError `pool_down` while the pool is paused after a failed start. */
+  /** A thread runs; else the next task starts one. */
+  get warm(): boolean {
+    return (this.#piscina?.threads.length ?? 0) > 0;
+  }
+
+  /**
+   * Rejects with the task's error, with CodedError `pool_down` while the pool is paused after a failed start, and with
+   * `program_changed` if a thread would have to be started from another program's files.
+   */
   async run(task: Task, transfer: readonly ArrayBuffer[] = []): Promise<Result> {
     return (await this.#running().run(task, { transferList: [...transfer] })) as Result;
   }
@@ -51,10 +61,20 @@ export class TaskPool<Task, Result> {
   }
 
   #running(): Piscina<unknown, unknown> {
-    if (nowMs() < this.#pausedUntilMs)
-      throw new CodedError("pool_down", "the task pool failed to start; it is retried");
+    if (nowMs() < this.#pausedUntilMs) throw this.#pauseReason;
+    if (!this.warm) this.#requireSameProgram();
     this.#piscina ??= this.#start();
     return this.#piscina;
+  }
+
+  /** Reads the whole program, so not at every task of those that come meanwhile. */
+  #requireSameProgram(): void {
+    try {
+      requireSameProgram({ program: PROGRAM });
+    } catch (error) {
+      this.#pause(error);
+      throw error;
+    }
   }
 
   #start(): Piscina<unknown, unknown> {
@@ -81,7 +101,12 @@ export class TaskPool<Task, Result> {
     this.#options.onError(error);
     if (this.#piscina !== piscina) return;
     this.#piscina = null;
-    this.#pausedUntilMs = nowMs() + PAUSE_MS;
+    this.#pause(new CodedError("pool_down", "the task pool failed to start; it is retried", error));
     piscina.destroy().catch(this.#options.onError);
+  }
+
+  #pause(reason: unknown): void {
+    this.#pausedUntilMs = nowMs() + PAUSE_MS;
+    this.#pauseReason = reason;
   }
 }
