@@ -17,6 +17,7 @@ export LD_PRELOAD
 export ASAN_OPTIONS=detect_leaks=0:detect_odr_violation=0 UBSAN_OPTIONS=halt_on_error=1
 cd "$copy"
 for file in test/fuzz/request-scan.test.ts test/fuzz/response-scan.test.ts test/unit/scan-*.test.ts \
-  test/fuzz/upstream-parser.test.ts test/unit/upstream-parser.test.ts test/unit/upstream-native*.test.ts; do
+  test/fuzz/upstream-parser.test.ts test/unit/upstream-parser.test.ts test/fuzz/upstream-connections.test.ts \
+  test/unit/upstream-native*.test.ts; do
   "$root/node_modules/.bin/node" --disable-warning=ExperimentalWarning "$file"
 done

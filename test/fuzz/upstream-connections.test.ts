@@ -13,6 +13,7 @@ import { FLAG_CHUNKED, FLAG_CLOSE_DELIMITED } from "../../src/native/upstream.ts
 import { Link, type Told } from "../support/native-upstream.ts";
 import { parserAddon } from "../support/parser-addon.ts";
 import { within } from "../support/until.ts";
+import { CuttingProxy } from "./cutting-proxy.ts";
 import { mutateResponse } from "./http-mutation.ts";
 import { type Head, nativeReader, type Reader, type Reading } from "./http-reading.ts";
 import { HttpResponseMaker } from "./http-response-maker.ts";
@@ -20,7 +21,6 @@ import { Random } from "./random.ts";
 import { randomCuts } from "./response-run.ts";
 import { type Script, ScriptedServer } from "./scripted-server.ts";
 
-const REQUESTS = 400;
 const USERS = 20;
 const BODY_BYTES = [0, 1, 1_000, 20_000, 400_000];
 const DROPPED = ["connection", "content-length", "transfer-encoding", "x-request-id"];
@@ -91,20 +91,29 @@ function headOf(head: Extract<Told, { kind: "head" }>): Head {
   };
 }
 
-for (const secure of [false, true]) {
-  describe(`connections over ${secure ? "TLS" : "TCP"}`, () => {
+for (const { name, secure, cut, requests } of [
+  { name: "TCP", secure: false, cut: false, requests: 400 },
+  { name: "TLS", secure: true, cut: false, requests: 400 },
+  { name: "TLS whose records come in parts", secure: true, cut: true, requests: 100 },
+]) {
+  describe(`connections over ${name}`, () => {
     const server = new ScriptedServer(secure ? { key: fixture("server.key"), cert: fixture("server") } : null);
     const idle: Link[] = [];
     /** What came last over them ends them. */
     const ending = new WeakSet<Link>();
+    const proxy = new CuttingProxy(new Random(randomInt(2 ** 30)), () => server.port);
     let context = -1;
     let reader: Reader;
     before(async () => {
       reader = nativeReader(await parserAddon(), DROPPED);
       if (secure) context = native.upstreamTls(fixture("ca"), "", "");
       await server.listen();
+      await proxy.listen();
     });
-    after(() => server.close());
+    after(() => {
+      proxy.close();
+      server.close();
+    });
 
     /** A connection that is idle, or a new one, at times before it is connected. */
     async function linkFor(random: Random): Promise<Link> {
@@ -112,7 +121,7 @@ for (const secure of [false, true]) {
         const link = idle.pop();
         if (link?.told.at(-1)?.kind === "end") return link;
       }
-      const link = new Link({ port: server.port, context });
+      const link = new Link({ port: cut ? proxy.port : server.port, context });
       if (random.chance(0.5)) await link.next("connected");
       return link;
     }
@@ -187,7 +196,7 @@ for (const secure of [false, true]) {
       const first = randomInt(2 ** 30);
       let next = 0;
       const user = async () => {
-        while (next < REQUESTS) {
+        while (next < requests) {
           next += 1;
           await request(first + next);
         }
