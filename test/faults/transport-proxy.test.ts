@@ -7,7 +7,8 @@ import { type AddressInfo, connect, createServer as createPlainServer, type Serv
 import { after, test } from "node:test";
 import { createServer as createTlsServer } from "node:tls";
 import type { Origin } from "../../src/upstream/origin.ts";
-import { ANSWER, ask, begun, GOOD, originOf, TRANSPORTS } from "../support/transports.ts";
+import { TRANSPORTS } from "../support/transport-names.ts";
+import { ANSWER, ask, begun, GOOD, originOf } from "../support/transports.ts";
 import { until, within } from "../support/until.ts";
 
 function fixture(name: string): string {

@@ -6,7 +6,8 @@ import { type AddressInfo, createServer as createPlainServer, type Server, type 
 import { after, describe, test } from "node:test";
 import { createServer, type TlsOptions } from "node:tls";
 import type { ProviderTls } from "../../src/config/snapshot.ts";
-import { ANSWER, ask, GOOD, originOf, TRANSPORTS, type TransportKind } from "../support/transports.ts";
+import { TRANSPORTS, type TransportKind } from "../support/transport-names.ts";
+import { ANSWER, ask, GOOD, originOf } from "../support/transports.ts";
 import { until } from "../support/until.ts";
 
 function fixture(name: string): string {

@@ -7,7 +7,8 @@ import { after, describe, test } from "node:test";
 import { UPSTREAM_HEADER_BYTES_MAX } from "../../src/base/limits.ts";
 import type { Origin } from "../../src/upstream/origin.ts";
 import { ScriptedProvider } from "../support/request-path.ts";
-import { ANSWER, ask, begun, GOOD, Heard, originOf, TRANSPORTS, type TransportKind } from "../support/transports.ts";
+import { TRANSPORTS, type TransportKind } from "../support/transport-names.ts";
+import { ANSWER, ask, begun, GOOD, Heard, originOf } from "../support/transports.ts";
 import { until, within } from "../support/until.ts";
 
 const provider = await ScriptedProvider.start(() => undefined);

@@ -12,16 +12,17 @@ export const SHORT_TIMEOUTS = {
   upstream_keep_alive: "1s",
 };
 
-export function faultyConfig(upstream: Upstream): Partial<ConfigForm> {
+export function faultyConfig(upstream: Upstream, transport = "auto"): Partial<ConfigForm> {
   const standard = standardConfig(upstream);
+  const provider = (url: string) => ({ ...mockProvider(url), transport });
   return {
     timeouts: SHORT_TIMEOUTS,
     providers: {
-      ...standard.providers,
-      dead: mockProvider("http://127.0.0.1:1/v1"),
-      untrusted: mockProvider(upstream.tlsUrl),
-      "not-tls": mockProvider(upstream.notTlsUrl),
-      silent: mockProvider(upstream.silentUrl),
+      mock: provider(upstream.url),
+      dead: provider("http://127.0.0.1:1/v1"),
+      untrusted: provider(upstream.tlsUrl),
+      "not-tls": provider(upstream.notTlsUrl),
+      silent: provider(upstream.silentUrl),
     },
     models: {
       ...standard.models,

@@ -9,10 +9,8 @@ import { NativeWire } from "../../src/upstream/native-wire.ts";
 import { Origin } from "../../src/upstream/origin.ts";
 import type { Attempt, AttemptListener, ResponseHead, UpstreamRequest } from "../../src/upstream/transport.ts";
 import { UndiciWire } from "../../src/upstream/undici-wire.ts";
+import type { TransportKind } from "./transport-names.ts";
 import { within } from "./until.ts";
-
-export const TRANSPORTS = ["native", "undici"] as const;
-export type TransportKind = (typeof TRANSPORTS)[number];
 
 export const ANSWER = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
 export const REQUEST: UpstreamRequest = { method: "POST", path: "/v1/x", lines: "", body: Buffer.from("{}") };

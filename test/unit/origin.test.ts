@@ -7,17 +7,8 @@ import { Worker } from "node:worker_threads";
 import { ERRORS } from "../../src/base/errors.ts";
 import type { Origin } from "../../src/upstream/origin.ts";
 import { ScriptedProvider } from "../support/request-path.ts";
-import {
-  ANSWER,
-  ask,
-  begun,
-  GOOD,
-  Heard,
-  originOf,
-  REQUEST,
-  TRANSPORTS,
-  type TransportKind,
-} from "../support/transports.ts";
+import { TRANSPORTS, type TransportKind } from "../support/transport-names.ts";
+import { ANSWER, ask, begun, GOOD, Heard, originOf, REQUEST } from "../support/transports.ts";
 import { until, within } from "../support/until.ts";
 
 const provider = await ScriptedProvider.start(() => undefined);
