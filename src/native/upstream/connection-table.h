@@ -15,7 +15,7 @@ class ConnectionTable {
 
   explicit ConnectionTable(size_t connections_max) : connections_max_(connections_max) {}
 
-  bool is_full() const { return count_ >= connections_max_; }
+  bool is_full() const { return count_ + resting_.size() >= connections_max_; }
 
   // The number of `connection` from now on; only when it is not full.
   int32_t enter(Connection* connection) {
@@ -30,12 +30,19 @@ class ConnectionTable {
     return number(at);
   }
 
+  // Its slot rests until the records about it have been read: JavaScript looks up by slot who a record is for.
   void leave(int32_t id) {
     const auto at = static_cast<uint16_t>(id);
     slots_[at].connection = nullptr;
     slots_[at].generation = slots_[at].generation == GENERATION_MAX ? 1 : slots_[at].generation + 1;
-    free_.push_back(at);
+    resting_.push_back(at);
     count_ -= 1;
+  }
+
+  // No record about a connection that has left is to be read any more.
+  void end_rest() {
+    free_.insert(free_.end(), resting_.begin(), resting_.end());
+    resting_.clear();
   }
 
   // nullptr: it has ended, or never was.
@@ -64,6 +71,7 @@ class ConnectionTable {
   size_t count_ = 0;
   std::vector<Slot> slots_;
   std::vector<uint16_t> free_;
+  std::vector<uint16_t> resting_;
 };
 
 }  // namespace sluice::upstream

@@ -55,6 +55,7 @@ void Hub::deliver() {
     call_javascript();
   }
   batch.clear();
+  table.end_rest();
 }
 
 // napi_make_callback, and not a plain call: when it returns, process.nextTick and promises of what JavaScript did have run. A plain
