@@ -337,6 +337,8 @@ bool Connection::encrypt() {
     length += of_body;
   }
   if (!tls_->write(from, length)) {
+    // The wire is shared: nothing of this connection stays on it.
+    drain_wire();
     outgoing_.drop(hub_->env);
     hub_->call_later(id_);
     return false;
