@@ -38,7 +38,8 @@ export interface UpstreamBinding {
   upstreamConnect(address: string, port: number, context: number, serverName: string): number;
   /**
    * Sends a request on a connection that is idle, or not connected yet: then it goes out when it is. `head`: Latin-1, complete, with the
-   * empty line. `body` must not change until HEAD, END or FAIL. False: the connection has ended, and its CLOSED is on the way.
+   * empty line. `body` must not change until HEAD, END or FAIL. False: nothing was sent, because it has ended, or
+   * something has come on it that nobody asked for. Close it.
    */
   upstreamSend(connection: number, head: string, body: Uint8Array | null, headRequest: boolean): boolean;
   /** Stops or goes on reading. What was read before still comes. */

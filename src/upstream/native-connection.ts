@@ -30,10 +30,13 @@ export class NativeConnection extends Connection implements SocketOwner, Dialer 
   }
 
   #send(attempt: NativeAttempt): void {
+    if (!native.upstreamSend(this.id, attempt.head, attempt.body, attempt.isHead)) {
+      this.#attempt = null;
+      this.#origin.replace(this, attempt);
+      return;
+    }
     this.requests += 1;
     attempt.onSent();
-    // False: it has ended, and onClosed() is on its way.
-    native.upstreamSend(this.id, attempt.head, attempt.body, attempt.isHead);
   }
 
   pause(paused: boolean): void {

@@ -115,6 +115,15 @@ export class Origin<C extends Connection = Connection> implements Transport {
     this.#serveWaiting();
   }
 
+  /** A free connection had ended, or would answer with what nobody asked for: nothing was sent, so another one carries it. */
+  replace(connection: C, attempt: PooledAttempt<C>): void {
+    this.discard(connection);
+    // A new one first: the other free ones may have ended as well.
+    const other = this.#open() ?? this.#take();
+    if (other !== null) this.#begin(attempt, other);
+    else this.#enqueue(attempt);
+  }
+
   /** A queued attempt was cancelled. */
   leaveQueue(attempt: PooledAttempt<C>): void {
     this.#waiting.delete(attempt);

@@ -8,7 +8,7 @@ import { UPSTREAM_HEADER_BYTES_MAX } from "../../src/base/limits.ts";
 import type { Origin } from "../../src/upstream/origin.ts";
 import { ScriptedProvider } from "../support/request-path.ts";
 import { TRANSPORTS, type TransportKind } from "../support/transport-names.ts";
-import { ANSWER, ask, begun, GOOD, Heard, originOf } from "../support/transports.ts";
+import { ANSWER, ask, begun, GOOD, Heard, originOf, REQUEST } from "../support/transports.ts";
 import { until, within } from "../support/until.ts";
 
 const provider = await ScriptedProvider.start(() => undefined);
@@ -200,6 +200,29 @@ function holds(kind: TransportKind): void {
     provider.script = (socket) => socket.write(ANSWER);
     deepStrictEqual((await ask(origin)).events, GOOD);
   });
+
+  // undici looks at what has come in the next turn only.
+  const unasked = async () => {
+    const origin = opened();
+    for (let i = 0; i < 50; i += 1) {
+      provider.script = (socket) => {
+        socket.write(ANSWER);
+        socket.write("HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n");
+      };
+      const first = begun(origin).heard;
+      const next = new Heard();
+      // In the turn in which the first one ends.
+      const { onEnd } = Heard.prototype;
+      first.onEnd = () => {
+        onEnd.call(first);
+        provider.script = (socket) => socket.write(ANSWER);
+        setImmediate(() => origin.send(REQUEST, next, false));
+      };
+      await within("both", Promise.all([first.over, next.over]));
+      deepStrictEqual([first.events, next.events], [GOOD, GOOD]);
+    }
+  };
+  if (kind === "native") test("bytes that wait behind an answer are no answer to the next request", unasked);
 
   test("an answer that says close ends its connection", async () => {
     const origin = opened();

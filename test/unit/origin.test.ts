@@ -210,7 +210,8 @@ function holds(kind: TransportKind): void {
     deepStrictEqual([heard.events, await eventsOf(origin), origin.connections], [GOOD, GOOD, 1]);
   });
 
-  test("a warm connection whose reset waits to be read is replayable: nothing was sent", async () => {
+  const unsent = kind === "native" ? "goes on with another" : "is replayable";
+  test(`an attempt on a warm connection whose reset waits to be read ${unsent}: nothing was sent`, async () => {
     const flag = new Int32Array(new SharedArrayBuffer(4));
     const thread = new Worker(RESETTING, { eval: true, workerData: flag });
     const [port]: number[] = await once(thread, "message");
@@ -222,7 +223,8 @@ function holds(kind: TransportKind): void {
       origin.send(REQUEST, heard, false);
     });
     await within("the end of an attempt", heard.over);
-    deepStrictEqual([heard.events.at(-1), origin.connections], ["upstream_reset replayable", 0]);
+    if (kind === "native") deepStrictEqual([heard.events, origin.connections], [GOOD, 1]);
+    else deepStrictEqual([heard.events.at(-1), origin.connections], ["upstream_reset replayable", 0]);
     await thread.terminate();
   });
 }

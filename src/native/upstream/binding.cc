@@ -177,12 +177,10 @@ napi_value upstream_send(napi_env env, napi_callback_info info) {
   if (!head_of(env, argv[1], &head) || !body_of(env, argv[2], &body)) return nullptr;
   if (!ok(env, napi_get_value_bool(env, argv[3], &head_request))) return nullptr;
   Connection* connection = hub_of_thread->table.at(id);
-  if (connection != nullptr) {
-    if (!connection->takes_request()) return fail(env, "a request is on this connection");
-    connection->send(head, body, argv[2], head_request);
-  }
+  if (connection != nullptr && !connection->takes_request()) return fail(env, "a request is on this connection");
+  const bool sent = connection != nullptr && connection->send(head, body, argv[2], head_request);
   napi_value result = nullptr;
-  napi_get_boolean(env, connection != nullptr, &result);
+  napi_get_boolean(env, sent, &result);
   return result;
 }
 

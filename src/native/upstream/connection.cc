@@ -56,7 +56,8 @@ void Connection::come_due() {
   else lost_by_tls();
 }
 
-void Connection::send(const Bytes& head, const Bytes& body, napi_value body_value, bool head_request) {
+bool Connection::send(const Bytes& head, const Bytes& body, napi_value body_value, bool head_request) {
+  if (used_ && !is_quiet()) return false;
   parser_.begin(head_request);
   outgoing_.begin(head, body);
   const bool up = is_up();
@@ -64,6 +65,14 @@ void Connection::send(const Bytes& head, const Bytes& body, napi_value body_valu
   else waiting_ = true;
   if (!outgoing_.empty()) outgoing_.keep(hub_->env, body_value);
   if (up) update_interest();
+  return true;
+}
+
+// What is in the socket already would be taken for the answer, and the answer for that of the next request, of another client. The
+// tickets of TLS 1.3 come before the first response.
+bool Connection::is_quiet() const {
+  char byte = 0;
+  return recv(fd_, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && is_temporary(errno);
 }
 
 void Connection::begin_request() {
@@ -263,6 +272,7 @@ void Connection::finish(bool reusable) {
     return;
   }
   state_ = State::IDLE;
+  used_ = true;
   paused_ = false;
   hung_up_ = false;
   keep_loop(false);

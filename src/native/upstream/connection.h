@@ -29,7 +29,8 @@ class Connection {
   static int32_t open(Hub* hub, const char* address, uint16_t port, std::unique_ptr<TlsStream> tls);
 
   bool takes_request() const { return state_ != State::ACTIVE && !waiting_; }
-  void send(const Bytes& head, const Bytes& body, napi_value body_value, bool head_request);
+  // False: bytes, or the end, have come that nobody asked for; nothing was sent, and the connection is to be closed.
+  bool send(const Bytes& head, const Bytes& body, napi_value body_value, bool head_request);
   void pause(bool paused);
   // From any state, also from within a call into JavaScript.
   void close();
@@ -43,6 +44,7 @@ class Connection {
   static void on_poll(uv_poll_t* handle, int status, int events);
   static void on_closed(uv_handle_t* handle);
 
+  bool is_quiet() const;
   bool is_up() const { return state_ == State::IDLE || state_ == State::ACTIVE; }
   void become_ready(int events);
   void finish_connect();
@@ -88,6 +90,8 @@ class Connection {
   int dial_error_ = 0;
   State state_ = State::CONNECTING;
   bool waiting_ = false;
+  // A response has ended on it.
+  bool used_ = false;
   bool paused_ = false;
   // The peer ended it while it was paused.
   bool hung_up_ = false;
