@@ -42,7 +42,7 @@ class SipHash {
  private:
   static uint64_t word(const char* at, size_t bytes) {
     uint64_t value = 0;
-    std::memcpy(&value, at, bytes);
+    if (bytes != 0) std::memcpy(&value, at, bytes);
     return value;
   }
 

@@ -47,7 +47,7 @@ async function headOf(target: string, headers: readonly (readonly [string, strin
   const lines = [["host", "h"], ...headers].map(([name, value]) => `${name}: ${value}\r\n`).join("");
   seen = null;
   await client.ask(Buffer.from(`GET ${target} HTTP/1.1\r\n${lines}\r\n`, "latin1"));
-  await client.close();
+  client.leave();
   ok(seen !== null);
   return seen;
 }

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs the tests of the scans, of the parser of upstream responses and of native connections against the addons built with
+# Runs the tests of the scans, of request heads, of the parser of upstream responses and of native connections against the addons built with
 # AddressSanitizer and UndefinedBehaviorSanitizer: a read of one byte outside of a body or chunk of more than 64 bytes, or of any piece
 # of an upstream response, or of a connection that is gone, ends the run with a report. Takes two minutes, so not a part of npm test.
 # It works on a copy of the tree: the addon in use stays as it is.
@@ -18,6 +18,6 @@ export ASAN_OPTIONS=detect_leaks=0:detect_odr_violation=0 UBSAN_OPTIONS=halt_on_
 cd "$copy"
 for file in test/fuzz/request-scan.test.ts test/fuzz/response-scan.test.ts test/unit/scan-*.test.ts \
   test/fuzz/upstream-parser.test.ts test/unit/upstream-parser.test.ts test/fuzz/upstream-connections.test.ts \
-  test/unit/upstream-native*.test.ts; do
+  test/unit/upstream-native*.test.ts test/fuzz/request-head.test.ts test/unit/key-tags.test.ts test/faults/uws-head.test.ts; do
   "$root/node_modules/.bin/node" --disable-warning=ExperimentalWarning "$file"
 done
