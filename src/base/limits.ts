@@ -166,7 +166,7 @@ export const SWEEP_INTERVAL_MS = 100;
 /** Between two log lines about one kind of failure of one provider, or refused connections of a listener, per worker. */
 export const TROUBLE_INTERVAL_MS = 10_000;
 /** How often the supervisor has the rings drained. */
-export const DRAIN_INTERVAL_MS = 200;
+export const DRAIN_INTERVAL_MS = 100;
 
 /** One encoded histogram after decompression, bytes: one with 5 digits over all 63 bits, each count 9 bytes, has 60 MB. */
 export const HDR_ENCODED_BYTES_MAX = 8_388_608;

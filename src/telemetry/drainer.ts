@@ -6,7 +6,7 @@
  */
 import { nowMs } from "../base/clock.ts";
 import { CodedError } from "../base/errors.ts";
-import { DRAIN_INTERVAL_MS, POOL_QUEUE_MAX, RING_RECORDS } from "../base/limits.ts";
+import { DRAIN_BATCH_RECORDS_MAX, DRAIN_INTERVAL_MS, POOL_QUEUE_MAX } from "../base/limits.ts";
 import { isProgramChange, PROGRAM, requireSameProgram } from "../base/program.ts";
 import type { AccessLogTask, Taken } from "./access-log.ts";
 import type { DrainResult, DrainTask } from "./drain.ts";
@@ -184,7 +184,10 @@ export class Drainer {
     }
   }
 
-  /** Whether the ring is so full that the next batch cannot wait for the next tick. */
+  /**
+   * Whether the next batch does not wait for the next tick. Below half a batch it does, because small transactions cost more per
+   * record; with what is left then, a ring holds what the fastest worker writes until that tick.
+   */
   async #drainBatch(ringPath: string): Promise<boolean> {
     const log = this.#accessLogPath !== null;
     if (this.#accessLogPath !== null && !this.#logs.warm) await this.#startLog(this.#accessLogPath);
@@ -195,7 +198,7 @@ export class Drainer {
     if (result.heldReason !== null)
       throw new CodedError("usage_store", `usage stays in the rings: ${result.heldReason}`);
     if (result.batch !== null) await this.#log("write", result.batch, result.records);
-    return result.remaining > RING_RECORDS / 2;
+    return result.remaining > DRAIN_BATCH_RECORDS_MAX / 2;
   }
 
   /** Never rejects: the access log is for eyes, and usage is drained without it. */

@@ -1,6 +1,6 @@
 /**
  * A copy of the store while it is written: one read transaction, so it is the store as it was at one moment, and the drain goes
- * on meanwhile. Command line. SQLite's own online backup begins again whenever another process writes, five times a second
+ * on meanwhile. Command line. SQLite's own online backup begins again whenever another process writes, ten times a second
  * here, and on a large database never ends.
  */
 import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync, statSync } from "node:fs";

@@ -8,7 +8,7 @@
  * again. Two processes that drain one ring: the second one finds another position than it read from and gives up.
  *
  * synchronous=NORMAL: a commit is in the page cache, which outlives a killed process; only a power cut can lose the last
- * seconds, and it leaves a sound database. FULL would wait for the disk five times a second and ring.
+ * seconds, and it leaves a sound database. FULL would wait for the disk ten times a second and ring.
  */
 import { closeSync, existsSync, mkdirSync, openSync } from "node:fs";
 import { join } from "node:path";
