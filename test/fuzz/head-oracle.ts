@@ -121,7 +121,7 @@ function namedBy(head: Head): Set<string> {
   const names = lower
     .filter((value) => value !== "keep-alive" && value !== "close")
     .flatMap((value) => value.split(","));
-  return new Set(names.map((name) => name.trim()));
+  return new Set(names.map((name) => name.replace(/^[ \t]+|[ \t]+$/g, "")));
 }
 
 function keyOf({ headers }: Head): string {
