@@ -22,7 +22,14 @@ export function deathSteps(gateway: Gateway, provider: Provider): readonly Step[
     { name: "one worker hangs and is replaced", run: () => costs(CLIENTS, () => loseWorker(gateway, "SIGSTOP")) },
     { name: "kill -9 of the main process", run: () => costs(Infinity, () => killService(gateway, "main")) },
     { name: "kill -9 of everything", run: () => costs(Infinity, () => killService(gateway, "all")) },
-    { name: "the watchdog ends a service whose main process hangs", run: () => costs(Infinity, () => hang(gateway)) },
+    {
+      name: "the watchdog ends a service whose main process hangs",
+      run: () => costs(Infinity, () => hang(gateway, () => gateway.mainPid())),
+    },
+    {
+      name: "the watchdog ends a service with a hanging worker, where it is faster than the supervisor",
+      run: () => costs(Infinity, () => hang(gateway, async () => (await gateway.servingPids())[0] ?? 0)),
+    },
   ];
 }
 
@@ -72,12 +79,12 @@ async function untilAnother(gateway: Gateway, pid: number): Promise<void> {
   await gateway.untilReady();
 }
 
-async function hang(gateway: Gateway): Promise<void> {
+async function hang(gateway: Gateway, victim: () => Promise<number>): Promise<void> {
   await dropIn("watchdog", WATCHDOG);
   // systemd tells a service its interval when it starts.
   await killService(gateway, "all");
   const pid = await gateway.mainPid();
-  process.kill(pid, "SIGSTOP");
+  process.kill(await victim(), "SIGSTOP");
   await until("the watchdog acts", async () => (await gateway.property("Result")) === "watchdog", WATCHDOG_MS_MAX);
   await untilAnother(gateway, pid);
   notEqual(await gateway.mainPid(), pid);
