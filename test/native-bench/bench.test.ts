@@ -74,8 +74,10 @@ async function running(name: string): Promise<{ program: Program; own: string; c
   const { program, own } = bench(name, ...LONG, "--out", join(directory, "none"));
   await until("the load begins", () => program.stderr().includes("64 connections") || program.outcome !== null);
   assert.equal(program.outcome, null, program.stderr());
-  const [, ...children] = withDescendants([program.pid]);
-  assert.ok(children.length >= 3, "mock, supervisor and worker");
+  const children = await until("mock, supervisor and worker run", () => {
+    const [, ...all] = withDescendants([program.pid]);
+    return all.length >= 3 ? all : null;
+  });
   return { program, own, children };
 }
 

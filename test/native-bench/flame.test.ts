@@ -154,7 +154,7 @@ test("the page is whole in itself, and names are data", () => {
 
 const FRAMES = [
   /^javascript \S+ src\/pipeline\/(?:pipeline|forward|relay|settle)\.ts:\d+$/,
-  /^javascript \S+ undici\/lib\/dispatcher\/\S+:\d+$/,
+  /^javascript \S+ src\/upstream\/native-\S+:\d+$/,
   /^(?:addon|uws) [\w:]+/,
   /^node (?:v8|node)::/,
 ];

@@ -265,11 +265,16 @@ test("streams are cut after as many events as asked, and counted", async () => {
   await server.stop();
 });
 
+/** Between two parts of an answer: long enough for the generator to be given a CPU. */
+const PAUSE_MS = 50;
+
 test("a share of the requests is cut, the others end as they should", async () => {
   const server = await Liar.start(({ socket }) => {
-    socket.write("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nfirst", () => setImmediate(() => socket.write("later")));
+    socket.write("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nfirst", () =>
+      setTimeout(() => socket.write("later"), PAUSE_MS),
+    );
   });
-  const mode = { kind: "open", ratePerSecond: 500, connectionsMax: 20 };
+  const mode = { kind: "open", ratePerSecond: 500, connectionsMax: 100 };
   const { summary } = await load(specification(server.port, { mode, durationMs: 400, abort: { share: 0.5 } }));
   await server.stop();
   assert.equal(summary.requests, 200);
