@@ -1,9 +1,6 @@
-/**
- * Connections that fronts refuse: each is counted, and the operator is told of the first of a kind at once, and then at most
- * once per TROUBLE_INTERVAL_MS with their number. Gateway worker. Bounded by listeners times reasons.
- */
+/** Connections that fronts refuse: each is counted, and the operator is told of each kind within its ration. Gateway worker. */
 import { nowMs } from "../base/clock.ts";
-import { TROUBLE_INTERVAL_MS } from "../base/limits.ts";
+import { Ration } from "../base/ration.ts";
 import { REFUSALS, type Refusal } from "../base/refusals.ts";
 
 export interface Refused {
@@ -16,15 +13,10 @@ export interface Refused {
   readonly count: number;
 }
 
-interface Kind {
-  toldMs: number;
-  count: number;
-}
-
 export class Refusals {
   readonly #count: (index: number) => void;
   readonly #tell: (refused: Refused) => void;
-  readonly #kinds = new Map<string, Kind>();
+  readonly #ration = new Ration();
 
   /** `count` gets indexes of REFUSALS. */
   constructor(count: (index: number) => void, tell: (refused: Refused) => void) {
@@ -34,19 +26,7 @@ export class Refusals {
 
   note(listener: string, reason: Refusal, detail: string, atMs = nowMs()): void {
     this.#count(REFUSALS.indexOf(reason));
-    const kind = this.#kindOf(`${listener} ${reason}`);
-    kind.count += 1;
-    if (atMs - kind.toldMs < TROUBLE_INTERVAL_MS) return;
-    this.#tell({ listener, reason, detail, count: kind.count });
-    kind.toldMs = atMs;
-    kind.count = 0;
-  }
-
-  #kindOf(name: string): Kind {
-    const found = this.#kinds.get(name);
-    if (found !== undefined) return found;
-    const kind = { toldMs: -Infinity, count: 0 };
-    this.#kinds.set(name, kind);
-    return kind;
+    const count = this.#ration.add(`${listener} ${reason}`, atMs);
+    if (count > 0) this.#tell({ listener, reason, detail, count });
   }
 }

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 
 namespace sluice {
 
@@ -39,6 +40,16 @@ inline bool bytes_of(napi_env env, napi_value value, Bytes* out) {
     return false;
   }
   out->data = static_cast<uint8_t*>(data);
+  return true;
+}
+
+// The UTF-8 of a string; false and a pending exception for anything else.
+inline bool text_of(napi_env env, napi_value value, std::string* out) {
+  size_t length = 0;
+  if (!ok(env, napi_get_value_string_utf8(env, value, nullptr, 0, &length))) return false;
+  out->resize(length + 1);
+  if (!ok(env, napi_get_value_string_utf8(env, value, out->data(), length + 1, &length))) return false;
+  out->resize(length);
   return true;
 }
 

@@ -24,15 +24,6 @@ napi_value throw_errno(napi_env env, const char* what) {
   return nullptr;
 }
 
-bool text_of(napi_env env, napi_value value, std::string* out) {
-  size_t length = 0;
-  if (!ok(env, napi_get_value_string_utf8(env, value, nullptr, 0, &length))) return false;
-  out->resize(length + 1);
-  if (!ok(env, napi_get_value_string_utf8(env, value, out->data(), length + 1, &length))) return false;
-  out->resize(length);
-  return true;
-}
-
 bool texts_of(napi_env env, napi_value array, std::vector<std::string>* out) {
   uint32_t length = 0;
   if (!ok(env, napi_get_array_length(env, array, &length))) return false;

@@ -1,9 +1,6 @@
-/**
- * What the operator is told about providers that fail: the first failure of a kind at once, and then at most one line per
- * TROUBLE_INTERVAL_MS with the count. Gateway worker; called on failures only. Bounded by providers times rows.
- */
+/** What the operator is told about providers that fail, each kind within its ration. Gateway worker; called on failures only. */
 import type { ErrorRow } from "../base/errors.ts";
-import { TROUBLE_INTERVAL_MS } from "../base/limits.ts";
+import { Ration } from "../base/ration.ts";
 import type { Exchange } from "./exchange.ts";
 
 export interface Trouble {
@@ -17,14 +14,9 @@ export interface Trouble {
   readonly count: number;
 }
 
-interface Kind {
-  toldMs: number;
-  count: number;
-}
-
 export class Troubles {
   readonly #tell: (trouble: Trouble) => void;
-  readonly #kinds = new Map<string, Kind>();
+  readonly #ration = new Ration();
 
   constructor(tell: (trouble: Trouble) => void) {
     this.#tell = tell;
@@ -34,20 +26,9 @@ export class Troubles {
   note(exchange: Exchange, error: ErrorRow, nowMs: number): void {
     if (error.type !== "upstream_error" || exchange.target === null) return;
     const provider = exchange.target.provider.name;
-    const kind = this.#kindOf(`${provider} ${error.code}`);
-    kind.count += 1;
-    if (nowMs - kind.toldMs < TROUBLE_INTERVAL_MS) return;
+    const count = this.#ration.add(`${provider} ${error.code}`, nowMs);
+    if (count === 0) return;
     const { requestId, failureCause: cause } = exchange;
-    this.#tell({ provider, code: error.code, cause, requestId, count: kind.count });
-    kind.toldMs = nowMs;
-    kind.count = 0;
-  }
-
-  #kindOf(name: string): Kind {
-    const found = this.#kinds.get(name);
-    if (found !== undefined) return found;
-    const kind = { toldMs: -Infinity, count: 0 };
-    this.#kinds.set(name, kind);
-    return kind;
+    this.#tell({ provider, code: error.code, cause, requestId, count });
   }
 }

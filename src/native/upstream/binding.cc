@@ -46,15 +46,6 @@ napi_value number(napi_env env, int32_t value) {
   return result;
 }
 
-bool text_of(napi_env env, napi_value value, std::string* out) {
-  size_t length = 0;
-  if (!ok(env, napi_get_value_string_utf8(env, value, nullptr, 0, &length))) return false;
-  out->resize(length + 1);
-  if (!ok(env, napi_get_value_string_utf8(env, value, out->data(), length + 1, &length))) return false;
-  out->resize(length);
-  return true;
-}
-
 bool short_text_of(napi_env env, napi_value value, char* out) {
   size_t length = 0;
   if (!ok(env, napi_get_value_string_utf8(env, value, out, NAME_BYTES_MAX, &length))) return false;
