@@ -157,17 +157,18 @@ test("a header, a handshake or a first byte that does not come in time, also one
   });
 });
 
-test("more silent connections than there may be: the newest goes while all are new, and the others are served", async () => {
+test("more silent connections than there may be: one of them goes, and the others are served", async () => {
   const crowd: RawClient[] = [];
   await refuses({ connection_limit: 1 }, async () => {
     for (let i = 0; i < GREETINGS_MAX / 64; i += 1)
       crowd.push(...(await Promise.all(Array.from({ length: 64 }, () => RawClient.connect(trusting)))));
-    await closed(trusting);
+    crowd.push(await RawClient.connect(trusting));
   });
-  const [first] = crowd;
-  if (first === undefined) throw new Error("a crowd is expected");
-  await first.send(Buffer.concat([proxyHeaderFor(Buffer.alloc(16, 1)), requestBytes()]));
-  strictEqual((await first.response())?.status, 200);
+  // The first or the last one, by how long the crowd took to come: test/unit/refusals.test.ts.
+  const one = crowd[GREETINGS_MAX / 2];
+  if (one === undefined) throw new Error("a crowd is expected");
+  await one.send(Buffer.concat([proxyHeaderFor(Buffer.alloc(16, 1)), requestBytes()]));
+  strictEqual((await one.response())?.status, 200);
   for (const client of crowd) client.leave();
 });
 
