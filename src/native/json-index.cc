@@ -118,9 +118,10 @@ struct Wide {
   uint64_t inside;
   // 1: `next` is escaped.
   uint64_t escape;
-  // Not 0: an escape that the table does not know, or a control character in a string.
+  // Not 0: an escape that the table does not know; a backslash outside of strings (it would hide a quote from the walk), or a
+  // control character in one.
   uint64_t odd_escapes;
-  uint64_t bad_controls;
+  uint64_t misplaced;
   // Smallest of all bytes, signed: below a space for control characters and for what is not ASCII.
   __m512i lowest;
 };
@@ -190,7 +191,8 @@ SLUICE_WIDE void index_steps(Wide& wide, const uint8_t* end) {
     const __m128i parity = _mm_clmulepi64_si128(_mm_cvtsi64_si128(static_cast<int64_t>(quotes)), ones, 0);
     const uint64_t strings = static_cast<uint64_t>(_mm_cvtsi128_si64(parity)) ^ now.inside;
     now.inside = static_cast<uint64_t>(static_cast<int64_t>(strings) >> 63);
-    if (ANY) now.bad_controls |= strings & _mm512_cmplt_epu8_mask(bytes, space);
+    now.misplaced |= backslashes & ~strings;
+    if (ANY) now.misplaced |= strings & _mm512_cmplt_epu8_mask(bytes, space);
     const uint64_t found = (known & ~escapable & ~strings) | (quotes & strings);
     now.positions = store_positions(found, offset, counting, now.positions);
     offset = _mm512_add_epi32(offset, step);
@@ -243,7 +245,7 @@ SLUICE_WIDE JsonIndex index_wide(const Bytes& body) {
   Wide wide = lines ? indexed<true>(body, positions) : indexed<false>(body, positions);
   const bool unusual = _mm512_cmplt_epi8_mask(wide.lowest, _mm512_set1_epi8(' ')) != 0;
   if (unusual && !lines && has_controls(body.data, body.length)) wide = indexed<true>(body, positions);
-  if ((wide.inside | wide.escape | wide.bad_controls) != 0) return failed(INVALID);
+  if ((wide.inside | wide.escape | wide.misplaced) != 0) return failed(INVALID);
   if (unusual && !simdjson::active_implementation->validate_utf8(reinterpret_cast<const char*>(body.data), body.length)) {
     return failed(UTF8);
   }

@@ -46,6 +46,12 @@ describe("request scan against JSON.parse", () => {
     });
   });
 
+  it("agrees on backslashes and quotes that stand outside of strings", () => {
+    fuzz(1, (random) => {
+      for (let offset = 0; offset <= 70; offset += 1) checkOutside(random, "x".repeat(offset));
+    });
+  });
+
   it("agrees on lines that begin at every offset, in strings and between them", () => {
     fuzz(1, (random) => {
       for (let length = 0; length <= 200; length += 1) checkLines(random, "x".repeat(length));
@@ -96,6 +102,15 @@ function checkString(random: Random, text: string): void {
   for (const end of ["", "é", "😀", "\\n", "\\u00e9", "\\", '"', "\u0000"]) {
     checkText(random, `{"model":"${text}${end}"}`);
     checkText(random, `{"${text}${end}":1,"stream":false`);
+  }
+}
+
+function checkOutside(random: Random, text: string): void {
+  for (const stray of ["\\", '\\"', ' \\"', '\\\\"', '"', '""', '\\"\\"', '\n\\"', "\\n", "\\u0022"]) {
+    checkText(random, `{"model":"${text}"${stray},"stream":false}`);
+    checkText(random, `{"${text}"${stray}:1}`);
+    checkText(random, `{"model":"${text}",${stray}"stream":false}`);
+    checkText(random, `{"a":1,"${text}":[1${stray},"b"${stray}]${stray}}`);
   }
 }
 
