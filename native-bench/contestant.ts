@@ -12,8 +12,17 @@ export interface Setting {
    * port: a contestant must take up with the new one without help.
    */
   readonly mockPort: number;
+  /** The same provider over TLS; absent: no scenario of the run wants it. */
+  readonly secureMock?: SecureMock | undefined;
   /** Processes, or threads, that serve requests, where the contestant can be told. */
   readonly workers: number;
+}
+
+/** On 127.0.0.1, for which its certificate is. */
+export interface SecureMock {
+  readonly port: number;
+  /** PEM: whom contestants trust with it, and nobody else. */
+  readonly caFile: string;
 }
 
 /** Where requests go, on 127.0.0.1. */
@@ -35,6 +44,8 @@ export interface Contestant {
   /** The programs started; their descendants count too. */
   pids(): readonly number[];
   readonly endpoint: Endpoint;
+  /** From where requests go on to the provider over TLS. Absent or null: the contestant is not set up for it. */
+  readonly secureEndpoint?: Endpoint | null;
   versions(): Record<string, string>;
   /** Before a load: remembers what `settle` compares with. */
   begin?(): Promise<void>;

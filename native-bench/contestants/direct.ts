@@ -22,6 +22,11 @@ export class Direct implements Contestant {
     return { port: this.#mock.port, path: "/v1/chat/completions", headers: [], model: "gpt-4o" };
   }
 
+  /** The load generator has no TLS: what TLS adds is part of what the others add. */
+  get secureEndpoint(): Endpoint {
+    return this.endpoint;
+  }
+
   versions(): Record<string, string> {
     return {};
   }

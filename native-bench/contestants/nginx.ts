@@ -2,7 +2,7 @@
 import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Contestant, Endpoint, Setting } from "../contestant.ts";
+import type { Contestant, Endpoint, SecureMock, Setting } from "../contestant.ts";
 import { isInstalled } from "../runner/requirement.ts";
 import { answers } from "./answers.ts";
 import { Child } from "./child.ts";
@@ -13,8 +13,14 @@ const READY_DEADLINE_MS = 10_000;
 const KEEPALIVE_CONNECTIONS = 4_096;
 const PATH = "/v1/chat/completions";
 
+interface Ports {
+  readonly plain: number;
+  /** 0: no provider with TLS. */
+  readonly secure: number;
+}
+
 /** Bodies are held in memory, as the gateways do it: nginx's default would write those over 16 KB to files. */
-function configuration({ directory, mockPort, workers }: Setting, port: number): string {
+function configuration({ directory, mockPort, secureMock, workers }: Setting, ports: Ports): string {
   const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
   return `daemon off;
 pid ${directory}/nginx.pid;
@@ -28,28 +34,51 @@ http {
   client_max_body_size 32m;
   client_body_buffer_size 2m;
   ${temporary.map((name) => `${name}_temp_path ${directory}/${name};`).join("\n  ")}
-  upstream mock {
-    server 127.0.0.1:${mockPort} max_fails=0;
-    keepalive ${KEEPALIVE_CONNECTIONS};
-    keepalive_requests 100000000;
-  }
-  server {
-    listen 127.0.0.1:${port} backlog=4096;
-    location / {
-      proxy_pass http://mock;
-      proxy_http_version 1.1;
-      proxy_set_header Connection "";
-      proxy_buffering off;
-    }
-  }
+  proxy_http_version 1.1;
+  proxy_set_header Connection "";
+  proxy_buffering off;
+${upstream("mock", mockPort)}
+${server(ports.plain, "proxy_pass http://mock;")}
+${secureMock === undefined ? "" : secureServer(secureMock, ports.secure)}
 }
 `;
+}
+
+function upstream(name: string, port: number): string {
+  return `  upstream ${name} {
+    server 127.0.0.1:${port} max_fails=0;
+    keepalive ${KEEPALIVE_CONNECTIONS};
+    keepalive_requests 100000000;
+  }`;
+}
+
+function server(port: number, directives: string): string {
+  return `  server {
+    listen 127.0.0.1:${port} backlog=4096;
+    location / { ${directives} }
+  }`;
+}
+
+/**
+ * As gateways do it: the certificate is checked, for the name that it has besides its address, because nginx checks names only. TLS 1.3 is
+ * not among its own defaults for providers.
+ */
+function secureServer({ port, caFile }: SecureMock, ownPort: number): string {
+  const directives = [
+    "proxy_pass https://secure_mock;",
+    "proxy_ssl_protocols TLSv1.2 TLSv1.3;",
+    "proxy_ssl_session_reuse on;",
+    "proxy_ssl_verify on;",
+    `proxy_ssl_trusted_certificate ${caFile};`,
+    "proxy_ssl_name localhost;",
+  ];
+  return [upstream("secure_mock", port), server(ownPort, directives.join(" "))].join("\n");
 }
 
 export class Nginx implements Contestant {
   readonly name = "nginx";
   #child: Child | null = null;
-  #port = 0;
+  #ports: Ports = { plain: 0, secure: 0 };
 
   /** Null when it can be started; else what to do. */
   static missing(): string | null {
@@ -59,9 +88,9 @@ export class Nginx implements Contestant {
   }
 
   async start(setting: Setting): Promise<void> {
-    this.#port = await freePort();
+    this.#ports = { plain: await freePort(), secure: setting.secureMock === undefined ? 0 : await freePort() };
     const file = join(setting.directory, "nginx.conf");
-    writeFileSync(file, configuration(setting, this.#port));
+    writeFileSync(file, configuration(setting, this.#ports));
     this.#child = new Child("nginx", ["-e", "stderr", "-p", setting.directory, "-c", file]);
     await this.#child.until(() => answers(this.endpoint), READY_DEADLINE_MS);
   }
@@ -71,7 +100,11 @@ export class Nginx implements Contestant {
   }
 
   get endpoint(): Endpoint {
-    return { port: this.#port, path: PATH, headers: [], model: "gpt-4o" };
+    return { port: this.#ports.plain, path: PATH, headers: [], model: "gpt-4o" };
+  }
+
+  get secureEndpoint(): Endpoint | null {
+    return this.#ports.secure === 0 ? null : { ...this.endpoint, port: this.#ports.secure };
   }
 
   /** "nginx version: nginx/1.22.1" on standard error. */

@@ -16,6 +16,8 @@ export const SLUICE = "sluice";
 const PROGRAM = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
 const PACKAGE = fileURLToPath(new URL("../../package.json", import.meta.url));
 const MODEL = "gpt-4o";
+/** At the same provider, over TLS. */
+const SECURE_MODEL = "gpt-4o-tls";
 const READY_DEADLINE_MS = 20_000;
 const SETTLE_DEADLINE_MS = 30_000;
 const SETTLE_POLL_MS = 100;
@@ -36,19 +38,33 @@ interface Tally {
   readonly dropped: number;
 }
 
-function configuration({ directory, mockPort, workers }: Setting, ports: Ports, key: string): string {
+function configuration(setting: Setting, ports: Ports, key: string): string {
+  const providers = providersOf(setting);
+  const models = Object.keys(providers);
   const hash = `sha256:${createHash("sha256").update(key).digest("hex")}`;
   // JSON is YAML.
   return JSON.stringify({
     listen: `127.0.0.1:${ports.proxy}`,
     admin: { listen: `127.0.0.1:${ports.admin}` },
-    workers,
-    data_dir: join(directory, "data"),
-    providers: { mock: { base_url: `http://127.0.0.1:${mockPort}/v1`, credential: { env: "MOCK_KEY" } } },
-    models: { [MODEL]: { provider: "mock" } },
-    prices: { [MODEL]: { input: 2.5, output: 10 } },
-    keys: [{ name: "bench", hash, models: [MODEL] }],
+    workers: setting.workers,
+    data_dir: join(setting.directory, "data"),
+    providers,
+    models: Object.fromEntries(models.map((name) => [name, { provider: name }])),
+    prices: Object.fromEntries(models.map((name) => [name, { input: 2.5, output: 10 }])),
+    keys: [{ name: "bench", hash, models }],
   });
+}
+
+/** Each has the name of its only model. */
+function providersOf({ mockPort, secureMock }: Setting): Record<string, object> {
+  const credential = { env: "MOCK_KEY" };
+  const plain = { [MODEL]: { base_url: `http://127.0.0.1:${mockPort}/v1`, credential } };
+  if (secureMock === undefined) return plain;
+  const { port, caFile } = secureMock;
+  return {
+    ...plain,
+    [SECURE_MODEL]: { base_url: `https://127.0.0.1:${port}/v1`, credential, tls: { ca_file: caFile } },
+  };
 }
 
 export class Sluice implements Contestant {
@@ -56,6 +72,7 @@ export class Sluice implements Contestant {
   readonly #runtime: Runtime;
   readonly #key = `sk-sluice-${randomBytes(24).toString("base64url")}`;
   #ports: Ports = { proxy: 0, admin: 0 };
+  #hasSecureMock = false;
   #child: Child | null = null;
   #before: Tally = { stored: 0, dropped: 0 };
 
@@ -65,6 +82,7 @@ export class Sluice implements Contestant {
 
   async start(setting: Setting): Promise<void> {
     this.#ports = { proxy: await freePort(), admin: await freePort() };
+    this.#hasSecureMock = setting.secureMock !== undefined;
     const file = join(setting.directory, "sluice.yaml");
     writeFileSync(file, configuration(setting, this.#ports, this.#key));
     const { command, env } = this.#runtime;
@@ -80,6 +98,10 @@ export class Sluice implements Contestant {
   get endpoint(): Endpoint {
     const headers = [["authorization", `Bearer ${this.#key}`]] as const;
     return { port: this.#ports.proxy, path: "/v1/chat/completions", headers, model: MODEL };
+  }
+
+  get secureEndpoint(): Endpoint | null {
+    return this.#hasSecureMock ? { ...this.endpoint, model: SECURE_MODEL } : null;
   }
 
   versions(): Record<string, string> {

@@ -63,8 +63,10 @@ class Subject {
   /** Once everything has ended: only then a profiler has written everything. */
   async profile(load: Load): Promise<{ processes: Processes; summary: LoadSummary }> {
     try {
-      await this.#mock.restart(load.scenario.mock);
-      await this.#sluice.start({ directory: this.#directory, mockPort: this.#mock.port, workers: WORKERS });
+      const secureMock = await this.#mock.reserve([load.scenario]);
+      await this.#mock.restart(load.scenario);
+      const mockPort = this.#mock.port;
+      await this.#sluice.start({ directory: this.#directory, mockPort, secureMock, workers: WORKERS });
       const [supervisor = 0, ...workers] = withDescendants(this.#sluice.pids());
       const { summary } = await this.#load(load, [supervisor, ...workers]);
       return { processes: { supervisor, workers }, summary };

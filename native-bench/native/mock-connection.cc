@@ -7,6 +7,7 @@ namespace bench {
 
 void MockConnection::begin(int fd) {
   fd_ = fd;
+  wire_->begin(fd);
   request_.reset();
   busy_ = false;
   unsent_ = {};
@@ -23,11 +24,11 @@ void MockConnection::ready(uint32_t events) {
 void MockConnection::receive(bool hung_up) {
   for (;;) {
     std::vector<char>& buffer = server_.buffer;
-    const ssize_t count = recv(fd_, buffer.data(), buffer.size(), 0);
+    const ssize_t count = wire_->receive(buffer.data(), buffer.size());
     if (count < 0 && errno == EAGAIN) return;
     if (count <= 0) return end();
     take_bytes(buffer.data(), static_cast<size_t>(count));
-    if (fd_ < 0 || (static_cast<size_t>(count) < buffer.size() && !hung_up)) return;
+    if (fd_ < 0 || (wire_->emptied(static_cast<size_t>(count), buffer.size()) && !hung_up)) return;
   }
 }
 
@@ -109,7 +110,7 @@ std::string_view MockConnection::whole_bytes() const {
 
 void MockConnection::write_part() {
   while (!unsent_.empty()) {
-    const ssize_t count = send(fd_, unsent_.data(), unsent_.size(), MSG_NOSIGNAL);
+    const ssize_t count = wire_->transmit(unsent_.data(), unsent_.size());
     if (count < 0 && errno == EAGAIN) return;  // goes on when the client has read
     if (count < 0) return end();
     unsent_.remove_prefix(static_cast<size_t>(count));
@@ -137,9 +138,10 @@ void MockConnection::answered() {
 
 void MockConnection::end() {
   server_.timers.clear(this);
+  wire_->end();
   close(fd_);
   fd_ = -1;
-  server_.free.push_back(this);
+  free_.push_back(this);
 }
 
 void MockConnection::reset() {

@@ -7,6 +7,7 @@
 #include "random.h"
 #include "request-reader.h"
 #include "timer-heap.h"
+#include "wire.h"
 
 namespace bench {
 
@@ -20,7 +21,6 @@ struct MockServer {
   TimerHeap timers;
   Random random;
   std::vector<char> buffer;
-  std::vector<MockConnection*> free;
 
   explicit MockServer(const MockOptions& given)
       : options(given), answers(given), random(given.seed), buffer(READ_BYTES) {}
@@ -31,7 +31,9 @@ enum class Fate : uint8_t { ANSWER, ERROR, STALL, RESET };
 
 class MockConnection final : public Watched, public Timer {
  public:
-  explicit MockConnection(MockServer& server) : server_(server) {}
+  // `free`: where it puts itself when it ends.
+  MockConnection(MockServer& server, std::vector<MockConnection*>& free, std::unique_ptr<Wire> wire)
+      : server_(server), free_(free), wire_(std::move(wire)) {}
   ~MockConnection() {
     if (fd_ >= 0) close(fd_);
   }
@@ -57,6 +59,8 @@ class MockConnection final : public Watched, public Timer {
   void reset();
 
   MockServer& server_;
+  std::vector<MockConnection*>& free_;
+  const std::unique_ptr<Wire> wire_;
   int fd_ = -1;
   bool busy_ = false;       // a request was read and is being answered
   bool stream_ = false;

@@ -46,6 +46,9 @@ void read_share(MockOptions* options, const std::string& name, const char* value
 
 void read_option(MockOptions* options, const std::string& name, const char* value) {
   if (name == "--port") options->port = static_cast<uint16_t>(whole_in(name, value, 0, 65'535));
+  else if (name == "--tls-port") options->tls_port = static_cast<uint16_t>(whole_in(name, value, 1, 65'535));
+  else if (name == "--cert-file") options->cert_file = value;
+  else if (name == "--key-file") options->key_file = value;
   else if (name == "--latency-ms") options->latency_ns = ns_in(name, value);
   else if (name == "--jitter-ms") options->jitter_ns = ns_in(name, value);
   else if (name == "--chunks") options->chunks = whole_in(name, value, 0, CHUNKS_MAX);
@@ -62,13 +65,16 @@ void read_option(MockOptions* options, const std::string& name, const char* valu
 
 MockOptions read_mock_options(int argc, char** argv) {
   MockOptions options;
-  for (int i = 1; i < argc; i += 2) {
+  for (int i = 0; i < argc; i += 2) {
     if (i + 1 == argc) fail(std::string(argv[i]) + " needs a value");
     read_option(&options, argv[i], argv[i + 1]);
   }
   if (options.error_share + options.stall_share + options.reset_share > 1) fail("the shares are more than 1 together");
   if (options.chunks * options.chunk_bytes > ANSWER_BYTES_MAX) {
     fail("a stream of more than " + std::to_string(ANSWER_BYTES_MAX) + " bytes");
+  }
+  if (options.tls_port != 0 && (options.cert_file.empty() || options.key_file.empty())) {
+    fail("--tls-port needs --cert-file and --key-file");
   }
   return options;
 }

@@ -2,11 +2,15 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <string>
 
 namespace bench {
 
 struct MockOptions {
   uint16_t port = 0;
+  uint16_t tls_port = 0;  // 0: none; the same provider, with TLS
+  std::string cert_file;  // PEM
+  std::string key_file;
   uint64_t latency_ns = 0;
   uint64_t jitter_ns = 0;  // an answer is late by the latency, give or take as much as this, uniformly
   uint64_t chunks = 20;    // content events of a stream
@@ -21,7 +25,7 @@ struct MockOptions {
   uint64_t seed = 1;
 };
 
-// Throws a Fault that says what is wrong.
+// The options alone, without the name of the program. Throws a Fault that says what is wrong.
 MockOptions read_mock_options(int argc, char** argv);
 
 }  // namespace bench

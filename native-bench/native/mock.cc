@@ -1,13 +1,16 @@
 // A model provider for load tests that costs next to nothing: OpenAI-shaped answers, whole or as a stream, with the latency,
 // the pace and the faults that the command line asks for (mock-options.h). Listens on 127.0.0.1 only, prints
-// {"port":N,"pid":N} once it does, and ends when its stdin is closed. One thread.
+// {"port":N,"pid":N} once it does, and ends when its stdin is closed. One thread. With --tls-port the same provider can
+// be had with TLS as well; that needs the OpenSSL of Node, and so only the mock that runs in it has it (mock-addon.cc).
 //
 // POST .../embeddings: an embedding; any other POST: a chat completion, as a stream when its body has "stream":true;
 // GET .../models: a list; else 404. --error-share answers --error-status; --reset-share breaks the connection in the middle of
 // an answer; --stall-share never finishes: a stream stops in its middle, another answer never begins.
-#include <deque>
+#include "mock.h"
 
 #include <cstdio>
+#include <deque>
+#include <optional>
 
 #include "mock-connection.h"
 #include "socket.h"
@@ -17,7 +20,8 @@ namespace {
 
 class Listener final : public Watched {
  public:
-  explicit Listener(MockServer& server) : server_(server), fd_(listen_loopback(server.options.port)) {
+  Listener(MockServer& server, uint16_t port, const WireMaker& wires)
+      : server_(server), wires_(wires), fd_(listen_loopback(port)) {
     // Edge-triggered, or a lack of descriptors would be a busy loop.
     if (!server.loop.watch(fd_, this, EPOLLIN | EPOLLET)) fail_errno("epoll_ctl");
   }
@@ -35,14 +39,16 @@ class Listener final : public Watched {
 
  private:
   MockConnection& connection() {
-    if (server_.free.empty()) return connections_.emplace_back(server_);
-    MockConnection* const reused = server_.free.back();
-    server_.free.pop_back();
+    if (free_.empty()) return connections_.emplace_back(server_, free_, wires_.make());
+    MockConnection* const reused = free_.back();
+    free_.pop_back();
     return *reused;
   }
 
   MockServer& server_;
+  const WireMaker& wires_;
   int fd_;
+  std::vector<MockConnection*> free_;
   std::deque<MockConnection> connections_;
 };
 
@@ -57,10 +63,13 @@ class Parent final : public Watched {
   }
 };
 
-int run(const MockOptions& options) {
+void serve(const MockOptions& options, const WireMaker* encrypted) {
   raise_descriptor_limit();
   MockServer server(options);
-  Listener listener(server);
+  const PlainWires plain;
+  Listener listener(server, options.port, plain);
+  std::optional<Listener> tls_listener;
+  if (encrypted != nullptr) tls_listener.emplace(server, options.tls_port, *encrypted);
   Parent parent;
   // A file or /dev/null cannot be watched: then only a signal ends the program.
   server.loop.watch(STDIN_FILENO, &parent, EPOLLIN);
@@ -71,17 +80,24 @@ int run(const MockOptions& options) {
     const uint64_t now = now_ns();
     while (Timer* timer = server.timers.take(now)) static_cast<MockConnection*>(timer)->due();
   }
-  return 0;
 }
 
 }  // namespace
-}  // namespace bench
 
-int main(int argc, char** argv) {
+int run_mock(int argc, char** argv, MakeTls make_tls) {
   try {
-    return bench::run(bench::read_mock_options(argc, argv));
+    const MockOptions options = read_mock_options(argc, argv);
+    if (options.tls_port == 0) {
+      serve(options, nullptr);
+    } else {
+      if (make_tls == nullptr) fail("--tls-port: this mock has no TLS");
+      serve(options, make_tls(options.cert_file, options.key_file).get());
+    }
+    return 0;
   } catch (const std::exception& error) {
     std::fprintf(stderr, "mock: %s\n", error.what());
     return 2;
   }
 }
+
+}  // namespace bench

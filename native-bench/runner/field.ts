@@ -4,7 +4,7 @@
  */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import type { Contestant } from "../contestant.ts";
+import type { Contestant, SecureMock } from "../contestant.ts";
 import { Direct } from "../contestants/direct.ts";
 import { SLUICE, Sluice } from "../contestants/sluice.ts";
 import { cacheDirectory } from "../peers/cache.ts";
@@ -19,6 +19,7 @@ import { NGINX } from "./summary.ts";
 export interface FieldSite {
   readonly directory: string;
   readonly mock: Mock;
+  readonly secureMock: SecureMock | undefined;
   /** Of the contestants; null: any. */
   readonly cpus: string | null;
   readonly signal: AbortSignal;
@@ -59,9 +60,9 @@ export class Field {
     this.#site.say(`starting ${contestant.name}`);
     const directory = join(this.#site.directory, contestant.name);
     mkdirSync(directory);
-    const { mock, cpus } = this.#site;
+    const { mock, secureMock, cpus } = this.#site;
     try {
-      await onCpus(cpus, () => contestant.start({ directory, mockPort: mock.port, workers }));
+      await onCpus(cpus, () => contestant.start({ directory, mockPort: mock.port, secureMock, workers }));
     } catch (error) {
       await contestant.stop();
       throw error;

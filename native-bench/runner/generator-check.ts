@@ -77,7 +77,7 @@ class Check {
   }
 
   async run(): Promise<Agreement> {
-    await this.#mock.restart(this.#scenario.mock);
+    await this.#mock.restart(this.#scenario);
     const directory = join(this.#directory, "server");
     mkdirSync(directory);
     const setting = { directory, mockPort: this.#mock.port, workers: this.#options.workers };

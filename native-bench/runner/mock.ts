@@ -1,10 +1,15 @@
-/** The mock provider: one process at a time, always on the same port, replaced when a scenario wants another behaviour. */
+/** The mock provider: one process at a time, always on the same ports, replaced when a scenario wants another behaviour. */
+import process from "node:process";
 import { fileURLToPath } from "node:url";
+import type { SecureMock } from "../contestant.ts";
 import { Child } from "../contestants/child.ts";
+import { freePort } from "../contestants/free-port.ts";
 import { pinnedCommand } from "./pinning.ts";
-import type { MockSetting } from "./scenario.ts";
+import type { MockSetting, ScenarioFile } from "./scenario.ts";
 
 const PROGRAM = fileURLToPath(new URL("../native/build/mock", import.meta.url));
+const IN_NODE = fileURLToPath(new URL("../mock-in-node.ts", import.meta.url));
+const fixture = (name: string) => fileURLToPath(new URL(`../../test/fixtures/tls/test-only-${name}`, import.meta.url));
 /** A run can be repeated: jitter falls alike. */
 const SEED = 1;
 
@@ -12,6 +17,7 @@ export class Mock {
   readonly #cpus: string | null;
   #child: Child | null = null;
   #port = 0;
+  #secure: SecureMock | undefined;
 
   /** `cpus`: as taskset takes them; null: any. */
   constructor(cpus: string | null) {
@@ -27,11 +33,27 @@ export class Mock {
     return this.#child === null ? [] : [this.#child.pid];
   }
 
-  async restart(setting: MockSetting): Promise<void> {
+  /** Where it is with TLS, in the scenarios that want it; undefined: none of these does. */
+  async reserve(scenarios: readonly ScenarioFile[]): Promise<SecureMock | undefined> {
+    const isWanted = scenarios.some(({ upstream }) => upstream === "https");
+    this.#secure = isWanted ? { port: await freePort(), caFile: fixture("ca.pem") } : undefined;
+    return this.#secure;
+  }
+
+  async restart({ mock, upstream }: Pick<ScenarioFile, "mock" | "upstream">): Promise<void> {
     await this.stop();
-    this.#child = new Child(...pinnedCommand(this.#cpus, PROGRAM, argumentsOf(setting, this.#port)));
+    const args = argumentsOf(mock, this.#port);
+    const command = upstream === "https" ? this.#withTls(args) : ([PROGRAM, args] as const);
+    this.#child = new Child(...pinnedCommand(this.#cpus, ...command));
     const listening: { port: number } = JSON.parse(await this.#child.firstLine());
     this.#port = listening.port;
+  }
+
+  #withTls(args: readonly string[]): [command: string, args: string[]] {
+    if (this.#secure === undefined) throw new Error("no port was reserved for TLS");
+    const tls = ["--tls-port", String(this.#secure.port)];
+    const files = ["--cert-file", fixture("server.pem"), "--key-file", fixture("server.key.pem")];
+    return [process.execPath, ["--disable-warning=ExperimentalWarning", IN_NODE, ...args, ...tls, ...files]];
   }
 
   async stop(): Promise<void> {

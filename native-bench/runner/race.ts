@@ -8,7 +8,7 @@ import { chooseTracer, look } from "./look.ts";
 import type { Options } from "./options.ts";
 import type { Look, ScenarioResult } from "./result.ts";
 import { requestMsOf, type Scenario } from "./scenario.ts";
-import { specificationOf } from "./specification.ts";
+import { endpointIn, specificationOf } from "./specification.ts";
 import { scenarioResult } from "./summary.ts";
 import { type Measured, measure } from "./turn.ts";
 
@@ -41,7 +41,8 @@ export class Race {
   }
 
   async run(): Promise<Raced> {
-    const { contestants, options, calibrate } = this.#site;
+    const { options, calibrate } = this.#site;
+    const contestants = this.#contestants();
     for (const contestant of contestants) await this.#attempt(contestant, () => this.#prepare(contestant));
     for (let round = 0; round < options.rounds; round += 1) {
       const order = round % 2 === 0 ? contestants : contestants.toReversed();
@@ -49,6 +50,14 @@ export class Race {
       await calibrate();
     }
     return { result: this.#result(), turns: this.#turns };
+  }
+
+  #contestants(): Contestant[] {
+    const { contestants, say } = this.#site;
+    const able = contestants.filter((contestant) => endpointIn(this.#scenario, contestant) !== null);
+    const others = contestants.filter((contestant) => !able.includes(contestant));
+    for (const { name } of others) say(`${this.#scenario.name}: ${name} is not set up for providers with TLS`);
+    return able;
   }
 
   /** Not for one that has failed in this scenario; not once the run is over. */

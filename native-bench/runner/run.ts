@@ -38,7 +38,8 @@ export async function run(site: RunSite): Promise<Outcome> {
   const directory = mkdtempSync(join(tmpdir(), "sluice-bench-"));
   const pins = pinning(site.options.isPinned, site.options.workers);
   const mock = new Mock(pins.mock);
-  const field = new Field({ directory, mock, cpus: pins.contestant, signal: site.signal, say: site.say });
+  const secureMock = await mock.reserve(site.scenarios);
+  const field = new Field({ directory, mock, secureMock, cpus: pins.contestant, signal: site.signal, say: site.say });
   try {
     return await new Running(site, { directory, pins, mock, field }).run();
   } finally {
@@ -74,7 +75,7 @@ class Running {
     await this.#calibrate();
     const [first] = scenarios;
     if (first === undefined) throw new Error("there is no scenario to run");
-    await mock.restart(first.mock);
+    await mock.restart(first);
     await field.start(options);
     await delay(Math.min(REST_MS_MAX, options.seconds * 1_000), undefined, { signal: this.#site.signal });
     const restPssBytes = field.pssBytes();
@@ -93,7 +94,7 @@ class Running {
     const { contestants } = field;
     const deadlineMs = deadlineOf(options, contestants.length);
     say(`${scenario.name}: ${scenario.title}`);
-    await mock.restart(scenario.mock);
+    await mock.restart(scenario);
     const race = new Race(scenario, {
       directory,
       cpus: pins.load,

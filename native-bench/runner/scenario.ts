@@ -45,6 +45,8 @@ export const scenarioSchema = z.strictObject({
   title: z.string().min(1),
   /** Part of the set that runs without --full. */
   short: z.boolean().default(false),
+  /** How contestants reach the provider. */
+  upstream: z.enum(["http", "https"]).default("http"),
   mock: mockSchema.prefault({}),
   mode: modeSchema,
   requests: z.array(requestSchema).min(1).prefault([{}]),

@@ -19,6 +19,11 @@ export interface SpecificationSite extends LoadSite {
   readonly seconds: number;
 }
 
+/** Where requests of the scenario go; null: the contestant is not set up for such. */
+export function endpointIn({ upstream }: Pick<Scenario, "upstream">, contestant: Contestant): Endpoint | null {
+  return upstream === "http" ? contestant.endpoint : (contestant.secureEndpoint ?? null);
+}
+
 /** Asks the mock and the contestant; throws where they do not say the same. */
 export async function specificationOf(
   scenario: Scenario,
@@ -26,9 +31,11 @@ export async function specificationOf(
   site: SpecificationSite,
 ): Promise<LoadSpec> {
   const { mode, requestsPerConnection, abort = null, idleConnections } = scenario;
+  const endpoint = endpointIn(scenario, contestant);
+  if (endpoint === null) throw new Error("it is not set up for providers with TLS");
   return {
-    target: { host: "127.0.0.1", port: contestant.endpoint.port },
-    requests: await requestsOf(scenario, contestant, site),
+    target: { host: "127.0.0.1", port: endpoint.port },
+    requests: await requestsOf(scenario, endpoint, { ...site, directory: join(site.directory, contestant.name) }),
     mode,
     warmUpMs: site.warmUpSeconds * 1_000,
     durationMs: site.seconds * 1_000,
@@ -45,10 +52,10 @@ export async function specificationOf(
 /** Each with what the mock answers to it, and this contestant. */
 async function requestsOf(
   scenario: Scenario,
-  { endpoint, name }: Contestant,
+  endpoint: Endpoint,
   { directory, direct, signal }: SpecificationSite,
 ): Promise<LoadRequest[]> {
-  const own = join(directory, name, scenario.name);
+  const own = join(directory, scenario.name);
   mkdirSync(own, { recursive: true });
   const headers = [["content-type", "application/json"], ...endpoint.headers] as const;
   const requests: LoadRequest[] = [];
