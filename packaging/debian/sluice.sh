@@ -1,4 +1,4 @@
 #!/bin/sh
 # The sluice command: the packaged program in the runtime that comes with it, for the configuration of the service.
 export SLUICE_CONFIG="${SLUICE_CONFIG-/etc/sluice/sluice.yaml}"
-exec /usr/lib/sluice/bin/node --disable-warning=ExperimentalWarning /usr/lib/sluice/src/main.ts "$@"
+exec /usr/lib/sluice/bin/node --disable-warning=ExperimentalWarning /usr/lib/sluice/lib/main.js "$@"

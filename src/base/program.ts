@@ -14,7 +14,10 @@ import { CodedError } from "./errors.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const IS_WORKING_COPY = existsSync(join(ROOT, ".git"));
-const OURS = /\.(?:ts|node)$/;
+/** Of this program: src/, or lib/, which is made of it. */
+const OWN = fileURLToPath(new URL("../", import.meta.url));
+const ADDON = join(ROOT, "src/native/build/sluice.node");
+const OURS = /\.[jt]s$/;
 
 /** When this process, or thread, had read its modules. */
 export const PROGRAM = programOnDisk();
@@ -49,9 +52,9 @@ export function isProgramChange(error: unknown): boolean {
 
 function ourFiles(): string[] {
   if (IS_WORKING_COPY) return [join(ROOT, "package.json")];
-  const files = readdirSync(join(ROOT, "src"), { recursive: true, withFileTypes: true });
+  const files = readdirSync(OWN, { recursive: true, withFileTypes: true });
   const own = files.filter((entry) => entry.isFile() && OURS.test(entry.name));
-  return [join(ROOT, "package.json"), ...own.map(({ parentPath, name }) => join(parentPath, name)).sort()];
+  return [join(ROOT, "package.json"), ADDON, ...own.map(({ parentPath, name }) => join(parentPath, name)).sort()];
 }
 
 function packageFiles(): string[] {

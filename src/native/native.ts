@@ -104,7 +104,7 @@ export interface NativeAddon extends UpstreamBinding {
 
 const load = createRequire(import.meta.url);
 
-/** The file of the addon. */
-export const ADDON_FILE = load.resolve("./build/sluice.node");
+/** The file of the addon: of this program without types, in lib/, too. */
+export const ADDON_FILE = load.resolve("../../src/native/build/sluice.node");
 
 export const native: NativeAddon = load(ADDON_FILE);

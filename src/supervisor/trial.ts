@@ -8,6 +8,7 @@ import { once } from "node:events";
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
+import { fileURLToPath } from "node:url";
 import { CodedError } from "../base/errors.ts";
 import type { Listener } from "../config/listener.ts";
 import type { Config } from "../config/schema.ts";
@@ -20,6 +21,7 @@ const TRIAL_MS_MAX = 60_000;
 /** What is kept of its complaints, characters. */
 const COMPLAINT_MAX = 16_384;
 const TRIAL_PREFIX = "trial-";
+const MAIN_FILE = fileURLToPath(new URL("../main.ts", import.meta.url));
 
 /** The same configuration where it disturbs nobody. Throws CodedError `data_dir_changed` or `store_version`. */
 export function trialConfig(config: Config, { directory, dataDir }: Trial): Config {
@@ -56,9 +58,9 @@ export function claimText({ host, port }: Claim): string {
   return `${host} ${port}`;
 }
 
-/** The command line of this program, as it is found on disk now. */
+/** The command line of this program, as it is found on disk now, by whatever name it was started. */
 export function commandLine(): { readonly path: string; readonly argv: readonly string[] } {
-  return { path: process.execPath, argv: [process.execPath, ...process.execArgv, ...process.argv.slice(1)] };
+  return { path: process.execPath, argv: [process.execPath, ...process.execArgv, MAIN_FILE, ...process.argv.slice(2)] };
 }
 
 /** The environment of this program, with `variables` (NAME=value) in it. */

@@ -12,7 +12,7 @@ export interface SourceFile {
 }
 
 /** Not ours, or made by running. */
-const SKIPPED = new Set(["node_modules", ".git", "build", "data", "logs"]);
+const SKIPPED = new Set(["node_modules", ".git", "build", "lib", "data", "logs"]);
 const TEXT = /\.(ts|mjs|js|json|ya?ml|md|cc|h|sh|html|css|service|conf|sql)$|\/(Makefile|run|\.npmrc|\.gitignore)$/;
 /** Written by npm from the registry's answers. */
 const GENERATED = new Set(["package-lock.json"]);
