@@ -7,6 +7,7 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
+import { allocations } from "./allocations/allocations.ts";
 import { flame } from "./flame/flame.ts";
 import { compareResults } from "./runner/against.ts";
 import { checkGenerator, missingForCheck } from "./runner/generator-check.ts";
@@ -20,7 +21,7 @@ import { type Outcome, run } from "./runner/run.ts";
 import { allScenarios, chosenScenarios } from "./runner/scenario.ts";
 import { textTable } from "./runner/text-table.ts";
 
-const FLAME_SCENARIO = "saturation";
+const USUAL_SCENARIO = "saturation";
 const RESULTS = fileURLToPath(new URL("../bench-results/", import.meta.url));
 
 function say(line: string): void {
@@ -66,9 +67,18 @@ function isSound({ result }: Outcome): boolean {
   );
 }
 
+/** As long as a contestant is measured in all rounds. */
+async function countAllocations({ scenarios, rounds, seconds, warmUpSeconds }: Options): Promise<void> {
+  const signal = endSignal();
+  for (const scenario of chosenScenarios(scenarios.length === 0 ? [USUAL_SCENARIO] : scenarios, false)) {
+    const report = await allocations({ scenario, warmUpSeconds, seconds: rounds * seconds, signal });
+    process.stdout.write(`${scenario.name}: ${scenario.title}\n${report}\n\n`);
+  }
+}
+
 /** One page per scenario; sampled for as long as a contestant is measured in all rounds. */
 async function drawFlames({ scenarios, rounds, seconds, warmUpSeconds, ...options }: Options): Promise<void> {
-  const names = scenarios.length === 0 ? [FLAME_SCENARIO] : scenarios;
+  const names = scenarios.length === 0 ? [USUAL_SCENARIO] : scenarios;
   const directory = directoryFor(options);
   const signal = endSignal();
   mkdirSync(directory, { recursive: true });
@@ -102,6 +112,7 @@ async function perform(options: Options): Promise<boolean> {
   if (options.task === "measure") return measure(options);
   if (options.task === "check-generator") return agreeWithWrk(options);
   if (options.task === "flame") await drawFlames(options);
+  else if (options.task === "allocations") await countAllocations(options);
   else if (options.task === "list") listScenarios();
   else process.stdout.write(`${USAGE}\n`);
   return true;

@@ -6,6 +6,7 @@ import { spawnSync } from "node:child_process";
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { Child } from "../contestants/child.ts";
+import type { Processes } from "./graphs.ts";
 import { samplesOf } from "./perf-script.ts";
 import { type Profiler, startedPids } from "./profiler.ts";
 import type { Sample } from "./stack-tree.ts";
@@ -35,8 +36,8 @@ export class Perf implements Profiler {
     return trial.status === 0;
   }
 
-  begin(pids: readonly number[]): void {
-    this.#recording = new Child("perf", [...RECORD, "-o", this.#file, "-p", pids.join(",")]);
+  begin({ supervisor, workers }: Processes): void {
+    this.#recording = new Child("perf", [...RECORD, "-o", this.#file, "-p", [supervisor, ...workers].join(",")]);
   }
 
   async end(): Promise<void> {

@@ -3,16 +3,11 @@ import { chmodSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Runtime } from "../contestants/sluice.ts";
 import type { Sample } from "./stack-tree.ts";
+import type { Watch } from "./subject.ts";
 
-export interface Profiler {
+export interface Profiler extends Watch {
   /** For the reader of the page. */
   readonly name: string;
-  /** Of every Node process of the gateway. */
-  readonly flags: readonly string[];
-  /** Samples count from now on. */
-  begin(pids: readonly number[]): void;
-  /** Until now; once more does nothing. */
-  end(): Promise<void>;
   /** Once the gateway has ended. */
   samples(): Sample[];
   /** Removes what was written outside of the directory that it was given. */

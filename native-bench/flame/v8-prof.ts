@@ -5,6 +5,7 @@
 import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
+import type { Processes } from "./graphs.ts";
 import type { Profiler } from "./profiler.ts";
 import { POOL_THREAD, type Sample } from "./stack-tree.ts";
 import { Symbols } from "./symbols.ts";
@@ -28,7 +29,8 @@ export class V8Prof implements Profiler {
     this.flags = ["--prof", `--logfile=${join(directory, "v8.log")}`];
   }
 
-  begin(pids: readonly number[]): void {
+  begin({ supervisor, workers }: Processes): void {
+    const pids = [supervisor, ...workers];
     this.#mappings = new Map(pids.map((pid) => [pid, mappingsOf(readFileSync(`/proc/${pid}/maps`, "utf8"))]));
     this.#fromMs = Date.now();
   }

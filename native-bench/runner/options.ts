@@ -19,6 +19,7 @@ export const USAGE = `npm run bench -- [options]
   --burden-us N       keeps Sluice's workers busy for N us at every request, to see that a run finds it
   --profile DIR       CPU profiles of all of Sluice's processes into DIR, and where the workers' time went
   --flame             a flame graph of Sluice under load, one HTML page
+  --allocations       what a worker of Sluice allocates per request or event, and where
   --check-generator   compares the load generator with wrk at saturation`;
 
 const spec = {
@@ -37,6 +38,7 @@ const spec = {
   "burden-us": { type: "string", default: "0" },
   profile: { type: "string", default: "" },
   flame: { type: "boolean", default: false },
+  allocations: { type: "boolean", default: false },
   "check-generator": { type: "boolean", default: false },
 } as const;
 
@@ -49,7 +51,7 @@ const BURDEN_US_MAX = 1_000_000;
 const WARM_UP_SECONDS_MAX = 0.6;
 
 export interface Options {
-  readonly task: "measure" | "help" | "list" | "flame" | "check-generator";
+  readonly task: "measure" | "help" | "list" | "flame" | "allocations" | "check-generator";
   readonly full: boolean;
   readonly scenarios: readonly string[];
   readonly peers: readonly string[];
@@ -90,10 +92,10 @@ export function parseOptions(argv: readonly string[]): Options {
   };
 }
 
-type Flags = Readonly<Record<"help" | "list" | "flame" | "check-generator", boolean>>;
+type Flags = Readonly<Record<"help" | "list" | "flame" | "allocations" | "check-generator", boolean>>;
 
 function taskOf(flags: Flags): Options["task"] {
-  const tasks = (["help", "list", "flame", "check-generator"] as const).filter((task) => flags[task]);
+  const tasks = (["help", "list", "flame", "allocations", "check-generator"] as const).filter((task) => flags[task]);
   if (tasks.length > 1) throw new Error(`--${tasks.join(" and --")} do not go together`);
   return tasks[0] ?? "measure";
 }
