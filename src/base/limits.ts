@@ -28,6 +28,8 @@ export const SPLICE_ROOM_BYTES = 512;
 export const JSON_DEPTH_DEFAULT = 128;
 /** The scanner keeps one bit per open container. */
 export const JSON_DEPTH_MAX = 1_024;
+/** A body without that room, bytes: it and a copy of it with room come out of the pool of Node's Buffer, which takes less than 4 KB. */
+export const SMALL_BODY_BYTES_MAX = 3_072;
 /** Requests one worker has in flight; the next one is answered 503. */
 export const EXCHANGES_IN_FLIGHT_MAX = 16_384;
 /** Default of limits.connections_per_provider: upstream connections per worker and provider origin. */

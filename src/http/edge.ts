@@ -14,7 +14,7 @@ import { Callers } from "./callers.ts";
 import { ClientStream } from "./client-stream.ts";
 import { Front } from "./front.ts";
 import type { Refusals } from "./refusals.ts";
-import { RequestBody } from "./request-body.ts";
+import { takeBody } from "./request-body.ts";
 import { readHead, rememberKey } from "./request-head.ts";
 import {
   closeListenSocket,
@@ -144,8 +144,7 @@ export class Edge {
       this.#handler.onBody(exchange);
       return;
     }
-    const body = new RequestBody(exchange, stream, this.#handler);
-    response.onData((chunk, isLast) => body.onData(chunk, isLast));
+    response.onData((chunk, isLast) => takeBody(exchange, stream, this.#handler, chunk, isLast));
   }
 }
 

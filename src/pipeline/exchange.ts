@@ -101,6 +101,7 @@ export class Exchange implements Spoke {
   detail = "";
 
   // The body
+  /** What has come of it, with or without room behind it. */
   body: Buffer | null = null;
   bodyBytes = 0;
   /** Counted in the worker's bytes in flight. */
@@ -158,6 +159,12 @@ export class Exchange implements Spoke {
     this.startedMs = startedMs;
     this.progressMs = startedMs;
     this.closing = closing;
+  }
+
+  /** The bytes of the body and nothing behind them. */
+  bodyView(): Buffer | null {
+    const { body, bodyBytes } = this;
+    return body === null || body.length === bodyBytes ? body : body.subarray(0, bodyBytes);
   }
 
   /** Enters a phase; its deadline counts from `atMs`. */

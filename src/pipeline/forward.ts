@@ -27,7 +27,7 @@ export function upstreamRequest(exchange: Exchange, target: Target): UpstreamReq
     method: exchange.method,
     path: pathOf(exchange, target),
     lines: linesOf(exchange, target),
-    body: exchange.body === null ? null : exchange.body.subarray(0, exchange.bodyBytes),
+    body: exchange.bodyView(),
   };
 }
 

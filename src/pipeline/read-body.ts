@@ -18,10 +18,13 @@ import {
 } from "../providers/request-scan.ts";
 import { ENDPOINT_MODERATIONS, takesModel } from "./endpoint.ts";
 import type { Exchange, Verdict } from "./exchange.ts";
+import { ModelNames } from "./model-names.ts";
 import { findMultipartModel, multipartModel } from "./multipart.ts";
 
 /** Of the body that was read last; forward.ts splices by its offsets in the same turn. */
 export const scan = new RequestScan();
+
+const modelNames = new ModelNames();
 
 /** Where the model's name stands in the body that was read last, for the splice; -1: nowhere. */
 export const modelRange = { start: -1, end: -1, json: true };
@@ -55,8 +58,8 @@ function readOptional(exchange: Exchange): Verdict {
 }
 
 function scanBody(exchange: Exchange): number {
-  const { body, bodyBytes, snapshot } = exchange;
-  return body === null ? SCAN_INVALID : scan.scan(body.subarray(0, bodyBytes), snapshot.bounds.jsonDepth);
+  const body = exchange.bodyView();
+  return body === null ? SCAN_INVALID : scan.scan(body, exchange.snapshot.bounds.jsonDepth);
 }
 
 function takeFields(exchange: Exchange): Verdict {
@@ -71,7 +74,7 @@ function takeFields(exchange: Exchange): Verdict {
 function modelText({ body }: Exchange): string {
   if (body === null) return "";
   if (scan.modelEscaped) return String(JSON.parse(body.toString("utf8", scan.modelStart, scan.modelEnd)));
-  return body.toString("utf8", scan.modelStart + 1, scan.modelEnd - 1);
+  return modelNames.read(body, scan.modelStart + 1, scan.modelEnd - 1);
 }
 
 function takeModel(exchange: Exchange, model: string): Verdict {
@@ -82,9 +85,9 @@ function takeModel(exchange: Exchange, model: string): Verdict {
 }
 
 function readMultipart(exchange: Exchange): Verdict {
-  const { body, bodyBytes, contentType } = exchange;
+  const body = exchange.bodyView();
   if (body === null) return null;
-  const found = findMultipartModel(body.subarray(0, bodyBytes), contentType);
+  const found = findMultipartModel(body, exchange.contentType);
   if (found === "invalid") return ERRORS.invalidMultipart;
   if (found === "duplicate") return exchange.fail(ERRORS.fieldDuplicate, "model");
   if (found === "none") return null;
