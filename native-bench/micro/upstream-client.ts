@@ -135,7 +135,13 @@ class Native implements Contender {
   }
 
   begin(): void {
-    native.upstreamSend(this.#free.pop() ?? 0, `${this.#head}${BODY_BYTES.length}\r\n\r\n`, BODY_BYTES, false);
+    native.upstreamSend(
+      this.#free.pop() ?? 0,
+      `${this.#head}${BODY_BYTES.length}\r\n\r\n`,
+      BODY_BYTES,
+      BODY_BYTES.length,
+      false,
+    );
   }
 
   ended(id: number): void {

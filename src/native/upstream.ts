@@ -38,10 +38,18 @@ export interface UpstreamBinding {
   upstreamConnect(address: string, port: number, context: number, serverName: string): number;
   /**
    * Sends a request on a connection that is idle, or not connected yet: then it goes out when it is. `head`: Latin-1, complete, with the
-   * empty line. `body` must not change until HEAD, END or FAIL. False: nothing was sent, because it has ended, or
-   * something has come on it that nobody asked for. Close it.
+   * empty line. `body`: of its final length; its first `bodyReady` bytes are there, and must not change until HEAD, END or FAIL. False:
+   * nothing was sent, because it has ended, or something has come on it that nobody asked for. Close it.
    */
-  upstreamSend(connection: number, head: string, body: Uint8Array | null, headRequest: boolean): boolean;
+  upstreamSend(
+    connection: number,
+    head: string,
+    body: Uint8Array | null,
+    bodyReady: number,
+    headRequest: boolean,
+  ): boolean;
+  /** The first `bodyReady` bytes of the body are there now. Nothing happens if the request is over. */
+  upstreamRelease(connection: number, bodyReady: number): void;
   /** Stops or goes on reading. What was read before still comes. */
   upstreamPause(connection: number, paused: boolean): void;
   /** Ends a connection in any state. Nothing happens if it has ended. */
@@ -93,7 +101,7 @@ export const BODY_START = 2;
 export const BODY_END = 3;
 /** The response is complete. */
 export const END = 5;
-/** 1: the connection is idle, and takes the next request. 0: it is closed. */
+/** 1: the connection is idle, and takes the next request. 0: it is closed, as when the body was not all sent. */
 export const END_REUSABLE = 2;
 /** The request failed, and the connection is closed. */
 export const FAIL = 6;

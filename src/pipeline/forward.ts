@@ -28,6 +28,7 @@ export function upstreamRequest(exchange: Exchange, target: Target): UpstreamReq
     path: pathOf(exchange, target),
     lines: linesOf(exchange, target),
     body: exchange.bodyView(),
+    bodyReady: exchange.body === null ? 0 : exchange.bodyBytes,
   };
 }
 

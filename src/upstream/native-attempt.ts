@@ -1,4 +1,5 @@
 /** One attempt over the native transport. Gateway worker. The pipeline's Attempt, and what its connection tells. */
+import { assert } from "../base/assert.ts";
 import { ERRORS, type ErrorRow } from "../base/errors.ts";
 import { CAUSE_PROTOCOL } from "../native/upstream.ts";
 import type { NativeConnection } from "./native-connection.ts";
@@ -11,6 +12,9 @@ export class NativeAttempt implements PooledAttempt<NativeConnection> {
   readonly head: string;
   readonly body: Uint8Array | null;
   readonly isHead: boolean;
+  /** How many of the first bytes of the body are there. */
+  bodyReady: number;
+  readonly #bodyBytes: number;
   readonly #listener: AttemptListener;
   readonly #origin: Origin<NativeConnection>;
   #connection: NativeConnection | null = null;
@@ -20,6 +24,8 @@ export class NativeAttempt implements PooledAttempt<NativeConnection> {
   constructor(request: UpstreamRequest, listener: AttemptListener, origin: Origin<NativeConnection>, hostLine: string) {
     this.head = requestHead(request, hostLine);
     this.body = request.body;
+    this.bodyReady = request.bodyReady;
+    this.#bodyBytes = request.body?.length ?? 0;
     this.isHead = request.method === "HEAD";
     this.#listener = listener;
     this.#origin = origin;
@@ -34,6 +40,12 @@ export class NativeAttempt implements PooledAttempt<NativeConnection> {
   refuse(error: ErrorRow): void {
     this.#over = true;
     this.#listener.onFail(error, false);
+  }
+
+  release(bodyReady: number): void {
+    assert(bodyReady >= this.bodyReady && bodyReady <= this.#bodyBytes, "a body grows, up to its length");
+    this.bodyReady = bodyReady;
+    this.#connection?.release(bodyReady);
   }
 
   pause(): void {

@@ -30,13 +30,18 @@ export class NativeConnection extends Connection implements SocketOwner, Dialer 
   }
 
   #send(attempt: NativeAttempt): void {
-    if (!native.upstreamSend(this.id, attempt.head, attempt.body, attempt.isHead)) {
+    if (!native.upstreamSend(this.id, attempt.head, attempt.body, attempt.bodyReady, attempt.isHead)) {
       this.#attempt = null;
       this.#origin.replace(this, attempt);
       return;
     }
     this.requests += 1;
     attempt.onSent();
+  }
+
+  /** Before it is made this does nothing: the attempt knows how much there is. */
+  release(bodyReady: number): void {
+    if (this.id >= 0) native.upstreamRelease(this.id, bodyReady);
   }
 
   pause(paused: boolean): void {

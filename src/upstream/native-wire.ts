@@ -14,6 +14,7 @@ const HTTPS_PORT = 443;
 
 export class NativeWire implements Wire<NativeConnection> {
   readonly places = 1;
+  readonly growing = true;
   readonly #destination: Destination;
   readonly #hostLine: string;
 

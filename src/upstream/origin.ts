@@ -31,11 +31,14 @@ export interface PooledAttempt<C extends Connection> extends Attempt {
 export interface Wire<C extends Connection> {
   /** Attempts that a new connection is expected to carry at a time: HTTP/2 has many. */
   readonly places: number;
+  /** As in Transport. */
+  readonly growing: boolean;
   open(origin: Origin<C>): C;
   attempt(request: UpstreamRequest, listener: AttemptListener, origin: Origin<C>): PooledAttempt<C>;
 }
 
 export class Origin<C extends Connection = Connection> implements Transport {
+  readonly growing: boolean;
   readonly #wire: Wire<C>;
   readonly #bounds: OriginBounds;
   readonly #counters: CountersWriter;
@@ -51,6 +54,7 @@ export class Origin<C extends Connection = Connection> implements Transport {
   #tickMs = nowMs();
 
   constructor(wire: Wire<C>, bounds: OriginBounds, counters: CountersWriter) {
+    this.growing = wire.growing;
     this.#wire = wire;
     this.#places = wire.places;
     this.#bounds = bounds;

@@ -10,8 +10,13 @@ export interface UpstreamRequest {
   readonly path: string;
   /** CRLF name: value for each header, checked, latin1; without framing headers and host. */
   readonly lines: string;
-  /** Sent by reference: not touched until the response head arrived or the attempt failed. */
+  /** Sent by reference: not touched until the response head arrived or the attempt failed. Of its final length, also while it grows. */
   readonly body: Uint8Array | null;
+  /**
+   * How many of the first bytes of the body are there, and may be sent: body.length, or 0 without one, but for a body that grows. That is
+   * only for a transport which is `growing`, and release() tells of the rest.
+   */
+  readonly bodyReady: number;
 }
 
 /** Of an answer, checked: no value can end its line. Made by response-headers.ts or by the addon's parser. */
@@ -33,7 +38,7 @@ export interface ResponseHead {
 export interface AttemptListener {
   /** A connection is made for it. Before that, and without it, the attempt waits for one to become free. */
   onConnecting(): void;
-  /** The request has a connection and is being written. */
+  /** The request has a connection and is being written: its head, and what there is of a body that grows, be it nothing. */
   onSent(): void;
   onHead(head: ResponseHead): void;
   /** The chunk is valid during the call only. May still come, bounded by a socket read, after pause(). */
@@ -45,6 +50,12 @@ export interface AttemptListener {
 }
 
 export interface Attempt {
+  /**
+   * The first `bodyReady` bytes of the body are there now: no fewer than before. At any time, also before there is a connection and when
+   * the attempt is over. What an answer leaves unsent when it ends is never sent, and its connection is closed; so it is by cancel(): the
+   * provider never sees a request as complete that was not.
+   */
+  release(bodyReady: number): void;
   pause(): void;
   resume(): void;
   /** Ends the attempt and its connection; the listener hears nothing more. */
@@ -52,6 +63,8 @@ export interface Attempt {
 }
 
 export interface Transport {
+  /** It sends a body that still grows. How much waits to be sent is what the socket did not take: nothing is copied. */
+  readonly growing: boolean;
   /** Begins an attempt; `fresh`: on a new connection. A failure is told to the listener, also at once. */
   send(request: UpstreamRequest, listener: AttemptListener, fresh: boolean): Attempt;
 }

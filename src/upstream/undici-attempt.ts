@@ -3,6 +3,7 @@
  * worker. Callbacks of undici must not throw, and come late after an abort: `#over` seals the object.
  */
 import { type Dispatcher, errors } from "undici";
+import { assert } from "../base/assert.ts";
 import { ERRORS, type ErrorRow } from "../base/errors.ts";
 import { headerList } from "../base/header-lines.ts";
 import type { Origin, PooledAttempt } from "./origin.ts";
@@ -33,6 +34,7 @@ export class UndiciAttempt implements PooledAttempt<UndiciConnection> {
     this.#request = request;
     this.#listener = listener;
     this.#origin = origin;
+    this.release(request.bodyReady);
   }
 
   /** Called by Origin with a connection that is now this attempt's. */
@@ -48,6 +50,10 @@ export class UndiciAttempt implements PooledAttempt<UndiciConnection> {
   refuse(error: ErrorRow): void {
     this.#over = true;
     this.#listener.onFail(error, false);
+  }
+
+  release(bodyReady: number): void {
+    assert(bodyReady === (this.#request.body?.length ?? 0), "a body is whole");
   }
 
   pause(): void {

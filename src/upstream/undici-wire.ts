@@ -17,6 +17,7 @@ export interface UndiciWireOptions extends ConnectorOptions {
 
 export class UndiciWire implements Wire<UndiciConnection> {
   readonly places: number;
+  readonly growing = false;
   readonly #options: UndiciConnectionOptions;
   readonly #pathPrefix: string;
   readonly #host: string | null;

@@ -1,7 +1,7 @@
 /**
  * The native connections to providers under random use: requests before and behind the handshake, responses cut anywhere, hostile and
- * damaged ones, answers before the body was read, ends and resets, pauses and closes at any moment. What JavaScript is told is what the
- * parser reads in the bytes, and nothing of one request is told of another.
+ * damaged ones, answers before the body was read, ends and resets, pauses and closes at any moment, bodies of requests that come piece
+ * by piece. What JavaScript is told is what the parser reads in the bytes, and nothing of one request is told of another.
  */
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { randomInt } from "node:crypto";
@@ -31,6 +31,7 @@ function fixture(name: string): string {
 
 interface Plan extends Script {
   readonly headRequest: boolean;
+  readonly requestBody: Buffer;
   readonly expected: Reading;
   /** Records after which the connection is closed here; -1: never. */
   readonly closesAfter: number;
@@ -62,6 +63,33 @@ function planOf(random: Random, reader: Reader): Plan {
   const requestBody = Buffer.alloc(random.pick(BODY_BYTES), random.below(256));
   const closesAfter = random.chance(0.1) ? random.below(4) : -1;
   return { pieces, then, early, requestBody, headRequest, expected, closesAfter };
+}
+
+/** Fills a body and releases what it has filled, in pieces, until all of it is there or `isOver` says that nobody wants it. */
+function grow(random: Random, link: Link, { whole, body, ready }: Growth, isOver: () => boolean): void {
+  if (isOver() || ready === whole.length) return;
+  const end = Math.min(whole.length, ready + 1 + random.below(random.pick([10, 5_000, 100_000])));
+  whole.copy(body, ready, ready, end);
+  native.upstreamRelease(link.id, end);
+  const next = () => grow(random, link, { whole, body, ready: end }, isOver);
+  if (random.chance(0.5) && end > 1_000) next();
+  else setImmediate(next);
+}
+
+interface Growth {
+  readonly whole: Buffer;
+  readonly body: Buffer;
+  /** How much of it is there. */
+  readonly ready: number;
+}
+
+/** What is there of a body when it is sent. */
+function growthOf(random: Random, whole: Buffer): Growth {
+  if (random.chance(0.5)) return { whole, body: whole, ready: whole.length };
+  const ready = random.below(whole.length + 1);
+  const body = Buffer.alloc(whole.length);
+  whole.copy(body, 0, 0, ready);
+  return { whole, body, ready };
 }
 
 /** The told response in the form of a reading. */
@@ -162,8 +190,12 @@ for (const { name, secure, cut, requests } of [
       const heard = hear(random, link, plan.closesAfter);
       const { requestBody, headRequest } = plan;
       const head = `${headRequest ? "HEAD" : "POST"} /${seed} HTTP/1.1\r\nhost: x\r\ncontent-length: ${requestBody.length}\r\n\r\n`;
-      if (!link.send(head, requestBody, headRequest)) return;
+      const growth = growthOf(random, requestBody);
+      if (!link.send(head, growth.body, headRequest, growth.ready)) return;
+      let over = false;
+      grow(random, link, growth, () => over);
       const { told, closed } = await within(`the response of seed ${seed}`, heard);
+      over = true;
       if (!closed) check(seed, plan, told, doubtful);
       const last = told.at(-1);
       // More than was asked for could be taken for the next response: nobody can tell them apart.

@@ -114,8 +114,8 @@ export class Link {
     if (this.id > 0) links.set(this.id, this);
   }
 
-  send(head: string, body: Uint8Array | null = null, headRequest = false): boolean {
-    return native.upstreamSend(this.id, head, body, headRequest);
+  send(head: string, body: Uint8Array | null = null, headRequest = false, bodyReady = body?.length ?? 0): boolean {
+    return native.upstreamSend(this.id, head, body, bodyReady, headRequest);
   }
 
   get(path = "/"): boolean {

@@ -13,7 +13,13 @@ import type { TransportKind } from "./transport-names.ts";
 import { within } from "./until.ts";
 
 export const ANSWER = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
-export const REQUEST: UpstreamRequest = { method: "POST", path: "/v1/x", lines: "", body: Buffer.from("{}") };
+export const REQUEST: UpstreamRequest = {
+  method: "POST",
+  path: "/v1/x",
+  lines: "",
+  body: Buffer.from("{}"),
+  bodyReady: 2,
+};
 /** What an attempt hears of ANSWER. */
 export const GOOD = ["sent", "head 200", "{}", "end"];
 
@@ -108,12 +114,22 @@ export class Heard implements AttemptListener {
 /** An attempt and what it heard, when it is over. */
 export async function ask(origin: Origin, request: Partial<UpstreamRequest> = {}, fresh = false): Promise<Heard> {
   const heard = new Heard();
-  origin.send({ ...REQUEST, ...request }, heard, fresh);
+  origin.send(requestOf(request), heard, fresh);
   await within("the end of an attempt", heard.over);
   return heard;
 }
 
 /** An attempt that goes on. */
-export function begun(origin: Origin, heard: Heard = new Heard()): { attempt: Attempt; heard: Heard } {
-  return { attempt: origin.send(REQUEST, heard, false), heard };
+export function begun(
+  origin: Origin,
+  heard: Heard = new Heard(),
+  request: Partial<UpstreamRequest> = {},
+): { attempt: Attempt; heard: Heard } {
+  return { attempt: origin.send(requestOf(request), heard, false), heard };
+}
+
+/** With a body that is whole, if nothing else is said. */
+function requestOf(request: Partial<UpstreamRequest>): UpstreamRequest {
+  const made = { ...REQUEST, ...request };
+  return { ...made, bodyReady: request.bodyReady ?? made.body?.length ?? 0 };
 }

@@ -362,7 +362,7 @@ test("a second request on a connection that has one is a mistake of the caller",
   await link.next("connected");
   throws(() => link.get(), /a request is on this connection/);
   link.close();
-  throws(() => native.upstreamSend(link.id, "", [] as unknown as Uint8Array, false));
+  throws(() => native.upstreamSend(link.id, "", [] as unknown as Uint8Array, 0, false));
   throws(() => native.upstreamConnect("127.0.0.1", 70_000, -1, ""), /a port has 16 bits/);
   throws(() => native.upstreamConnect("127.0.0.1", 1, 7, "x"), /this TLS context is not open/);
   throws(() => native.upstreamOpen(() => undefined, [], 1_024, 16), /upstreamOpen was called before/);
@@ -379,7 +379,7 @@ test("the number of a connection that has ended is nobody's", async (t) => {
   notStrictEqual(old.id, link.id);
   native.upstreamClose(old.id);
   native.upstreamPause(old.id, true);
-  strictEqual(native.upstreamSend(old.id, "", null, false), false);
+  strictEqual(native.upstreamSend(old.id, "", null, 0, false), false);
   link.get();
   strictEqual((await link.response()).body.toString(), "ok");
   link.close();

@@ -8,7 +8,8 @@ const HOST = "\r\nhost: api.test:8000";
 const LINES = "\r\nx-a: 1\r\nx-b: 2";
 
 function request(method: string, body: string | null, lines = LINES): UpstreamRequest {
-  return { method, path: "/v1/x?y=1", lines, body: body === null ? null : Buffer.from(body) };
+  const bytes = body === null ? null : Buffer.from(body);
+  return { method, path: "/v1/x?y=1", lines, body: bytes, bodyReady: bytes?.length ?? 0 };
 }
 
 const CASES: readonly [UpstreamRequest, string][] = [
@@ -19,6 +20,11 @@ const CASES: readonly [UpstreamRequest, string][] = [
   [request("DELETE", null, ""), `DELETE /v1/x?y=1 HTTP/1.1${HOST}\r\n\r\n`],
   [request("DELETE", "é"), `DELETE /v1/x?y=1 HTTP/1.1${HOST}${LINES}\r\ncontent-length: 2\r\n\r\n`],
 ];
+
+test("the length of a body that grows is that which it will have", () => {
+  const head = `POST /v1/x?y=1 HTTP/1.1${HOST}${LINES}\r\ncontent-length: 5\r\n\r\n`;
+  strictEqual(requestHead({ ...request("POST", "12345"), bodyReady: 2 }, HOST), head);
+});
 
 for (const [form, head] of CASES) {
   test(`${form.method} with ${form.body === null ? "no body" : `${form.body.length} bytes`}`, () =>

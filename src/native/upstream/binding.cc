@@ -158,21 +158,33 @@ bool body_of(napi_env env, napi_value value, Bytes* out) {
 
 bool id_of(napi_env env, napi_value value, int32_t* out) { return ok(env, napi_get_value_int32(env, value, out)); }
 
-// upstreamSend(connection, head, body, headRequest)
+// upstreamSend(connection, head, body, bodyReady, headRequest)
 napi_value upstream_send(napi_env env, napi_callback_info info) {
-  napi_value argv[4];
+  napi_value argv[5];
+  uint32_t ready = 0;
   int32_t id = -1;
   Bytes head, body;
   bool head_request = false;
-  if (!arguments(env, info, 4, argv) || !id_of(env, argv[0], &id)) return nullptr;
+  if (!arguments(env, info, 5, argv) || !id_of(env, argv[0], &id)) return nullptr;
   if (!head_of(env, argv[1], &head) || !body_of(env, argv[2], &body)) return nullptr;
-  if (!ok(env, napi_get_value_bool(env, argv[3], &head_request))) return nullptr;
+  if (!ok(env, napi_get_value_uint32(env, argv[3], &ready)) || !ok(env, napi_get_value_bool(env, argv[4], &head_request))) return nullptr;
   Connection* connection = hub_of_thread->table.at(id);
   if (connection != nullptr && !connection->takes_request()) return fail(env, "a request is on this connection");
-  const bool sent = connection != nullptr && connection->send(head, body, argv[2], head_request);
+  const bool sent = connection != nullptr && connection->send(head, body, argv[2], ready, head_request);
   napi_value result = nullptr;
   napi_get_boolean(env, sent, &result);
   return result;
+}
+
+// upstreamRelease(connection, bodyReady)
+napi_value upstream_release(napi_env env, napi_callback_info info) {
+  napi_value argv[2];
+  int32_t id = -1;
+  uint32_t ready = 0;
+  if (!arguments(env, info, 2, argv) || !id_of(env, argv[0], &id) || !ok(env, napi_get_value_uint32(env, argv[1], &ready)))
+    return nullptr;
+  if (Connection* connection = hub_of_thread->table.at(id)) connection->release(ready);
+  return nullptr;
 }
 
 // upstreamPause(connection, paused)
@@ -230,6 +242,7 @@ void register_upstream(napi_env env, napi_value exports) {
   define(env, exports, "upstreamTlsClose", upstream_tls_close);
   define(env, exports, "upstreamConnect", upstream_connect);
   define(env, exports, "upstreamSend", upstream_send);
+  define(env, exports, "upstreamRelease", upstream_release);
   define(env, exports, "upstreamPause", upstream_pause);
   define(env, exports, "upstreamClose", upstream_close);
   define(env, exports, "upstreamConnections", upstream_connections);

@@ -43,7 +43,7 @@ Connection::Connection(Hub* hub, int fd, std::unique_ptr<TlsStream> tls)
     fd_ = -EBADF;
   }
   if (fd_ < 0) {
-    dial_error_ = -fd_;
+    due_error_ = -fd_;
     return;
   }
   poll_.data = this;
@@ -52,20 +52,29 @@ Connection::Connection(Hub* hub, int fd, std::unique_ptr<TlsStream> tls)
 }
 
 void Connection::come_due() {
-  if (dial_error_ != 0) lost(Cause::SYSTEM, dial_error_);
-  else lost_by_tls();
+  if (due_error_ == TLS_ERROR) lost_by_tls();
+  else lost(Cause::SYSTEM, due_error_);
 }
 
-bool Connection::send(const Bytes& head, const Bytes& body, napi_value body_value, bool head_request) {
+bool Connection::send(const Bytes& head, const Bytes& body, napi_value body_value, size_t ready, bool head_request) {
   if (used_ && !is_quiet()) return false;
   parser_.begin(head_request);
-  outgoing_.begin(head, body);
+  outgoing_.begin(head, body, ready);
   const bool up = is_up();
   if (up) begin_request();
   else waiting_ = true;
-  if (!outgoing_.empty()) outgoing_.keep(hub_->env, body_value);
+  if (!outgoing_.done()) outgoing_.keep(hub_->env, body_value);
   if (up) update_interest();
   return true;
+}
+
+// Nothing is tried where the socket has not taken all of what it was given before: it tells when it takes more.
+void Connection::release(size_t ready) {
+  const bool behind = unsent_.length() != 0 || !outgoing_.empty();
+  outgoing_.release(ready);
+  if (state_ != State::ACTIVE || behind || outgoing_.empty()) return;
+  write();
+  update_interest();
 }
 
 // What is in the socket already would be taken for the answer, and the answer for that of the next request, of another client. The
@@ -229,7 +238,7 @@ void Connection::feed(uint8_t* data, size_t length) {
     if (event == ResponseParser::Event::kHead) put_head();
     else if (event == ResponseParser::Event::kBody) put_body();
     else if (event == ResponseParser::Event::kError) lost(Cause::PROTOCOL, hub_->number_of(parser_.reason));
-    else return finish(parser_.reusable && length == 0 && !has_unsent() && write_error_ == 0);
+    else return finish(parser_.reusable && length == 0 && !has_unsent() && write_error_ == 0 && due_error_ == 0);
   }
 }
 
@@ -310,13 +319,13 @@ void Connection::write_plain() {
     iovec parts[2];
     message.msg_iov = parts;
     message.msg_iovlen = static_cast<size_t>(outgoing_.parts(hub_->env, parts));
-    if (message.msg_iovlen == 0) return lost(Cause::SYSTEM, EFAULT);
+    if (message.msg_iovlen == 0) return fail_later(EFAULT);
     const ssize_t sent = sendmsg(fd_, &message, MSG_NOSIGNAL);
     if (sent < 0) return write_failed(errno);
     outgoing_.take(static_cast<size_t>(sent));
     if (static_cast<size_t>(sent) < iov_length(parts, message.msg_iovlen)) return;
   }
-  outgoing_.drop(hub_->env);
+  if (outgoing_.done()) outgoing_.drop(hub_->env);
 }
 
 void Connection::write_encrypted() {
@@ -326,14 +335,14 @@ void Connection::write_encrypted() {
     if (!encrypt()) return;
     drain_wire();
   }
-  if (outgoing_.empty()) outgoing_.drop(hub_->env);
+  if (outgoing_.done()) outgoing_.drop(hub_->env);
 }
 
 bool Connection::encrypt() {
   iovec parts[2];
   const int count = outgoing_.parts(hub_->env, parts);
   if (count == 0) {
-    lost(Cause::SYSTEM, EFAULT);
+    fail_later(EFAULT);
     return false;
   }
   uint8_t record[RECORD_BYTES];
@@ -349,8 +358,7 @@ bool Connection::encrypt() {
   if (!tls_->write(from, length)) {
     // The wire is shared: nothing of this connection stays on it.
     drain_wire();
-    outgoing_.drop(hub_->env);
-    hub_->call_later(id_);
+    fail_later(TLS_ERROR);
     return false;
   }
   outgoing_.take(length);
@@ -398,6 +406,13 @@ void Connection::write_failed(int reason) {
   outgoing_.drop(hub_->env);
   unsent_.release();
   unsent_at_ = 0;
+}
+
+// Nothing more is written, and the connection is lost in the next turn: this one may be a call from JavaScript.
+void Connection::fail_later(int error) {
+  due_error_ = error;
+  outgoing_.drop(hub_->env);
+  hub_->call_later(id_);
 }
 
 // ---- what epoll and the loop are asked for

@@ -30,7 +30,10 @@ class Connection {
 
   bool takes_request() const { return state_ != State::ACTIVE && !waiting_; }
   // False: bytes, or the end, have come that nobody asked for; nothing was sent, and the connection is to be closed.
-  bool send(const Bytes& head, const Bytes& body, napi_value body_value, bool head_request);
+  // `ready`: how many of the first bytes of the body may be written.
+  bool send(const Bytes& head, const Bytes& body, napi_value body_value, size_t ready, bool head_request);
+  // More of the body may be written; nothing happens if no request is on it.
+  void release(size_t ready);
   void pause(bool paused);
   // From any state, also from within a call into JavaScript.
   void close();
@@ -39,6 +42,8 @@ class Connection {
 
  private:
   enum class State : uint8_t { CONNECTING, HANDSHAKING, IDLE, ACTIVE, CLOSED };
+  // Of the TlsStream.
+  static constexpr int TLS_ERROR = -1;
 
   Connection(Hub* hub, int fd, std::unique_ptr<TlsStream> tls);
   static void on_poll(uv_poll_t* handle, int status, int events);
@@ -73,7 +78,8 @@ class Connection {
   bool send_unsent();
   ssize_t put_on_socket(const char* data, size_t length);
   void write_failed(int reason);
-  bool has_unsent() const { return unsent_.length() != 0 || !outgoing_.empty(); }
+  void fail_later(int error);
+  bool has_unsent() const { return unsent_.length() != 0 || !outgoing_.done(); }
 
   void keep_loop(bool alive);
   void update_interest();
@@ -86,8 +92,8 @@ class Connection {
   int interest_ = 0;
   // The error of the first write that failed: the socket then only says that it is closed.
   int write_error_ = 0;
-  // What dialing failed with.
-  int dial_error_ = 0;
+  // What comes due: an error number, or TLS_ERROR.
+  int due_error_ = 0;
   State state_ = State::CONNECTING;
   bool waiting_ = false;
   // A response has ended on it.

@@ -16,7 +16,7 @@ int Outgoing::parts(napi_env env, iovec out[2]) {
   if (reference_ != nullptr && !find_body(env)) return 0;
   int count = 0;
   if (head_.length != 0) out[count++] = {head_.data, head_.length};
-  if (body_.length != 0 && body_.data != nullptr) out[count++] = {body_.data, body_.length};
+  if (body_.length != held_ && body_.data != nullptr) out[count++] = {body_.data, body_.length - held_};
   return count;
 }
 
@@ -46,6 +46,7 @@ void Outgoing::take(size_t count) {
 void Outgoing::drop(napi_env env) {
   head_ = {};
   body_ = {};
+  length_ = held_ = 0;
   if (reference_ != nullptr) napi_delete_reference(env, reference_);
   reference_ = nullptr;
 }
