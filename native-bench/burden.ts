@@ -4,9 +4,10 @@
  * threads, which get the same flags, stay as they are.
  */
 import process from "node:process";
+import { pathToFileURL } from "node:url";
 import { isMainThread } from "node:worker_threads";
 
-const WORKER = /\/src\/gateway\/worker\.ts$/;
+const WORKER = /\/gateway\/worker\.([jt]s)$/;
 const NS_PER_US = 1_000n;
 
 function burn(ns: bigint): void {
@@ -15,9 +16,12 @@ function burn(ns: bigint): void {
 }
 
 const us = new URL(import.meta.url).searchParams.get("us");
-if (us !== null && isMainThread && WORKER.test(process.argv[1] ?? "")) {
+const program = process.argv[1] ?? "";
+if (us !== null && isMainThread && WORKER.test(program)) {
   const ns = BigInt(us) * NS_PER_US;
-  const { Pipeline } = await import("../src/pipeline/pipeline.ts");
+  // The one that the worker loads: as JavaScript, where it runs as that.
+  const file = program.replace(WORKER, "/pipeline/pipeline.$1");
+  const { Pipeline }: typeof import("../src/pipeline/pipeline.ts") = await import(pathToFileURL(file).href);
   const { onHead } = Pipeline.prototype;
   Pipeline.prototype.onHead = function burdened(exchange, verdict) {
     burn(ns);

@@ -9,6 +9,8 @@ export interface Site {
   readonly bytes: number;
 }
 
+/** What runs has the lines and columns of its source. */
+const ERASED = /^lib\/(.*)\.js$/;
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 
 /** Those that allocated most first. What has no place in a script is its caller's: V8 names what it does itself in brackets. */
@@ -26,6 +28,6 @@ function add(node: Node, caller: string, bytes: Map<string, number>): void {
 
 function nameOf({ callFrame: { functionName, url, lineNumber } }: Node, caller: string): string {
   if (url === "") return functionName === "" || functionName.startsWith("(") ? caller : `${functionName} < ${caller}`;
-  const file = url.startsWith("file:") ? fileURLToPath(url).replace(ROOT, "") : url;
+  const file = url.startsWith("file:") ? fileURLToPath(url).replace(ROOT, "").replace(ERASED, "src/$1.ts") : url;
   return `${functionName === "" ? "(anonymous)" : functionName} ${file}:${lineNumber + 1}`;
 }

@@ -10,7 +10,7 @@ import process from "node:process";
 import { GCProfiler, type GCProfilerResult, getHeapStatistics } from "node:v8";
 import { isMainThread } from "node:worker_threads";
 
-const WORKER = /\/src\/gateway\/worker\.ts$/;
+const WORKER = /\/gateway\/worker\.[jt]s$/;
 /** Between two samples on average: one of four requests. */
 const SAMPLED_BYTES = 16_384;
 

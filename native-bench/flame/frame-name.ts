@@ -29,10 +29,11 @@ export function scriptFrame(text: string): Frame {
   return { name: shorten(`${name || "(anonymous)"} ${placeOf(place)}`.trim()), kind: "javascript" };
 }
 
-/** The column is left out: a line is what a person looks up. */
+/** What runs has the lines of its source. The column is left out: a line is what a person looks up. */
 function placeOf(place: string): string {
   const path = place.replace("file://", "").replace(/:\d+$/, "");
-  return path.replace(ROOT, "").replace(/^.*node_modules\//, "");
+  const own = path.replace(ROOT, "").replace(/^lib\/(.*)\.js(?=:)/, "src/$1.ts");
+  return own.replace(/^.*node_modules\//, "");
 }
 
 /** A function of a program or a library; `symbol` is "" where the library does not name it. */

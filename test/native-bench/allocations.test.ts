@@ -22,7 +22,11 @@ test("bytes are summed by function, wherever it was called from", () => {
   const settle = (bytes: number) => node("settle", "src/pipeline/settle.ts", bytes);
   const root = node("(root)", "", 1, [
     node("", "src/http/edge.ts", 10, [settle(5), node("push", "", 7)]),
-    node("onEnd", "src/pipeline/relay.ts", 0, [settle(30), node("(V8 API)", "", 2), node("now", "node:perf", 4)]),
+    node("onEnd", "src/pipeline/relay.ts", 0, [
+      node("settle", "lib/pipeline/settle.js", 30),
+      node("(V8 API)", "", 2),
+      node("now", "node:perf", 4),
+    ]),
   ]);
   assert.deepEqual(
     sitesOf(root).map(({ name, bytes }) => `${bytes} ${name}`),
