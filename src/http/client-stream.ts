@@ -20,7 +20,10 @@ const CLOSE = "\r\nconnection: close";
 const LINE_BREAK_BYTES = 2;
 /** For heads on their way: a string would be written as UTF-8, and what is written is copied before the call returns. */
 const HEAD_BYTES = 16_384;
+const HEAD_VIEWS = 2_048;
 const headBytes = Buffer.allocUnsafeSlow(HEAD_BYTES);
+/** Its beginnings by their length, as they were needed: a view costs more than writing the head does. */
+const headViews: (Uint8Array | undefined)[] = Array(HEAD_VIEWS).fill(undefined);
 
 /** The stream that a cork callback writes for: corks run at once, so callbacks need no closure. */
 let writing: ClientStream;
@@ -319,5 +322,8 @@ export class ClientStream implements Downstream {
 /** Valid until the next one. */
 function latin1(head: string): Uint8Array {
   if (head.length > HEAD_BYTES) return Buffer.from(head, "latin1");
-  return headBytes.subarray(0, headBytes.write(head, "latin1"));
+  const length = headBytes.write(head, "latin1");
+  if (length >= HEAD_VIEWS) return headBytes.subarray(0, length);
+  headViews[length] ??= headBytes.subarray(0, length);
+  return headViews[length];
 }

@@ -65,16 +65,15 @@ export const usage = {
   estimatedOutputTokens: 0,
 };
 
-/** Fills `usage` from a scanner. */
+/** Fills `usage` from a scanner. By index: taking an array apart makes an iterator, and an object for each number. */
 export function readUsage(slot: number): void {
   native.responseUsage(slot, usageOut);
-  const [inputTokens = 0, outputTokens = 0, cachedTokens = 0, reasoningTokens = 0, contentBytes = 0, deltas = 0] =
-    usageOut;
-  usage.inputTokens = inputTokens;
-  usage.outputTokens = outputTokens;
-  usage.cachedTokens = cachedTokens;
-  usage.reasoningTokens = reasoningTokens;
-  usage.estimatedOutputTokens = Math.max(deltas, estimateTokens(contentBytes));
+  usage.inputTokens = usageOut[0] ?? 0;
+  usage.outputTokens = usageOut[1] ?? 0;
+  usage.cachedTokens = usageOut[2] ?? 0;
+  usage.reasoningTokens = usageOut[3] ?? 0;
+  const contentBytes = usageOut[4] ?? 0;
+  usage.estimatedOutputTokens = Math.max(usageOut[5] ?? 0, estimateTokens(contentBytes));
 }
 
 /** Tokens in `bytes` of text, rounded up. */
