@@ -55,6 +55,7 @@ inline bool text_of(napi_env env, napi_value value, std::string* out) {
 
 void register_map(napi_env env, napi_value exports);
 void register_scan(napi_env env, napi_value exports);
+void register_scan_parts(napi_env env, napi_value exports);
 void register_response(napi_env env, napi_value exports);
 void register_listen(napi_env env, napi_value exports);
 void register_process(napi_env env, napi_value exports);

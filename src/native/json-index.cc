@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "json-escapes.h"
+#include "json-steps.h"
 #include "simdjson.h"
 
 #define SLUICE_WIDE \
@@ -16,8 +17,9 @@ namespace {
 
 // Bytes of a body, of which each may need four here. What a larger body needs is not kept for the ones after it.
 constexpr size_t KEPT_CAPACITY = 1024 * 1024;
-// Two that the walk may read, and a whole step's worth that is written before it is known how many of them count.
-constexpr size_t SLACK = 2 + 64;
+// One that the piece before left over, two that the walk may read, and a whole step's worth that is written before it is known
+// how many of them count.
+constexpr size_t SLACK = 1 + 2 + 64;
 
 // Memory for positions. Kept for the next body; only pages that were written take room.
 class Positions {
@@ -38,6 +40,8 @@ class Positions {
   std::unique_ptr<uint32_t[]> memory_;
   size_t capacity_ = 0;
 };
+
+thread_local Positions memory;
 
 JsonIndex failed(Code code, int32_t error_at = -1) {
   JsonIndex index;
@@ -106,7 +110,6 @@ alignas(64) constexpr uint8_t COUNTING[64] = {
     32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 62, 63};
 // Of the table's entries those may be escaped whose bits 0 and 6 differ: the matrix row that adds the two.
 constexpr int64_t DIFFERING_BITS = 0x41;
-constexpr size_t STEP = 64;
 
 // Where the loop stands. Masks have a bit per byte of the step.
 struct Wide {
@@ -237,7 +240,6 @@ SLUICE_WIDE Wide indexed(const Bytes& body, uint32_t* positions) {
 }
 
 SLUICE_WIDE JsonIndex index_wide(const Bytes& body) {
-  static thread_local Positions memory;
   uint32_t* positions = memory.room_for(body.length);
   if (positions == nullptr) return failed(MEMORY);
   // JSON with white space between its lines shows it at its beginning.
@@ -257,6 +259,73 @@ SLUICE_WIDE JsonIndex index_wide(const Bytes& body) {
   return index;
 }
 
+// Pieces.
+
+SLUICE_WIDE Steps steps_wide(IndexPlace& place, const Bytes& piece, uint32_t* positions) {
+  if (place.indexed == 0) place.lines = has_controls(piece.data, piece.length < STEP ? piece.length : STEP);
+  const Wide begin{piece.data, positions, static_cast<uint32_t>(place.indexed), place.inside, place.escape, 0, 0,
+                   _mm512_set1_epi8(INT8_MAX)};
+  Wide wide = begin;
+  place.lines ? index_body<true>(wide, piece) : index_body<false>(wide, piece);
+  const bool unusual = _mm512_cmplt_epi8_mask(wide.lowest, _mm512_set1_epi8(' ')) != 0;
+  if (unusual && !place.lines && has_controls(piece.data, piece.length)) {
+    place.lines = true;
+    wide = begin;
+    index_body<true>(wide, piece);
+  }
+  place.inside = wide.inside;
+  place.escape = wide.escape;
+  return {wide.positions, wide.misplaced != 0, wide.odd_escapes != 0, unusual};
+}
+
+// Behind the last whole character of [from, to).
+size_t whole_characters(const uint8_t* body, size_t from, size_t to) {
+  for (size_t back = 1; back <= 3 && to - back >= from && to >= back; back++) {
+    const uint8_t c = body[to - back];
+    if ((c & 0xc0) == 0x80) continue;
+    const size_t bytes = c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : c >= 0xc0 ? 2 : 1;
+    return bytes > back ? to - back : to;
+  }
+  return to;
+}
+
+// A character that the piece does not end is looked at with the next one.
+bool characters_valid(IndexPlace& place, const uint8_t* body, size_t end, bool last) {
+  const size_t from = place.characters;
+  place.characters = last ? end : whole_characters(body, from, end);
+  const char* text = reinterpret_cast<const char*>(body + from);
+  return simdjson::active_implementation->validate_utf8(text, place.characters - from);
+}
+
+constexpr size_t ESCAPE_LENGTH_MAX = 6;
+
+// The same for escapes.
+bool piece_escapes_valid(IndexPlace& place, const uint8_t* body, size_t end, bool last, JsonIndex* index) {
+  const uint8_t* bad = check_escapes(body + place.escapes, body + end);
+  place.escapes = static_cast<size_t>(bad - body);
+  if (place.escapes == end || (!last && end - place.escapes < ESCAPE_LENGTH_MAX)) return true;
+  *index = failed(INVALID, static_cast<int32_t>(place.escapes));
+  return false;
+}
+
+JsonIndex checked_piece(IndexPlace& place, const Steps& steps, const uint8_t* body, size_t from, bool last) {
+  const size_t end = place.indexed;
+  if (steps.misplaced || (last && (place.inside | place.escape) != 0)) return failed(INVALID);
+  if (!steps.beyond_ascii && place.characters == from) {
+    place.characters = end;
+  } else if (!characters_valid(place, body, end, last)) {
+    return failed(UTF8);
+  }
+  JsonIndex index;
+  if (!steps.odd_escapes && place.escapes == from) {
+    place.escapes = end - (place.escape & 1);
+  } else if (!piece_escapes_valid(place, body, end, last, &index)) {
+    return index;
+  }
+  index.code = OK;
+  return index;
+}
+
 bool cpu_is_wide() {
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
          __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vbmi2") && __builtin_cpu_supports("gfni") &&
@@ -269,6 +338,29 @@ const bool WIDE = cpu_is_wide();
 }  // namespace
 
 bool has_wide_index() { return WIDE; }
+
+JsonIndex index_piece(IndexPlace& place, const Bytes& body, bool last, bool portable) {
+  const size_t from = place.indexed;
+  const size_t bytes = last ? body.length - from : (body.length - from) / STEP * STEP;
+  uint32_t* positions = memory.room_for(bytes);
+  if (positions == nullptr) return failed(MEMORY);
+  const bool waited = place.waiting != NOWHERE;
+  positions[0] = place.waiting;
+  const Bytes piece{body.data + from, bytes};
+  const auto steps = WIDE && !portable ? steps_wide(place, piece, positions + waited) : steps_portable(place, piece, positions + waited);
+  place.indexed = from + bytes;
+  JsonIndex index = checked_piece(place, steps, body.data, from, last);
+  index.positions = positions;
+  index.count = static_cast<uint32_t>(steps.positions - positions);
+  return index;
+}
+
+void IndexPlace::shift(size_t from, ptrdiff_t delta) {
+  for (size_t* offset : {&indexed, &characters, &escapes}) {
+    if (*offset >= from) *offset += static_cast<size_t>(delta);
+  }
+  if (waiting != NOWHERE && waiting >= from) waiting += static_cast<uint32_t>(delta);
+}
 
 JsonIndex index_json(const Bytes& body, bool portable) {
   return WIDE && !portable ? index_wide(body) : index_portable(body);

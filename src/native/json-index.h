@@ -22,6 +22,32 @@ struct JsonIndex {
 // `length` is below 2^31. `portable`: by simdjson, also where the CPU could do more (tests compare the two).
 JsonIndex index_json(const Bytes& body, bool portable);
 
+constexpr uint32_t NOWHERE = UINT32_MAX;
+
+// Where the index of a body stands that comes in pieces. Offsets are bytes into the body.
+struct IndexPlace {
+  // Whole steps of 64 bytes are taken; what is left of a piece after them is taken with the next one.
+  size_t indexed = 0;
+  // All ones: `indexed` is in a string.
+  uint64_t inside = 0;
+  // 1: it is escaped.
+  uint64_t escape = 0;
+  // Up to here characters are whole and right, and escapes are.
+  size_t characters = 0;
+  size_t escapes = 0;
+  // There was a control character: white space between lines.
+  bool lines = false;
+  // The position that the walk left over.
+  uint32_t waiting = NOWHERE;
+
+  size_t right() const { return characters < escapes ? characters : escapes; }
+  // What stands at `from` or behind it now stands `delta` bytes further on.
+  void shift(size_t from, ptrdiff_t delta);
+};
+
+// Of what has come of a body since the piece before: `waiting`, and the positions that were found. `last`: the body ends here.
+JsonIndex index_piece(IndexPlace& place, const Bytes& body, bool last, bool portable);
+
 // Whether index_json has more than the portable implementation on this CPU.
 bool has_wide_index();
 

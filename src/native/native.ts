@@ -67,6 +67,16 @@ export interface NativeAddon extends UpstreamBinding {
   scanRequest(body: Uint8Array, depthMax: number): number;
   /** The same without what only this CPU can do: tests compare the two. */
   scanRequestPortable(body: Uint8Array, depthMax: number): number;
+  /**
+   * Takes a scan of a body that comes in pieces; -1: `slotsMax` are taken. providers/request-scan-parts.ts says what the next
+   * three do; `scanned` is of the scan that was called last.
+   */
+  scanOpen(portable: boolean, slotsMax: number): number;
+  scanMore(slot: number, body: Uint8Array, depthMax: number, last: boolean): number;
+  scanShift(slot: number, delta: number): void;
+  scanClose(slot: number): void;
+  /** Such scans taken in this thread. */
+  scansOpen(): number;
   /** Of the last scan in this thread. */
   readonly scanned: Int32Array;
   /** Whether scanRequest uses more of this CPU than scanRequestPortable. */

@@ -20,11 +20,70 @@ export const SCAN_FIELDS = ["", "model", "stream", "stream_options", "stream_opt
 
 const { scanned } = native;
 
-export class RequestScan {
+/** What the scan that was called last found. */
+export class ScanFields {
+  /** Byte offset of the error, or the number of the field in SCAN_FIELDS; -1: not known. */
+  get detail(): number {
+    return this.field(0);
+  }
+  /** Offset of the outermost "{". */
+  get objectStart(): number {
+    return this.field(1);
+  }
+  /** Offset of the opening quote of `model`; -1: there is none. */
+  get modelStart(): number {
+    return this.field(2);
+  }
+  /** Offset after its closing quote. */
+  get modelEnd(): number {
+    return this.field(3);
+  }
+  get modelEscaped(): boolean {
+    return this.field(4) === 1;
+  }
+  get stream(): boolean {
+    return this.field(5) === 1;
+  }
+  /** Offset of the value of `stream_options`; -1: there is none. */
+  get optionsStart(): number {
+    return this.field(6);
+  }
+  get optionsEnd(): number {
+    return this.field(7);
+  }
+  get optionsNull(): boolean {
+    return this.field(8) === 1;
+  }
+  get optionsEmpty(): boolean {
+    return this.field(8) === 2;
+  }
+  /** Offset of the value of `stream_options.include_usage`; -1: there is none. */
+  get includeUsageStart(): number {
+    return this.field(9);
+  }
+  get includeUsageEnd(): number {
+    return this.field(10);
+  }
+  get includeUsage(): boolean {
+    return this.field(11) === 1;
+  }
+  /** Bytes of the string values that a model would read: the base of an estimate of the prompt's size. */
+  get textBytes(): number {
+    return this.field(12);
+  }
+
+  protected field(index: number): number {
+    return scanned[index] ?? -1;
+  }
+}
+
+/** Scans a whole body. */
+export class RequestScan extends ScanFields {
   readonly #scan: (body: Uint8Array, depthMax: number) => number;
 
   /** `portable`: without what only this CPU can do. */
   constructor(portable = false) {
+    super();
     this.#scan = portable ? native.scanRequestPortable : native.scanRequest;
   }
 
@@ -34,59 +93,5 @@ export class RequestScan {
    */
   scan(body: Uint8Array, depthMax: number): number {
     return this.#scan(body, Math.min(depthMax, JSON_DEPTH_MAX));
-  }
-
-  /** Byte offset of the error, or the number of the field in SCAN_FIELDS; -1: not known. */
-  get detail(): number {
-    return this.#field(0);
-  }
-  /** Offset of the outermost "{". */
-  get objectStart(): number {
-    return this.#field(1);
-  }
-  /** Offset of the opening quote of `model`; -1: there is none. */
-  get modelStart(): number {
-    return this.#field(2);
-  }
-  /** Offset after its closing quote. */
-  get modelEnd(): number {
-    return this.#field(3);
-  }
-  get modelEscaped(): boolean {
-    return this.#field(4) === 1;
-  }
-  get stream(): boolean {
-    return this.#field(5) === 1;
-  }
-  /** Offset of the value of `stream_options`; -1: there is none. */
-  get optionsStart(): number {
-    return this.#field(6);
-  }
-  get optionsEnd(): number {
-    return this.#field(7);
-  }
-  get optionsNull(): boolean {
-    return this.#field(8) === 1;
-  }
-  get optionsEmpty(): boolean {
-    return this.#field(8) === 2;
-  }
-  /** Offset of the value of `stream_options.include_usage`; -1: there is none. */
-  get includeUsageStart(): number {
-    return this.#field(9);
-  }
-  get includeUsageEnd(): number {
-    return this.#field(10);
-  }
-  get includeUsage(): boolean {
-    return this.#field(11) === 1;
-  }
-  /** Bytes of the string values that a model would read: the base of an estimate of the prompt's size. */
-  get textBytes(): number {
-    return this.#field(12);
-  }
-
-  #field(index: number): number {
-    return scanned[index] ?? -1;
   }
 }

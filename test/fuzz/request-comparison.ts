@@ -3,7 +3,13 @@
  * larger buffer at an odd offset with hostile bytes behind it, which must change nothing.
  */
 import { isDeepStrictEqual } from "node:util";
-import { RequestScan, SCAN_DUPLICATE, SCAN_OK, SCAN_WRONG_TYPE } from "../../src/providers/request-scan.ts";
+import {
+  RequestScan,
+  SCAN_DUPLICATE,
+  SCAN_OK,
+  SCAN_WRONG_TYPE,
+  type ScanFields,
+} from "../../src/providers/request-scan.ts";
 import type { Random } from "./random.ts";
 import { expectedOf, type Fields } from "./request-oracle.ts";
 
@@ -30,7 +36,7 @@ function scannerOf(scan: RequestScan): Scanner {
   return (body, depthMax) => verdictOf(scan, scan.scan(body, depthMax));
 }
 
-function verdictOf(scan: RequestScan, code: number): Verdict {
+export function verdictOf(scan: ScanFields, code: number): Verdict {
   const { detail, textBytes, objectStart, modelStart, modelEnd, modelEscaped, stream } = scan;
   const { optionsStart, optionsEnd, optionsNull, optionsEmpty } = scan;
   const { includeUsageStart, includeUsageEnd, includeUsage } = scan;

@@ -74,6 +74,12 @@ export function expectedOf(body: Uint8Array, depthMax: number): Expected {
   return bytes.trimStart().startsWith("{") ? new Members(bytes).expected() : refusal([SCAN_NOT_OBJECT]);
 }
 
+/** Of a valid body: where the value of `stream` begins; -1: there is none. */
+export function streamStartOf(body: Uint8Array): number {
+  const bytes = Buffer.from(body).toString("latin1");
+  return membersOf(bytes, bytes.indexOf("{")).find(({ key }) => key === "stream")?.start ?? -1;
+}
+
 function refusal(codes: readonly number[], field = 0): Expected {
   return { codes, field, fields: NO_FIELDS };
 }
