@@ -67,7 +67,7 @@ export class Subject {
     const site = { directory: this.#directory, cpus: null, signal };
     const specification = await specificationOf(scenario, this.#sluice, { ...site, ...times, direct });
     try {
-      return await runLoad(specification, site, () => this.#watch.begin(processes));
+      return await runLoad(specification, site, { onWindow: () => this.#watch.begin(processes) });
     } finally {
       await this.#watch.end();
     }

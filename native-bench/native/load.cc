@@ -16,6 +16,8 @@
 // - `begun` counts the requests of the whole run, warm-up included.
 // - {"type":"window"} is printed when the measured window begins; everything else at the end.
 // - intervals are in Unix time; what the drain brought is in the last one.
+// - holdMs: connections stay open for so long when everything was said, or until SIGTERM, for a look at the server meanwhile.
+// - a request with a name has its total under that name as well.
 #include <poll.h>
 #include <sys/signalfd.h>
 
@@ -48,13 +50,17 @@ int open_stop_signal() {
   return fd;
 }
 
+// False: the process was asked to end before.
+bool wait_for(uint64_t ns, int stop_fd) {
+  const timespec timeout{static_cast<time_t>(ns / NS_PER_S), static_cast<long>(ns % NS_PER_S)};
+  pollfd stop{stop_fd, POLLIN, 0};
+  return ppoll(&stop, 1, &timeout, nullptr) == 0;
+}
+
 // Not when the run is ended before.
 void announce_window(const Window& window, int stop_fd) {
   const uint64_t now = now_ns();
-  const uint64_t left_ns = window.begin_ns > now ? window.begin_ns - now : 0;
-  const timespec timeout{static_cast<time_t>(left_ns / NS_PER_S), static_cast<long>(left_ns % NS_PER_S)};
-  pollfd stop{stop_fd, POLLIN, 0};
-  if (ppoll(&stop, 1, &timeout, nullptr) != 0) return;
+  if (!wait_for(window.begin_ns > now ? window.begin_ns - now : 0, stop_fd)) return;
   std::printf("{\"type\":\"window\"}\n");
   std::fflush(stdout);
 }
@@ -73,6 +79,8 @@ void run(const Spec& spec) {
   std::vector<const Tally*> tallies;
   for (const auto& shard : shards) tallies.push_back(&shard->tally());
   print_report(spec, window, wall_start_ns, tallies);
+  // The connections belong to the shards.
+  if (spec.hold_ns > 0) wait_for(spec.hold_ns, stop_fd);
 }
 
 int main_checked(int argc, char** argv) {

@@ -36,9 +36,9 @@ void print_intervals(const Spec& spec, const Window& window, uint64_t wall_start
   for (size_t interval = 0; interval < tallies[0]->intervals.size(); interval++) {
     const uint64_t from = begin_ns + interval * spec.interval_ns;
     const uint64_t to = std::min(from + spec.interval_ns, end_ns);
-    for (size_t metric = 0; metric < METRICS; metric++) {
+    for (size_t metric = 0; metric < spec.metrics.size(); metric++) {
       const SparseCounts counts = merged(tallies, interval, metric);
-      if (metric == TOTAL || !counts.empty()) print_interval(ms_of(from), ms_of(to), METRIC_NAMES[metric], counts);
+      if (metric == TOTAL || !counts.empty()) print_interval(ms_of(from), ms_of(to), spec.metrics[metric].c_str(), counts);
     }
   }
 }

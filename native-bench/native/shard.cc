@@ -33,6 +33,7 @@ uint64_t share_of(uint64_t total, uint64_t thread, uint64_t threads) {
 Shard::Shard(const Spec& spec, const Window& window, uint64_t thread, int stop_fd)
     : spec_(spec),
       window_(window),
+      tally_(spec.metrics.size()),
       random_(thread + 1),
       buffer_(READ_BYTES),
       count_(share_of(spec.connections, thread, spec.threads)),
@@ -362,7 +363,9 @@ void Shard::end_request(Connection& connection, Verdict verdict, uint64_t now) {
   running_--;
   if (!connection.measured) return;
   tally_.verdicts[static_cast<size_t>(verdict)]++;
-  if (verdict == Verdict::RIGHT) tally_.record(TOTAL, now - connection.began_ns);
+  if (verdict != Verdict::RIGHT) return;
+  tally_.record(TOTAL, now - connection.began_ns);
+  if (connection.kind->metric != 0) tally_.record(connection.kind->metric, now - connection.began_ns);
 }
 
 // What the connection does next.

@@ -2,6 +2,7 @@
 // handing them to the kernel.
 #include "spec.h"
 
+#include <algorithm>
 #include <fstream>
 #include <sstream>
 
@@ -84,6 +85,25 @@ std::string bytes_of(JsonObject& request, const std::string& host) {
   return head + "\r\n" + body;
 }
 
+bool is_lower_word(std::string_view text) {
+  for (const char c : text) {
+    if ((c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-') return false;
+  }
+  return !text.empty();
+}
+
+// Where the latency of such requests alone is kept; requests may share a name.
+size_t metric_of(JsonObject& request, std::vector<std::string>* metrics) {
+  Json value;
+  if (!request.find("name", &value)) return 0;
+  const std::string name = request.text("name");
+  const bool is_taken = std::find(METRIC_NAMES, METRIC_NAMES + METRICS, name) != METRIC_NAMES + METRICS;
+  if (!is_lower_word(name) || is_taken) fail(request.at("name") + " must be a word of a-z, 0-9 and -, and no metric's name");
+  const auto place = std::find(metrics->begin(), metrics->end(), name);
+  if (place == metrics->end()) metrics->push_back(name);
+  return static_cast<size_t>(std::find(metrics->begin(), metrics->end(), name) - metrics->begin());
+}
+
 uint32_t crc32_of(JsonObject& expect) {
   const std::string text = expect.text("crc32");
   size_t used = 0;
@@ -115,11 +135,13 @@ void read_requests(JsonObject& root, const std::string& host, Spec* spec) {
   if (requests.size() < 1 || requests.size() > REQUESTS_MAX) {
     fail("spec.requests must have 1 to " + std::to_string(REQUESTS_MAX) + " entries");
   }
+  spec->metrics.assign(METRIC_NAMES, METRIC_NAMES + METRICS);
   size_t bytes = 0;
   for (const Json value : requests) {
     JsonObject request("spec.requests[" + std::to_string(spec->requests.size()) + "]", value);
     RequestKind kind;
     kind.weight = request.whole_or("weight", 1, WEIGHT_MAX, 1);
+    kind.metric = metric_of(request, &spec->metrics);
     kind.bytes = bytes_of(request, host);
     kind.expect = expectation_of(JsonObject(request.at("expect"), request.need("expect")));
     request.refuse_others();
@@ -152,6 +174,7 @@ void read_times(JsonObject& root, Spec* spec) {
   spec->duration_ns = root.whole("durationMs", 1, PHASE_MS_MAX) * NS_PER_MS;
   spec->drain_ns = root.whole_or("drainMs", 0, PHASE_MS_MAX, 10'000) * NS_PER_MS;
   spec->timeout_ns = root.whole_or("timeoutMs", 1, PHASE_MS_MAX, 10'000) * NS_PER_MS;
+  spec->hold_ns = root.whole_or("holdMs", 0, PHASE_MS_MAX, 0) * NS_PER_MS;
   spec->interval_ns = root.whole_or("intervalMs", INTERVAL_MS_MIN, PHASE_MS_MAX, 1'000) * NS_PER_MS;
   if (spec->duration_ns / spec->interval_ns >= INTERVALS_MAX) {
     fail("spec.intervalMs is too short: more than " + std::to_string(INTERVALS_MAX) + " intervals");

@@ -8,6 +8,10 @@
 
 namespace bench {
 
+// What is measured of every run; behind them come the names of requests.
+enum Metric : size_t { TOTAL, TTFT, GAP, METRICS };
+constexpr const char* METRIC_NAMES[METRICS] = {"total", "ttft", "gap"};
+
 // What an answer must be like; where something is absent, it is not looked at.
 struct Expectation {
   int status = 200;
@@ -23,12 +27,14 @@ struct Expectation {
 struct RequestKind {
   uint64_t weight = 1;
   std::string bytes;  // head and body, as they are sent
+  size_t metric = 0;  // that its name has, for its latency alone; 0: none
   Expectation expect;
 };
 
 struct Spec {
   Address target;
   std::vector<RequestKind> requests;
+  std::vector<std::string> metrics;  // all names, in the order of the histograms
   uint64_t weights = 0;  // sum over the requests
   bool open = false;
   double rate_per_second = 0;    // open loop
@@ -42,6 +48,7 @@ struct Spec {
   double abort_share = 0;
   uint64_t abort_after_events = 0;
   uint64_t idle_connections = 0;
+  uint64_t hold_ns = 0;
   uint64_t threads = 1;
 };
 

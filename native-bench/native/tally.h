@@ -11,9 +11,6 @@
 
 namespace bench {
 
-enum Metric : size_t { TOTAL, TTFT, GAP, METRICS };
-constexpr const char* METRIC_NAMES[METRICS] = {"total", "ttft", "gap"};
-
 struct Flows {
   uint64_t events = 0;
   uint64_t bytes_in = 0;
@@ -50,10 +47,12 @@ struct Flows {
   }
 };
 
-using IntervalCounts = std::array<SparseCounts, METRICS>;
+using IntervalCounts = std::vector<SparseCounts>;
 
 class Tally {
  public:
+  explicit Tally(size_t metrics) : current_(metrics) {}
+
   std::array<uint64_t, static_cast<size_t>(Verdict::COUNT)> verdicts{};
   uint64_t aborted = 0;
   uint64_t begun = 0;    // in the whole run
@@ -63,7 +62,7 @@ class Tally {
   Flows flows;             // of the thread's whole life
   std::vector<IntervalCounts> intervals;
 
-  void record(Metric metric, uint64_t value_ns, uint64_t times = 1) { current_[metric].record(value_ns, times); }
+  void record(size_t metric, uint64_t value_ns, uint64_t times = 1) { current_[metric].record(value_ns, times); }
 
   void begin_window() {
     flows.read_cpu();
@@ -80,14 +79,14 @@ class Tally {
   // Closes the current interval.
   void end_interval() {
     IntervalCounts counts;
-    for (size_t metric = 0; metric < METRICS; metric++) counts[metric] = current_[metric].take();
+    for (Histogram& histogram : current_) counts.push_back(histogram.take());
     intervals.push_back(std::move(counts));
   }
 
   const Flows& in_window() const { return in_window_; }
 
  private:
-  std::array<Histogram, METRICS> current_;
+  std::vector<Histogram> current_;
   Flows before_;
   Flows in_window_;
 };

@@ -24,6 +24,8 @@ export interface ExpectedAnswer {
 }
 
 export interface LoadRequest {
+  /** Null: it has no metric of its own. */
+  readonly name: string | null;
   readonly weight: number;
   readonly method: "POST";
   readonly path: string;
@@ -47,6 +49,8 @@ export interface LoadSpec {
   readonly abort: { readonly share: number; readonly afterEvents: number } | null;
   readonly idleConnections: number;
   readonly threads: number;
+  /** Connections stay open for so long after the report, unless it is told to end before. */
+  readonly holdMs: number;
 }
 
 const count = z.number().min(0);
@@ -55,7 +59,8 @@ const intervalSchema = z.object({
   type: z.literal("interval"),
   startMs: z.number(),
   endMs: z.number(),
-  metric: z.enum(["total", "ttft", "gap"]),
+  /** "total", "ttft", "gap", or what requests are named. */
+  metric: z.string(),
   counts: z.array(z.tuple([count, count])),
 });
 
@@ -87,7 +92,6 @@ const lineSchema = z.discriminatedUnion("type", [
 ]);
 
 export type Interval = z.infer<typeof intervalSchema>;
-export type Metric = Interval["metric"];
 export type LoadSummary = z.infer<typeof loadSummarySchema>;
 
 export interface LoadReport {
@@ -104,16 +108,22 @@ export interface LoadSite {
   readonly signal: AbortSignal;
 }
 
-/** Runs it; `onWindow` is called when the measured window begins. */
-export async function runLoad(spec: LoadSpec, site: LoadSite, onWindow: () => void = () => {}): Promise<LoadReport> {
+export interface LoadWatch {
+  /** The measured window begins. */
+  readonly onWindow?: () => void;
+  /** All was reported, and the connections are still there; when it returns, they end. */
+  readonly whileHeld?: () => void;
+}
+
+export async function runLoad(spec: LoadSpec, site: LoadSite, watch: LoadWatch = {}): Promise<LoadReport> {
   const file = `${site.directory}/load.json`;
   writeFileSync(file, JSON.stringify(spec));
-  const deadlineMs = spec.warmUpMs + spec.durationMs + spec.drainMs + GRACE_MS;
+  const deadlineMs = spec.warmUpMs + spec.durationMs + spec.drainMs + spec.holdMs + GRACE_MS;
   const signal = AbortSignal.any([site.signal, AbortSignal.timeout(deadlineMs)]);
   const [command, args] = pinnedCommand(site.cpus, PROGRAM, [file]);
   const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"], signal, killSignal: "SIGKILL" });
   const failed = failureOf(child);
-  const report = readReport(createInterface({ input: child.stdout }), onWindow);
+  const report = readReport(createInterface({ input: child.stdout }), watch, () => child.kill("SIGTERM"));
   const [read, problem] = await Promise.all([report, failed]);
   if (problem !== null) throw new Error(`load: ${problem}`);
   if (read.summary === null) throw new Error("load: ended without a summary");
@@ -137,14 +147,17 @@ interface Lines {
   readonly intervals: readonly Interval[];
 }
 
-async function readReport(lines: AsyncIterable<string>, onWindow: () => void): Promise<Lines> {
+async function readReport(lines: AsyncIterable<string>, watch: LoadWatch, end: () => void): Promise<Lines> {
   const intervals: Interval[] = [];
   let summary: LoadSummary | null = null;
   for await (const text of lines) {
     const line = lineSchema.parse(JSON.parse(text));
-    if (line.type === "window") onWindow();
-    else if (line.type === "interval") intervals.push(line);
-    else summary = line;
+    if (line.type === "interval") intervals.push(line);
+    if (line.type === "window") watch.onWindow?.();
+    if (line.type !== "summary") continue;
+    summary = line;
+    watch.whileHeld?.();
+    end();
   }
   return { summary, intervals };
 }

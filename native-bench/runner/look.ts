@@ -1,5 +1,5 @@
 /**
- * What is looked at in a short load of its own, because looking disturbs: memory, and system calls. Kernel tracepoints count system
+ * What is looked at in a short load of its own, because looking disturbs: system calls. Kernel tracepoints count system
  * calls where they may be used (perf), else strace does, which stops the program at every one: it is much slower then, and does more work per
  * wake-up, so that the count is a little low. What is not available says so.
  */
@@ -8,17 +8,20 @@ import { once } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Contestant } from "../contestant.ts";
 import { type Interval, type LoadSite, type LoadSpec, runLoad } from "./load.ts";
-import { pssBytes, withDescendants } from "./processes.ts";
+import { withDescendants } from "./processes.ts";
 import type { Look, Syscalls } from "./result.ts";
 
 const INTERVAL_MS = 50;
-/** Into the measured window: when memory is read; then the tracer is attached. */
-const PSS_AFTER_MS = 200;
+/** Into the measured window: then the tracer is attached. */
+const TRACED_AFTER_MS = 200;
 /** For so long, at most, and for this part of a turn. */
 const TRACED_MS_MAX = 900;
 const TRACED_SHARE = 0.45;
 /** A tracer starts and ends in it. */
 const MARGIN_MS = 300;
+/** Values of them: requests that were answered; events of streams: the first, the further ones, and the terminal one with the answer's end. */
+const REQUESTS: ReadonlySet<string> = new Set(["total"]);
+const EVENTS: ReadonlySet<string> = new Set(["ttft", "gap", "total"]);
 const EVENT = "raw_syscalls:sys_enter";
 
 export interface Tracer {
@@ -75,34 +78,28 @@ export interface LookSite {
 /** The generator counts requests that began in the measured window, so that those that run when the tracer comes must have. */
 export async function look({ contestant, spec, site, tracer, requestMs }: LookSite): Promise<Look> {
   const tracedMs = Math.min(TRACED_MS_MAX, spec.durationMs * TRACED_SHARE);
-  const durationMs = PSS_AFTER_MS + requestMs + tracedMs + 2 * MARGIN_MS;
+  const durationMs = TRACED_AFTER_MS + requestMs + tracedMs + 2 * MARGIN_MS;
   const { promise: window, resolve: begin } = Promise.withResolvers<void>();
-  const seen = window.then(() => see(contestant.pids(), { tracer, waitMs: requestMs, tracedMs }));
-  const { intervals } = await runLoad({ ...spec, durationMs, intervalMs: INTERVAL_MS }, site, begin);
-  const { pss, traced } = await seen;
-  return { contestant: contestant.name, pssBytes: pss, syscalls: syscallsOf(traced, intervals) };
+  const waitMs = TRACED_AFTER_MS + requestMs;
+  const tracing = window.then(() => traceAfter(waitMs, contestant.pids(), tracer, tracedMs));
+  const watch = { onWindow: begin };
+  const { intervals } = await runLoad({ ...spec, durationMs, intervalMs: INTERVAL_MS }, site, watch);
+  const hasEvents = spec.requests.every(({ expect }) => expect.kind === "stream");
+  return { contestant: contestant.name, syscalls: syscallsOf(await tracing, intervals, hasEvents) };
 }
 
 /** Calls between two moments; a text: why there are none. */
 type Traced = { readonly how: string; readonly calls: number; readonly fromMs: number; readonly toMs: number } | string;
 
-interface Seen {
-  readonly pss: number;
-  readonly traced: Traced;
-}
-
-interface Tracing {
-  readonly tracer: Tracer | string;
-  readonly waitMs: number;
-  readonly tracedMs: number;
-}
-
-async function see(pids: readonly number[], { tracer, waitMs, tracedMs }: Tracing): Promise<Seen> {
-  await delay(PSS_AFTER_MS);
-  const pss = pssBytes(pids);
-  if (typeof tracer === "string") return { pss, traced: tracer };
+async function traceAfter(
+  waitMs: number,
+  pids: readonly number[],
+  tracer: Tracer | string,
+  tracedMs: number,
+): Promise<Traced> {
+  if (typeof tracer === "string") return tracer;
   await delay(waitMs);
-  return { pss, traced: await trace(tracer, withDescendants(pids), tracedMs) };
+  return trace(tracer, withDescendants(pids), tracedMs);
 }
 
 async function trace(tracer: Tracer, pids: readonly number[], tracedMs: number): Promise<Traced> {
@@ -129,20 +126,28 @@ async function collected(child: ChildProcess): Promise<{ output: string; firstWo
   return { output, firstWordMs };
 }
 
-function syscallsOf(traced: Traced, intervals: readonly Interval[]): Syscalls {
-  if (typeof traced === "string") return { perRequest: null, how: traced };
-  const requests = requestsBetween(intervals, traced.fromMs, traced.toMs);
-  if (requests < 1) return { perRequest: null, how: "not available: nothing was answered while it was traced" };
-  return { perRequest: traced.calls / requests, how: traced.how };
+function syscallsOf(traced: Traced, intervals: readonly Interval[], hasEvents: boolean): Syscalls {
+  if (typeof traced === "string") return { perRequest: null, perEvent: null, how: traced };
+  const { calls, how, fromMs, toMs } = traced;
+  const requests = countBetween(intervals, REQUESTS, fromMs, toMs);
+  if (requests < 1)
+    return { perRequest: null, perEvent: null, how: "not available: nothing was answered while it was traced" };
+  const perEvent = hasEvents ? calls / countBetween(intervals, EVENTS, fromMs, toMs) : null;
+  return { perRequest: calls / requests, perEvent, how };
 }
 
-/** Answered in that time; an interval that is only partly in it counts in part. */
-export function requestsBetween(intervals: readonly Interval[], fromMs: number, toMs: number): number {
-  const totals = intervals.filter(({ metric }) => metric === "total");
-  const parts = totals.map(({ startMs, endMs, counts }) => {
+/** Values of these metrics in that time; an interval that is only partly in it counts in part. */
+export function countBetween(
+  intervals: readonly Interval[],
+  metrics: ReadonlySet<string>,
+  fromMs: number,
+  toMs: number,
+): number {
+  const counted = intervals.filter(({ metric }) => metrics.has(metric));
+  const parts = counted.map(({ startMs, endMs, counts }) => {
     const overlapMs = Math.min(endMs, toMs) - Math.max(startMs, fromMs);
-    const requests = counts.reduce((sum, [, count]) => sum + count, 0);
-    return overlapMs <= 0 ? 0 : (requests * overlapMs) / (endMs - startMs);
+    const values = counts.reduce((sum, [, count]) => sum + count, 0);
+    return overlapMs <= 0 ? 0 : (values * overlapMs) / (endMs - startMs);
   });
   return parts.reduce((sum, part) => sum + part, 0);
 }

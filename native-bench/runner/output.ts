@@ -8,16 +8,13 @@ import { hgrmOf } from "../../src/telemetry/hdr/hgrm.ts";
 import { HlogWriter } from "../../src/telemetry/hdr/hlog.ts";
 import { plotPage } from "../../src/telemetry/hdr/plot.ts";
 import { histogramOf } from "./intervals.ts";
-import type { Interval, Metric } from "./load.ts";
+import type { Interval } from "./load.ts";
 import { headOf, noiseText } from "./report.ts";
 import { RESULT_FILE, type Result } from "./result.ts";
-import type { Measured } from "./turn.ts";
+import { type Measured, metricsOf } from "./turn.ts";
 
 export const CURVES_FILE = "curves.html";
 const HGRM_DIRECTORY = "hgrm";
-/** The first byte of an answer that is no stream is its end as well. */
-const METRICS: readonly Metric[] = ["total"];
-const STREAM_METRICS: readonly Metric[] = ["total", "ttft", "gap"];
 /** What a tag may not have. */
 const NOT_IN_TAGS = /[^A-Za-z0-9._/-]/g;
 
@@ -48,14 +45,15 @@ export function writeOutput(directory: string, result: Result, turns: readonly M
 interface Track {
   readonly scenario: string;
   readonly contestant: string;
-  readonly metric: Metric;
+  readonly metric: string;
   readonly intervals: Interval[];
 }
 
 function tracksOf(turns: readonly Measured[]): Track[] {
   const tracks = new Map<string, Track>();
   for (const { turn, intervals } of turns) {
-    for (const metric of turn.load.events > 0 ? STREAM_METRICS : METRICS) {
+    // The first byte of an answer that is no stream is its end as well.
+    for (const metric of metricsOf(intervals).filter((name) => turn.load.events > 0 || name !== "ttft")) {
       const empty = { scenario: turn.scenario, contestant: turn.contestant, metric, intervals: [] };
       const track = tracks.get(tagOf(empty)) ?? empty;
       tracks.set(tagOf(empty), track);

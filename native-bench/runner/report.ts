@@ -3,8 +3,20 @@ import { PERCENTILE_NAMES, type Percentiles } from "./percentiles.ts";
 import type { Figure, Result, ScenarioResult } from "./result.ts";
 import { textTable } from "./text-table.ts";
 
-const HEAD = ["", "requests/s", "p50", "p90", "p99", "p99.9", "+p50", "+p90", "+p99", "+p99.9"];
-const COST_HEAD = ["CPU/req", "x nginx", "CPU/event", "syscalls", "PSS rest", "PSS load", "errors"];
+const HEAD = ["", "requests/s", "p50", "p90", "p99", "p99.9", "max", "+p50", "+p90", "+p99", "+p99.9"];
+const COST_HEAD = [
+  "CPU/req",
+  "x nginx",
+  "CPU/event",
+  "x nginx",
+  "calls/req",
+  "calls/event",
+  "PSS rest",
+  "PSS load",
+  "errors",
+];
+/** The longest of one against the longest of another says nothing. */
+const ADDED_NAMES = PERCENTILE_NAMES.filter((name) => name !== "maxUs");
 const METRIC_LABELS: Readonly<Record<string, string>> = { ttft: "  first byte", gap: "  between events" };
 const NONE = "-";
 const LEGEND =
@@ -55,33 +67,36 @@ function voidNote({ contestant, round, voided }: ScenarioResult["turns"][number]
 
 function syscallNotes({ looks }: ScenarioResult): string[] {
   const ways = new Set(looks.map(({ syscalls }) => syscalls.how));
-  return [...ways].map((how) => `syscalls per request: ${how}`);
+  return [...ways].map((how) => `system calls: ${how}`);
 }
 
 function rowsOf(figure: Figure): string[][] {
   const { total, ...others } = figure.latency;
   const first = [figure.contestant, count(figure.requestsPerSecond), ...latencyCells(figure, "total", total)];
-  const more = Object.entries(others).map(([metric, percentiles]) => [
+  // The first byte of an answer that is no stream is its end as well.
+  const shown = Object.entries(others).filter(([metric]) => figure.cpuUsPerEvent !== null || metric !== "ttft");
+  const more = shown.map(([metric, percentiles]) => [
     METRIC_LABELS[metric] ?? `  ${metric}`,
     "",
     ...latencyCells(figure, metric, percentiles),
   ]);
-  const streams = figure.cpuUsPerEvent !== null;
-  return [[...first, ...costCells(figure)], ...(streams ? more : [])];
+  return [[...first, ...costCells(figure)], ...more];
 }
 
 function latencyCells(figure: Figure, metric: string, percentiles: Percentiles | undefined): string[] {
   const over = figure.addedLatency[metric];
   const own = PERCENTILE_NAMES.map((name) => milliseconds(percentiles?.[name]));
-  return [...own, ...PERCENTILE_NAMES.map((name) => milliseconds(over?.[name]))];
+  return [...own, ...ADDED_NAMES.map((name) => milliseconds(over?.[name]))];
 }
 
 function costCells(figure: Figure): string[] {
   return [
     microseconds(figure.cpuUsPerRequest),
-    figure.cpuOverNginx === null ? NONE : figure.cpuOverNginx.toFixed(2),
+    figure.cpuOverNginx?.toFixed(2) ?? NONE,
     microseconds(figure.cpuUsPerEvent),
+    figure.cpuPerEventOverNginx?.toFixed(2) ?? NONE,
     figure.syscalls.perRequest?.toFixed(1) ?? NONE,
+    figure.syscalls.perEvent?.toFixed(2) ?? NONE,
     megabytes(figure.pssBytesAtRest),
     megabytes(figure.pssBytesUnderLoad),
     errorsText(figure),
@@ -105,8 +120,8 @@ function microseconds(us: number | null): string {
   return us === null ? NONE : us.toFixed(1);
 }
 
-function megabytes(bytes: number | null): string {
-  return bytes === null ? NONE : `${(bytes / 1e6).toFixed(1)} MB`;
+function megabytes(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(1)} MB`;
 }
 
 export function noiseText({ calibration }: Result): string {

@@ -8,10 +8,10 @@ import { z } from "zod";
 import { loadSummarySchema } from "./load.ts";
 import { scenarioSchema } from "./scenario.ts";
 
-export const RESULT_VERSION = 1;
+export const RESULT_VERSION = 2;
 export const RESULT_FILE = "result.json";
 
-const percentiles = { p50Us: z.number(), p90Us: z.number(), p99Us: z.number(), p999Us: z.number() };
+const percentiles = { p50Us: z.number(), p90Us: z.number(), p99Us: z.number(), p999Us: z.number(), maxUs: z.number() };
 const latency = z.strictObject({ count: z.number(), ...percentiles });
 
 const turnSchema = z.strictObject({
@@ -21,23 +21,27 @@ const turnSchema = z.strictObject({
   /** Why it does not count; null: it does. */
   voided: z.string().nullable(),
   load: loadSummarySchema,
-  /** By metric: total; for streams ttft and gap. */
+  /** By metric: total; ttft, first byte; for streams gap; total of requests that have a name. */
   latency: z.record(z.string(), latency),
   cpuUsPerRequest: z.number().nullable(),
   /** The part of the process that was started: nginx's master, Sluice's supervisor with its pool. */
   parentCpuUsPerRequest: z.number().nullable(),
   cpuUsPerEvent: z.number().nullable(),
   generatorCpuUsPerRequest: z.number().nullable(),
+  /** At its end, with all clients connected; proportional set sizes. */
+  pssBytes: z.number(),
 });
 
 const syscallsSchema = z.strictObject({
   perRequest: z.number().nullable(),
+  /** Where all requests are streams. */
+  perEvent: z.number().nullable(),
   /** What counted them, or why nothing could. */
   how: z.string(),
 });
 
 /** From a short load of its own, because looking disturbs. */
-const lookSchema = z.strictObject({ contestant: z.string(), pssBytes: z.number(), syscalls: syscallsSchema });
+const lookSchema = z.strictObject({ contestant: z.string(), syscalls: syscallsSchema });
 
 const spreadSchema = z.strictObject({ ...percentiles });
 
@@ -54,9 +58,12 @@ const figureSchema = z.strictObject({
   generatorCpuUsPerRequest: z.number(),
   /** Over nginx, in the same round: medians of the ratios. Null without nginx. */
   cpuOverNginx: z.number().nullable(),
+  cpuPerEventOverNginx: z.number().nullable(),
   throughputOverNginx: z.number().nullable(),
+  /** Over direct, in the same round. */
+  throughputOverDirect: z.number().nullable(),
   pssBytesAtRest: z.number(),
-  pssBytesUnderLoad: z.number().nullable(),
+  pssBytesUnderLoad: z.number(),
   syscalls: syscallsSchema,
   requests: z.number(),
   aborted: z.number(),

@@ -26,7 +26,16 @@ const mockSchema = z.strictObject({
   answerBytes: z.int().min(1).optional(),
 });
 
+/** What the load generator measures of every request: no name of one. */
+const METRICS = new Set(["total", "ttft", "gap"]);
+
 const requestSchema = z.strictObject({
+  /** Those of a name have a row of latency for themselves. */
+  name: z
+    .string()
+    .regex(/^[a-z][a-z0-9-]*$/)
+    .refine((name) => !METRICS.has(name), "is what a metric is called")
+    .optional(),
   weight: z.int().min(1).default(1),
   bodyBytes: z.int().min(BODY_BYTES_MIN).max(BODY_BYTES_MAX).default(BODY_BYTES_MIN),
   stream: z.boolean().default(false),

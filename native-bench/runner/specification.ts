@@ -46,6 +46,7 @@ export async function specificationOf(
     abort,
     idleConnections,
     threads: 1,
+    holdMs: 0,
   };
 }
 
@@ -62,7 +63,8 @@ async function requestsOf(
   for (const { kind, path, body } of writeRequests(own, endpoint.model, scenario.requests)) {
     const reference = await ask(direct, bodyOf(direct.model, kind), signal);
     const expect = await expectationOf(endpoint, body, reference, signal);
-    requests.push({ weight: kind.weight, method: "POST", path: endpoint.path, headers, bodyFile: path, expect });
+    const { weight, name = null } = kind;
+    requests.push({ name, weight, method: "POST", path: endpoint.path, headers, bodyFile: path, expect });
   }
   return requests;
 }

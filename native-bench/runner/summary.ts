@@ -14,7 +14,7 @@ export const GENERATOR_SHARE_MAX = 0.5;
 /** In an open loop its own delay counts as the contestant's. */
 export const GENERATOR_LAG_MS_MAX = 20;
 
-const NOT_LOOKED = { perRequest: null, how: "not available: no look was taken" };
+const NOT_LOOKED = { perRequest: null, perEvent: null, how: "not available: no look was taken" };
 
 export interface Findings {
   readonly turns: readonly Turn[];
@@ -50,7 +50,7 @@ export function figuresOf(findings: Findings): Figure[] {
 function figureOf(turns: readonly Turn[], groups: Map<string, Turn[]>, findings: Findings): Figure {
   const contestant = turns[0]?.contestant ?? "";
   const middle = (figure: (turn: Turn) => number | null) => median(turns.map((turn) => figure(turn) ?? Number.NaN));
-  const nginx = pairs(turns, groups.get(NGINX));
+  const [nginx, direct] = [pairs(turns, groups.get(NGINX)), pairs(turns, groups.get(DIRECT))];
   const seen = findings.looks.find((look) => look.contestant === contestant);
   const hasEvents = turns.every(({ cpuUsPerEvent }) => cpuUsPerEvent !== null);
   return {
@@ -58,17 +58,19 @@ function figureOf(turns: readonly Turn[], groups: Map<string, Turn[]>, findings:
     rounds: turns.length,
     requestsPerSecond: middle((turn) => turn.load.requestsPerSecond),
     latency: latencyMedians(turns.map((turn) => turn.latency)),
-    addedLatency: latencyMedians(pairs(turns, groups.get(DIRECT)).map(([own, direct]) => addedLatency(own, direct))),
+    addedLatency: latencyMedians(direct.map(([own, other]) => addedLatency(own, other))),
     cpuUsPerRequest: middle((turn) => turn.cpuUsPerRequest),
     parentCpuUsPerRequest: middle((turn) => turn.parentCpuUsPerRequest),
     cpuUsPerEvent: hasEvents ? middle((turn) => turn.cpuUsPerEvent) : null,
     generatorCpuUsPerRequest: middle((turn) => turn.generatorCpuUsPerRequest),
     cpuOverNginx: medianOrNull(nginx.map(([own, other]) => ratio(own.cpuUsPerRequest, other.cpuUsPerRequest))),
-    throughputOverNginx: medianOrNull(
-      nginx.map(([own, other]) => own.load.requestsPerSecond / other.load.requestsPerSecond),
-    ),
+    cpuPerEventOverNginx: hasEvents
+      ? medianOrNull(nginx.map(([own, other]) => ratio(own.cpuUsPerEvent, other.cpuUsPerEvent)))
+      : null,
+    throughputOverNginx: medianOrNull(nginx.map(throughputRatio)),
+    throughputOverDirect: medianOrNull(direct.map(throughputRatio)),
     pssBytesAtRest: findings.restPssBytes[contestant] ?? 0,
-    pssBytesUnderLoad: seen?.pssBytes ?? null,
+    pssBytesUnderLoad: middle((turn) => turn.pssBytes),
     syscalls: seen?.syscalls ?? NOT_LOOKED,
     requests: total(turns, (turn) => turn.load.requests),
     aborted: total(turns, (turn) => turn.load.aborted),
@@ -93,6 +95,10 @@ export function cpuRatios(turns: readonly Turn[], contestant: string): number[] 
 
 function ratio(one: number | null, other: number | null): number {
   return (one ?? Number.NaN) / (other ?? Number.NaN);
+}
+
+function throughputRatio([own, other]: readonly [Turn, Turn]): number {
+  return own.load.requestsPerSecond / other.load.requestsPerSecond;
 }
 
 function medianOrNull(values: readonly number[]): number | null {

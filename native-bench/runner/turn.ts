@@ -1,21 +1,22 @@
 /**
  * One turn: one load on one contestant, measured. What must hold: CPU time counts from the beginning of the measured window until all
- * work for its requests is done, recording included; a turn whose contestant did not account for every request is void.
+ * work for its requests is done, recording included; memory is read right behind it, while the clients are connected; a turn whose contestant did not account for every request is void.
  */
 import { setTimeout as delay } from "node:timers/promises";
 import type { Contestant } from "../contestant.ts";
 import { histogramOf } from "./intervals.ts";
-import { type Interval, type LoadReport, type LoadSite, type LoadSpec, type Metric, runLoad } from "./load.ts";
+import { type Interval, type LoadReport, type LoadSite, type LoadSpec, runLoad } from "./load.ts";
 import { percentilesOf } from "./percentiles.ts";
-import { type CpuTime, cpuTime } from "./processes.ts";
+import { type CpuTime, cpuTime, pssBytes } from "./processes.ts";
 import type { Turn } from "./result.ts";
 
 /** A contestant is idle when it took at most a clock tick of CPU time in so long. */
 const IDLE_CHECK_MS = 250;
 const IDLE_CPU_US_MAX = 10_000;
+/** For a look at the contestant's memory, while all clients are connected. */
+const HOLD_MS = 5_000;
 /** For those that are never idle. */
 const IDLE_DEADLINE_MS = 3_000;
-const METRICS: readonly Metric[] = ["total", "ttft", "gap"];
 
 export interface TurnSite {
   readonly contestant: Contestant;
@@ -35,15 +36,28 @@ export async function measure({ contestant, scenario, round, spec, site }: TurnS
   const pids = contestant.pids();
   await contestant.begin?.();
   let before: CpuTime = cpuTime(pids);
-  const report = await runLoad(spec, site, () => {
-    before = cpuTime(pids);
+  let memoryBytes = 0;
+  const report = await runLoad({ ...spec, holdMs: HOLD_MS }, site, {
+    onWindow: () => {
+      before = cpuTime(pids);
+    },
+    whileHeld: () => {
+      memoryBytes = pssBytes(pids);
+    },
   });
   const idle = await cpuTimeOnceIdle(pids);
   const { voided, isLate } = await settle(contestant, report);
   const after = isLate ? cpuTime(pids) : idle;
   const cpuUs = { allUs: after.allUs - before.allUs, ownUs: after.ownUs - before.ownUs };
   return {
-    turn: { contestant: contestant.name, scenario, round, voided, ...figures(report, cpuUs) },
+    turn: {
+      contestant: contestant.name,
+      scenario,
+      round,
+      voided,
+      pssBytes: memoryBytes,
+      ...figures(report, cpuUs),
+    },
     intervals: report.intervals,
   };
 }
@@ -75,12 +89,12 @@ async function settle(
 function figures(
   { summary, intervals }: LoadReport,
   cpu: CpuTime,
-): Omit<Turn, "contestant" | "scenario" | "round" | "voided"> {
+): Omit<Turn, "contestant" | "scenario" | "round" | "voided" | "pssBytes"> {
   const { requests } = summary;
   const generatorUs = summary.cpuUserUs + summary.cpuSystemUs;
   return {
     load: summary,
-    latency: Object.fromEntries(METRICS.flatMap((metric) => latencyOf(metric, intervals))),
+    latency: Object.fromEntries(metricsOf(intervals).flatMap((metric) => latencyOf(metric, intervals))),
     cpuUsPerRequest: cpu.allUs / requests,
     parentCpuUsPerRequest: cpu.ownUs / requests,
     cpuUsPerEvent: summary.events === 0 ? null : cpu.allUs / summary.events,
@@ -88,7 +102,12 @@ function figures(
   };
 }
 
-function latencyOf(metric: Metric, intervals: readonly Interval[]): [Metric, Turn["latency"][string]][] {
+/** In the order in which the generator has them. */
+export function metricsOf(intervals: readonly Interval[]): string[] {
+  return [...new Set(intervals.map(({ metric }) => metric))];
+}
+
+function latencyOf(metric: string, intervals: readonly Interval[]): [string, Turn["latency"][string]][] {
   const histogram = histogramOf(intervals.filter((interval) => interval.metric === metric));
   return histogram.totalCount === 0 ? [] : [[metric, { count: histogram.totalCount, ...percentilesOf(histogram) }]];
 }

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { noiseOf } from "../../native-bench/runner/calibration.ts";
 import { agreementOf } from "../../native-bench/runner/generator-check.ts";
-import { requestsBetween } from "../../native-bench/runner/look.ts";
+import { countBetween } from "../../native-bench/runner/look.ts";
 import { parseOptions } from "../../native-bench/runner/options.ts";
 import { choosePinning, parseCpuList } from "../../native-bench/runner/pinning.ts";
 import { type Answer, contentOf, difference, expectation } from "../../native-bench/runner/probe.ts";
@@ -70,18 +70,20 @@ test("bytes are expected where two answers have the same, events where they have
   assert.equal(expectation(STREAM, longer).events, null);
 });
 
-test("requests are counted between two moments, and in part where an interval is", () => {
-  const at = (startMs: number, count: number) => ({
+test("values of some metrics are counted between two moments, and in part where an interval is", () => {
+  const at = (startMs: number, count: number, metric = "total") => ({
     type: "interval" as const,
-    metric: "total" as const,
+    metric,
     startMs,
     endMs: startMs + 100,
     counts: [[7, count] as [number, number]],
   });
-  const intervals = [at(0, 10), at(100, 20), at(200, 40)];
-  assert.equal(requestsBetween(intervals, 100, 200), 20);
-  assert.equal(requestsBetween(intervals, 50, 250), 5 + 20 + 20);
-  assert.equal(requestsBetween(intervals, 300, 400), 0);
+  const intervals = [at(0, 10), at(100, 20), at(100, 3, "ttft"), at(100, 100, "gap"), at(200, 40)];
+  const totals = new Set(["total"]);
+  assert.equal(countBetween(intervals, totals, 100, 200), 20);
+  assert.equal(countBetween(intervals, totals, 50, 250), 5 + 20 + 20);
+  assert.equal(countBetween(intervals, totals, 300, 400), 0);
+  assert.equal(countBetween(intervals, new Set(["total", "ttft", "gap"]), 100, 150), (20 + 3 + 100) / 2);
 });
 
 test("noise is how much longer the same work took at one time than at another", () => {

@@ -51,7 +51,7 @@ function turn(given: Given): Turn {
     bytesOut: 0,
   };
   const more = { seconds: 1, requestsPerSecond: rate, cpuUserUs: 0, cpuSystemUs: 0, connectionsOpened: 1, unsent: 0 };
-  const total = { count: 100, p50Us, p90Us: p50Us + 10, p99Us: p50Us + 20, p999Us: p50Us + 30 };
+  const total = { count: 100, p50Us, p90Us: p50Us + 10, p99Us: p50Us + 20, p999Us: p50Us + 30, maxUs: p50Us + 40 };
   return {
     contestant,
     scenario: "s",
@@ -63,6 +63,7 @@ function turn(given: Given): Turn {
     parentCpuUsPerRequest: cpuUs / 4,
     cpuUsPerEvent: null,
     generatorCpuUsPerRequest: generatorUs,
+    pssBytes: 1_000 * cpuUs,
   };
 }
 
@@ -93,25 +94,50 @@ test("figures are medians over the rounds", () => {
     { rounds, cpuUsPerRequest, requestsPerSecond, requests },
     { rounds: 3, cpuUsPerRequest: 31, requestsPerSecond: 90, requests: 300 },
   );
-  assert.deepEqual(latency["total"], { p50Us: 320, p90Us: 330, p99Us: 340, p999Us: 350 });
+  assert.deepEqual(latency["total"], { p50Us: 320, p90Us: 330, p99Us: 340, p999Us: 350, maxUs: 360 });
 });
 
 test("added latency is the median of the differences to direct within a round, so that a slow round counts as little as any", () => {
-  assert.deepEqual(figure(TURNS, "sluice").addedLatency["total"], { p50Us: 200, p90Us: 200, p99Us: 200, p999Us: 200 });
+  assert.deepEqual(figure(TURNS, "sluice").addedLatency["total"], {
+    p50Us: 200,
+    p90Us: 200,
+    p99Us: 200,
+    p999Us: 200,
+    maxUs: 200,
+  });
   assert.equal(figure(TURNS, "nginx").addedLatency["total"]?.p50Us, 50);
   assert.equal(figure(TURNS, "direct").addedLatency["total"]?.p50Us, 0);
 });
 
 test("ratios over nginx are medians of the ratios within a round", () => {
-  const { cpuOverNginx, throughputOverNginx } = figure(TURNS, "sluice");
+  const { cpuOverNginx, throughputOverNginx, throughputOverDirect, pssBytesUnderLoad } = figure(TURNS, "sluice");
   assert.equal(cpuOverNginx, 3);
   assert.equal(throughputOverNginx, 0.5);
+  assert.equal(throughputOverDirect, 0.9);
+  assert.equal(pssBytesUnderLoad, 31_000);
   const without = figure(
     TURNS.filter(({ contestant }) => contestant !== "nginx"),
     "sluice",
   );
   assert.equal(without.cpuOverNginx, null);
   assert.equal(without.throughputOverNginx, null);
+});
+
+test("CPU time per event over nginx is there where there are events", () => {
+  const events = TURNS.map((each) => ({ ...each, cpuUsPerEvent: (each.cpuUsPerRequest ?? 0) / 10 }));
+  assert.equal(figure(events, "sluice").cpuPerEventOverNginx, 3);
+  assert.equal(figure(TURNS, "sluice").cpuPerEventOverNginx, null);
+});
+
+test("requests with a name have a row of latency, and the first byte has one for streams only", () => {
+  const scenario = parseScenario("s", 'title: "s"\nmode: { kind: closed, connections: 1 }');
+  const latency = { count: 1, p50Us: 7_000, p90Us: 7_000, p99Us: 7_000, p999Us: 7_000, maxUs: 9_000 };
+  const named = TURNS.map((each) => ({ ...each, latency: { ...each.latency, ttft: latency, small: latency } }));
+  const text = scenarioText(scenarioResult(scenario, { turns: named, ...NONE, failed: {} }));
+  assert.match(text, /^ {2}small +7\.00 +7\.00 +7\.00 +7\.00 +9\.00 +0\.00/m);
+  assert.doesNotMatch(text, /first byte/);
+  const streams = named.map((each) => ({ ...each, cpuUsPerEvent: 1 }));
+  assert.match(scenarioText(scenarioResult(scenario, { turns: streams, ...NONE, failed: {} })), /^ {2}first byte/m);
 });
 
 test("a void turn counts for nothing, and its round has no pair", () => {
@@ -163,7 +189,7 @@ function resultWith(ratios: readonly number[]): Result {
   const scenario = parseScenario("s", 'title: "s"\nmode: { kind: closed, connections: 1 }');
   const machine = { cpu: "c", cores: 2, memoryBytes: 1, kernel: "k", node: "v22", load: 0 };
   return {
-    version: 1,
+    version: 2,
     startedAt: "",
     finishedAt: "",
     commit: "c",
@@ -210,12 +236,13 @@ test("a generator that sends late refuses the figures of an open loop", () => {
 test("percentiles of a histogram of nanoseconds are in microseconds", () => {
   const histogram = newHistogram();
   for (let us = 1; us <= 1_000; us += 1) histogram.recordValue(us * 1_000);
-  const { p50Us, p90Us, p99Us, p999Us } = percentilesOf(histogram);
+  const { p50Us, p90Us, p99Us, p999Us, maxUs } = percentilesOf(histogram);
   for (const [is, wanted] of [
     [p50Us, 500],
     [p90Us, 900],
     [p99Us, 990],
     [p999Us, 999],
+    [maxUs, 1_000],
   ] as const) {
     assert.ok(Math.abs(is - wanted) <= wanted / 1_000, `${is} for ${wanted}`);
   }

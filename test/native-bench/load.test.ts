@@ -234,6 +234,16 @@ test("requests are mixed by weight, the same way every time", async () => {
   assert.ok(threes > 270 && threes < 330, `${threes} of 400`);
 });
 
+test("requests with a name are measured apart as well, those that share it together", async () => {
+  const named = (name: string | null, weight: number) => request({ name, weight });
+  const requests = [named("small", 3), named("large-1", 1), named(null, 2), named("small", 1)];
+  const result = await load(specification(mock.port, { requests, threads: 2 }));
+  const [all, small, large] = ["total", "small", "large-1"].map((metric) => countFrom(result, metric));
+  assert.equal(all, result.summary.right);
+  assert.ok(small !== undefined && large !== undefined && large > 0 && small > 2 * large, `${small}, ${large}`);
+  assert.ok(all !== undefined && small + large < all);
+});
+
 test("a connection has as many requests as asked", async () => {
   const onConnection: number[] = [];
   const server = await Liar.start((heard) => {
@@ -316,6 +326,8 @@ const REFUSED: readonly (readonly [string, Record<string, unknown>, RegExp])[] =
   ["a body that is not there", { requests: [request({ bodyFile: "/nowhere" })] }, /\/nowhere/],
   ["a header with a line break", { requests: [request({ headers: [["a", "b\r\nc: d"]] })] }, /printable ASCII/],
   ["its own header", { requests: [request({ headers: [["Content-Length", "1"]] })] }, /set by the generator/],
+  ["a metric's name", { requests: [request({ name: "ttft" })] }, /spec.requests\[0\].name/],
+  ["a name of two words", { requests: [request({ name: "two words" })] }, /spec.requests\[0\].name/],
   ["a path with a blank", { requests: [request({ path: "/a b" })] }, /spec.requests\[0\].path/],
   ["an unknown kind", { requests: [request({ expect: { status: 200, kind: "half" } })] }, /expect.kind/],
   ["a bad checksum", { requests: [request({ expect: { status: 200, kind: "whole", crc32: "xyz" } })] }, /crc32/],

@@ -34,6 +34,9 @@ const mistakes: readonly [what: string, text: string, said: RegExp][] = [
   ["a key of another kind", 'title: "x"\nmode: { kind: closed, connections: 1, ratePerSecond: 1 }\n', /ratePerSecond/],
   ["too many connections", 'title: "x"\nmode: { kind: closed, connections: 1000000 }\n', /20000/],
   ["a body that is too small", `${LEAST}requests: [{ bodyBytes: 10 }]\n`, /bodyBytes/],
+  ["a request with a metric's name", `${LEAST}requests: [{ name: total }]\n`, /what a metric is called[\s\S]*name/],
+  ["a request with an odd name", `${LEAST}requests: [{ name: "a b" }]\n`, /name/],
+  ["a provider of no kind", `${LEAST}upstream: ftp\n`, /upstream/],
   ["nothing", "", /scenario wrong/],
 ];
 
