@@ -16,7 +16,7 @@ class Step {
   readonly #short: string[] = Array(US_PER_MS).fill("");
 
   constructor(name: string) {
-    this.#name = name;
+    this.#name = `${name};dur=`;
   }
 
   /** Between two clock reads; a step that was not reached took no time. */
@@ -24,16 +24,19 @@ class Step {
     const us = Math.max(0, Math.round((toMs - fromMs) * US_PER_MS));
     if (us >= US_PER_MS) return this.#make(us);
     const known = this.#short[us] ?? "";
-    if (known !== "") return known;
-    const made = this.#make(us);
-    this.#short[us] = made;
-    return made;
+    return known === "" ? this.#keep(us) : known;
+  }
+
+  #make(us: number): string {
+    const wholeMs = Math.floor(us / US_PER_MS);
+    return this.#name + wholeMs + FRACTIONS[us - wholeMs * US_PER_MS];
   }
 
   /** Flat: V8 keeps what was put together in its parts, and would walk over them each time that it is written. */
-  #make(us: number): string {
-    const wholeMs = Math.floor(us / US_PER_MS);
-    return Buffer.from(`${this.#name};dur=${wholeMs}${FRACTIONS[us - wholeMs * US_PER_MS]}`).toString("latin1");
+  #keep(us: number): string {
+    const flat = Buffer.from(this.#make(us)).toString("latin1");
+    this.#short[us] = flat;
+    return flat;
   }
 }
 
