@@ -14,6 +14,7 @@ import type { Config } from "../config/schema.ts";
 import type { Provider, Snapshot } from "../config/snapshot.ts";
 import { Edge } from "../http/edge.ts";
 import { Refusals, type Refused } from "../http/refusals.ts";
+import { native } from "../native/native.ts";
 import { Pipeline } from "../pipeline/pipeline.ts";
 import type { Trouble } from "../pipeline/trouble.ts";
 import { openCounters } from "../shm/counters.ts";
@@ -170,6 +171,7 @@ function onDisconnect(): void {
   drain(serving === null ? 0 : serving.pipeline.snapshot.timeouts.drainMs);
 }
 
+native.forgoIdleTime();
 for (const signal of ["SIGINT", "SIGHUP", "SIGUSR2"] as const) process.on(signal, () => {});
 // Of a replaced worker's supervisor, which cannot say it in another way: everything stops.
 process.on("SIGTERM", () => {

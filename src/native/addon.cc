@@ -10,6 +10,7 @@ NAPI_MODULE_INIT() {
   sluice::register_response(env, exports);
   sluice::register_listen(env, exports);
   sluice::register_process(env, exports);
+  sluice::register_loop(env, exports);
   sluice::register_upstream(env, exports);
   sluice::register_hold(env, exports);
   sluice::register_request(env, exports);

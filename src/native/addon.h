@@ -59,6 +59,7 @@ void register_scan_parts(napi_env env, napi_value exports);
 void register_response(napi_env env, napi_value exports);
 void register_listen(napi_env env, napi_value exports);
 void register_process(napi_env env, napi_value exports);
+void register_loop(napi_env env, napi_value exports);
 void register_upstream(napi_env env, napi_value exports);
 void register_request(napi_env env, napi_value exports);
 

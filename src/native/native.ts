@@ -41,6 +41,11 @@ export interface NativeAddon extends UpstreamBinding {
   keepDescriptor(descriptor: number, keep: boolean): boolean;
   /** For children that this process had before replaceProcess(); Node reaps its own. True: it has ended. */
   reapChild(pid: number): boolean;
+  /**
+   * This thread's loop no longer measures how long it is idle: performance.eventLoopUtilization() stands still, and waiting takes
+   * one system call instead of two. False: it is not known how, and nothing has changed.
+   */
+  forgoIdleTime(): boolean;
   /** One datagram to a unix socket, a path or an abstract name behind an @, without waiting. False: it was not taken. */
   sendDatagram(path: string, text: string): boolean;
 
