@@ -3,13 +3,14 @@
  * progress on standard error and tables on standard output; writes a folder with the result. Loopback only; ends what it started, and
  * only that. Exit code 1: something failed, or became worse than the result of --against.
  */
-import { mkdirSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { allocations } from "./allocations/allocations.ts";
 import { flame } from "./flame/flame.ts";
 import { compareResults } from "./runner/against.ts";
+import { barFindings, barRuns, barsText } from "./runner/bars.ts";
 import { checkGenerator, missingForCheck } from "./runner/generator-check.ts";
 import { commit } from "./runner/machine.ts";
 import { type Options, parseOptions, USAGE } from "./runner/options.ts";
@@ -18,10 +19,11 @@ import { hotFunctions } from "./runner/profile.ts";
 import { reportOf } from "./runner/report.ts";
 import { readResult } from "./runner/result.ts";
 import { type Outcome, run } from "./runner/run.ts";
-import { allScenarios, chosenScenarios } from "./runner/scenario.ts";
+import { allScenarios, chosenScenarios, type Scenario } from "./runner/scenario.ts";
 import { textTable } from "./runner/text-table.ts";
 
 const USUAL_SCENARIO = "saturation";
+const BARS_FILE = "bars.json";
 const RESULTS = fileURLToPath(new URL("../bench-results/", import.meta.url));
 
 function say(line: string): void {
@@ -46,13 +48,40 @@ async function measure(options: Options): Promise<boolean> {
   const directory = directoryFor(options);
   // Before everything else, so that a wrong name does not cost a run.
   if (options.against !== "") readResult(options.against);
-  const outcome = await run({ options, scenarios, signal: endSignal(), say });
-  mkdirSync(directory, { recursive: true });
-  writeOutput(directory, outcome.result, outcome.turns);
-  process.stdout.write(`\n${reportOf(outcome.result)}\n\nwritten to ${directory}: result.json, curves.html, logs\n`);
+  const outcome = await measureInto(directory, options, scenarios, endSignal());
+  const measured = barFindings([outcome.result]).filter(({ verdict }) => verdict !== "not measured");
+  if (measured.length > 0) process.stdout.write(`\n${barsText(measured)}\n`);
   if (options.profile !== "") console.table(hotFunctions(options.profile));
   const isWorse = options.against !== "" && becameWorse(options.against, directory);
   return isSound(outcome) && !isWorse;
+}
+
+async function measureInto(
+  directory: string,
+  options: Options,
+  scenarios: readonly Scenario[],
+  signal: AbortSignal,
+): Promise<Outcome> {
+  const outcome = await run({ options, scenarios, signal, say });
+  mkdirSync(directory, { recursive: true });
+  writeOutput(directory, outcome.result, outcome.turns);
+  process.stdout.write(`\n${reportOf(outcome.result)}\n\nwritten to ${directory}: result.json, curves.html, logs\n`);
+  return outcome;
+}
+
+/** One run for each number of workers that a bar asks for. */
+async function judge(options: Options): Promise<boolean> {
+  const directory = directoryFor(options);
+  const signal = endSignal();
+  const outcomes: Outcome[] = [];
+  for (const { workers, scenarios } of barRuns()) {
+    const own = join(directory, `workers-${workers}`);
+    outcomes.push(await measureInto(own, { ...options, workers }, chosenScenarios(scenarios, false), signal));
+  }
+  const findings = barFindings(outcomes.map(({ result }) => result));
+  writeFileSync(join(directory, BARS_FILE), `${JSON.stringify(findings, null, 2)}\n`);
+  process.stdout.write(`\n${barsText(findings)}\n\nwritten to ${join(directory, BARS_FILE)}\n`);
+  return outcomes.every(isSound) && findings.every(({ verdict }) => verdict === "met");
 }
 
 function becameWorse(former: string, directory: string): boolean {
@@ -110,6 +139,7 @@ function listScenarios(): void {
 /** False: it was done, and the finding is bad. */
 async function perform(options: Options): Promise<boolean> {
   if (options.task === "measure") return measure(options);
+  if (options.task === "bars") return judge(options);
   if (options.task === "check-generator") return agreeWithWrk(options);
   if (options.task === "flame") await drawFlames(options);
   else if (options.task === "allocations") await countAllocations(options);

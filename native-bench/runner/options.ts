@@ -6,6 +6,7 @@ import { peersNamed } from "../peers/peers.ts";
 export const USAGE = `npm run bench -- [options]
   (none)              the short set of scenarios: direct, nginx and Sluice in turns, within five minutes
   --full              all scenarios
+  --bars              what Sluice promises to be: every figure with its bar; exit code 1 when one is missed
   --scenario NAME     this one only; may be repeated
   --list              names all scenarios
   --peers A,B         other gateways in the same run: haproxy,portkey,litellm,ferro,gomodel,bifrost
@@ -25,6 +26,7 @@ export const USAGE = `npm run bench -- [options]
 const spec = {
   help: { type: "boolean", default: false },
   full: { type: "boolean", default: false },
+  bars: { type: "boolean", default: false },
   scenario: { type: "string", multiple: true, default: [] as string[] },
   list: { type: "boolean", default: false },
   peers: { type: "string", default: "" },
@@ -51,7 +53,7 @@ const BURDEN_US_MAX = 1_000_000;
 const WARM_UP_SECONDS_MAX = 0.6;
 
 export interface Options {
-  readonly task: "measure" | "help" | "list" | "flame" | "allocations" | "check-generator";
+  readonly task: "measure" | (typeof TASKS)[number];
   readonly full: boolean;
   readonly scenarios: readonly string[];
   readonly peers: readonly string[];
@@ -70,7 +72,9 @@ export interface Options {
 
 /** Throws with what is wrong. */
 export function parseOptions(argv: readonly string[]): Options {
-  const { values } = parseArgs({ args: [...argv], options: spec });
+  const { values, tokens } = parseArgs({ args: [...argv], options: spec, tokens: true });
+  const given = NOT_WITH_BARS.filter((name) => tokens.some((token) => token.kind === "option" && token.name === name));
+  if (values.bars && given.length > 0) throw new Error(`--bars and --${given.join(", --")} do not go together`);
   const seconds = inRange("seconds", values.seconds, SECONDS_MIN, SECONDS_MAX);
   const without = list(values.without);
   if (without.includes(DIRECT)) throw new Error("direct is always part of a run: latency is measured against it");
@@ -92,10 +96,14 @@ export function parseOptions(argv: readonly string[]): Options {
   };
 }
 
-type Flags = Readonly<Record<"help" | "list" | "flame" | "allocations" | "check-generator", boolean>>;
+const TASKS = ["bars", "help", "list", "flame", "allocations", "check-generator"] as const;
+/** What a run for the bars decides itself. */
+const NOT_WITH_BARS = ["full", "scenario", "workers", "against"] as const;
+
+type Flags = Readonly<Record<(typeof TASKS)[number], boolean>>;
 
 function taskOf(flags: Flags): Options["task"] {
-  const tasks = (["help", "list", "flame", "allocations", "check-generator"] as const).filter((task) => flags[task]);
+  const tasks = TASKS.filter((task) => flags[task]);
   if (tasks.length > 1) throw new Error(`--${tasks.join(" and --")} do not go together`);
   return tasks[0] ?? "measure";
 }

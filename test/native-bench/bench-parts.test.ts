@@ -104,6 +104,10 @@ const wrongOptions: readonly [argv: readonly string[], said: RegExp][] = [
   [["--seconds", ""], /--seconds takes a number/],
   [["--without", "direct"], /direct is always part/],
   [["--list", "--flame"], /do not go together/],
+  [["--bars", "--workers", "1"], /--bars and --workers do not go together/],
+  [["--bars", "--scenario", "churn", "--full"], /--bars and --full, --scenario do not/],
+  [["--bars", "--workers", "1"], /--bars and --workers do not go together/],
+  [["--bars", "--scenario", "churn", "--full"], /--bars and --full, --scenario do not/],
   [["--sceanrio", "x"], /Unknown option/],
   [["saturation"], /Unexpected argument/],
 ];

@@ -14,58 +14,7 @@ import {
   scenarioResult,
 } from "../../native-bench/runner/summary.ts";
 import { newHistogram } from "../../src/telemetry/hdr/histogram.ts";
-
-const WRONG = { status: 0, length: 0, checksum: 0, terminal: 0, reset: 0, timeout: 0, connect: 0 };
-
-interface Given {
-  readonly contestant: string;
-  readonly round: number;
-  readonly p50Us: number;
-  readonly cpuUs: number;
-  readonly rate?: number;
-  readonly generatorUs?: number;
-  readonly lagMaxNs?: number;
-  readonly voided?: string;
-  readonly wrong?: Readonly<Record<string, number>>;
-}
-
-function turn(given: Given): Turn {
-  const {
-    contestant,
-    round,
-    p50Us,
-    cpuUs,
-    rate = 100,
-    generatorUs = 1,
-    lagMaxNs = 0,
-    voided = null,
-    wrong = {},
-  } = given;
-  const load = {
-    requests: 100,
-    right: 100,
-    wrong: { ...WRONG, ...wrong },
-    aborted: 0,
-    events: 0,
-    bytesIn: 0,
-    bytesOut: 0,
-  };
-  const more = { seconds: 1, requestsPerSecond: rate, cpuUserUs: 0, cpuSystemUs: 0, connectionsOpened: 1, unsent: 0 };
-  const total = { count: 100, p50Us, p90Us: p50Us + 10, p99Us: p50Us + 20, p999Us: p50Us + 30, maxUs: p50Us + 40 };
-  return {
-    contestant,
-    scenario: "s",
-    round,
-    voided,
-    load: { ...load, ...more, lagMaxNs, begun: 100 },
-    latency: { total },
-    cpuUsPerRequest: cpuUs,
-    parentCpuUsPerRequest: cpuUs / 4,
-    cpuUsPerEvent: null,
-    generatorCpuUsPerRequest: generatorUs,
-    pssBytes: 1_000 * cpuUs,
-  };
-}
+import { CLOSED, resultOf, turn } from "./results.ts";
 
 const NONE = { looks: [], restPssBytes: {} };
 
@@ -130,7 +79,7 @@ test("CPU time per event over nginx is there where there are events", () => {
 });
 
 test("requests with a name have a row of latency, and the first byte has one for streams only", () => {
-  const scenario = parseScenario("s", 'title: "s"\nmode: { kind: closed, connections: 1 }');
+  const scenario = parseScenario("s", CLOSED);
   const latency = { count: 1, p50Us: 7_000, p90Us: 7_000, p99Us: 7_000, p999Us: 7_000, maxUs: 9_000 };
   const named = TURNS.map((each) => ({ ...each, latency: { ...each.latency, ttft: latency, small: latency } }));
   const text = scenarioText(scenarioResult(scenario, { turns: named, ...NONE, failed: {} }));
@@ -186,21 +135,7 @@ function resultWith(ratios: readonly number[]): Result {
     turn({ contestant: "nginx", round, p50Us: 1, cpuUs: 10 }),
     turn({ contestant: "sluice", round, p50Us: 1, cpuUs: 10 * ratio }),
   ]);
-  const scenario = parseScenario("s", 'title: "s"\nmode: { kind: closed, connections: 1 }');
-  const machine = { cpu: "c", cores: 2, memoryBytes: 1, kernel: "k", node: "v22", load: 0 };
-  return {
-    version: 2,
-    startedAt: "",
-    finishedAt: "",
-    commit: "c",
-    machine,
-    versions: {},
-    parameters: { rounds: 3, seconds: 1, warmUpSeconds: 1, workers: 1, burdenUs: 0, isProfiled: false },
-    pinning: { load: null, mock: null, contestant: null, reason: "" },
-    calibration: { samplesMs: [1], spread: 0, isNoisy: false },
-    missing: {},
-    scenarios: [scenarioResult(scenario, { turns, ...NONE, failed: {} })],
-  };
+  return resultOf([scenarioResult(parseScenario("s", CLOSED), { turns, ...NONE, failed: {} })]);
 }
 
 const cpuVerdicts: readonly [what: string, before: readonly number[], after: readonly number[], verdict: string][] = [
