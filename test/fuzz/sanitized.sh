@@ -16,7 +16,7 @@ LD_PRELOAD="$(g++ -print-file-name=libasan.so) $(g++ -print-file-name=libubsan.s
 export LD_PRELOAD
 export ASAN_OPTIONS=detect_leaks=0:detect_odr_violation=0 UBSAN_OPTIONS=halt_on_error=1
 cd "$copy"
-[ $# -gt 0 ] || set -- test/fuzz/request-scan.test.ts test/fuzz/response-scan.test.ts test/unit/scan-*.test.ts \
+[ $# -gt 0 ] || set -- test/fuzz/request-scan*.test.ts test/fuzz/response-scan.test.ts test/unit/scan-*.test.ts \
   test/fuzz/upstream-parser.test.ts test/unit/upstream-parser.test.ts test/fuzz/upstream-connections.test.ts \
   test/unit/upstream-native*.test.ts test/faults/transport-growing.test.ts test/fuzz/request-head.test.ts \
   test/unit/key-tags.test.ts test/faults/uws-head.test.ts
