@@ -54,6 +54,8 @@ export const UNREAD_BODY_BYTES_MAX = 65_536;
 export const LINGER_BYTES_MAX = 67_108_864;
 /** Native response-scanner slots per worker: one per request in flight. */
 export const SCANNER_SLOTS_MAX = EXCHANGES_IN_FLIGHT_MAX;
+/** From here on a body of known length is scanned and sent as it arrives; what is shorter arrives in a read or two anyway. */
+export const UPLOAD_BYTES_MIN = 131_072;
 /** Request bodies that are scanned as they arrive, per worker: 2 KB each; the next one is scanned when it is whole. */
 export const PART_SCANS_MAX = 1_024;
 /** Records in one worker's ring: 16,384 of 512 bytes are 8 MB, over a second at 10,000 requests per second. */

@@ -24,6 +24,7 @@ export function takeBody(
   if (chunk.byteLength > 0 && !append(exchange, handler, new Uint8Array(chunk))) return;
   if (!isLast) {
     exchange.progressMs = nowMs();
+    if (exchange.contentLength >= 0) handler.onBodyPart(exchange);
     return;
   }
   exchange.bodyPending = false;

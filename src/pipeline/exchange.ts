@@ -5,6 +5,7 @@
 import type { ErrorRow } from "../base/errors.ts";
 import type { KeyRecord, Route, Snapshot, Target } from "../config/snapshot.ts";
 import type { Attempt, UpstreamRequest } from "../upstream/transport.ts";
+import type { Upload } from "./upload.ts";
 import type { Spoke } from "./wheel.ts";
 
 /** A step's answer: null: go on; a row: stop and answer with it. */
@@ -47,6 +48,8 @@ export interface RequestHandler {
   reserveBody(exchange: Exchange, bytes: number): Verdict;
   /** What reserveBody said is answered. */
   onRefused(exchange: Exchange, error: ErrorRow): void;
+  /** More of a body has come whose length is known, and not all of it. */
+  onBodyPart(exchange: Exchange): void;
   /** `body` and `bodyBytes` are complete. */
   onBody(exchange: Exchange): void;
   /** The reader caught up after `blocked`. */
@@ -104,6 +107,8 @@ export class Exchange implements Spoke {
   /** What has come of it, with or without room behind it. */
   body: Buffer | null = null;
   bodyBytes = 0;
+  /** Of a large body that is still coming. */
+  upload: Upload | null = null;
   /** Counted in the worker's bytes in flight. */
   bodyReserved = 0;
   /** For the estimate of the prompt's size. */
@@ -114,6 +119,8 @@ export class Exchange implements Spoke {
   /** Kept for a replay until the provider's head arrives. */
   request: UpstreamRequest | null = null;
   attempt: Attempt | null = null;
+  /** Where the attempt stands. */
+  attemptPhase = PHASE_QUEUED;
   attempts = 0;
   replayed = false;
   upstreamStatus = 0;
@@ -171,6 +178,12 @@ export class Exchange implements Spoke {
   enter(phase: number, atMs: number): void {
     this.phase = phase;
     this.progressMs = atMs;
+  }
+
+  /** Enters a phase of its attempt; while the body is still coming, the deadline is the body's. */
+  enterAttempt(phase: number, atMs: number): void {
+    this.attemptPhase = phase;
+    if (!this.bodyPending) this.enter(phase, atMs);
   }
 
   /** Stops with `error`, whose message has `detail` for its `%`. */

@@ -6,7 +6,7 @@ import { assert } from "../base/assert.ts";
 import { nowMs } from "../base/clock.ts";
 import { ERRORS, type ErrorRow } from "../base/errors.ts";
 import { EXCHANGES_IN_FLIGHT_MAX } from "../base/limits.ts";
-import type { Provider, Snapshot } from "../config/snapshot.ts";
+import type { Provider, Snapshot, Target } from "../config/snapshot.ts";
 import { scansOpen } from "../providers/response-scan.ts";
 import { COUNTER } from "../shm/layout.ts";
 import type { Transport } from "../upstream/transport.ts";
@@ -22,16 +22,17 @@ import {
   type RequestHandler,
   type Verdict,
 } from "./exchange.ts";
-import { upstreamRequest } from "./forward.ts";
+import { uploadRequest, upstreamRequest } from "./forward.ts";
 import { recordGap } from "./latencies.ts";
 import { modelsBody } from "./models.ts";
-import { readBody } from "./read-body.ts";
+import { readBody, readPart } from "./read-body.ts";
 import { Relay, type RelayOwner } from "./relay.ts";
 import { answerError, errorEvent } from "./rescue.ts";
 import { ownHead } from "./response-head.ts";
 import { route } from "./route.ts";
 import { type Books, releaseScan, settle } from "./settle.ts";
 import { type Trouble, Troubles } from "./trouble.ts";
+import { Upload } from "./upload.ts";
 import { Wheel } from "./wheel.ts";
 
 const OK = 200;
@@ -110,18 +111,55 @@ export class Pipeline implements RequestHandler, RelayOwner {
     this.refuse(exchange, error);
   }
 
+  onBodyPart(exchange: Exchange): void {
+    exchange.upload ??= Upload.of(exchange);
+    const { upload } = exchange;
+    if (upload === null) return;
+    const error = readPart(exchange, upload) ?? this.#routeOnce(exchange);
+    if (error !== null) this.refuse(exchange, error);
+    else if (exchange.request !== null) release(exchange, upload.ready());
+    else if (exchange.target !== null) this.#beginUpload(exchange, upload, exchange.target);
+  }
+
+  /** As soon as the model is known. */
+  #routeOnce(exchange: Exchange): Verdict {
+    return exchange.model === "" || exchange.target !== null ? null : route(exchange);
+  }
+
+  /** Where the transport cannot send what is not there, the rest is waited for. */
+  #beginUpload(exchange: Exchange, upload: Upload, target: Target): void {
+    if (this.#transportOf(target.provider)?.growing !== true) return;
+    exchange.bodyMs = nowMs();
+    exchange.scannedMs = exchange.bodyMs;
+    exchange.request = uploadRequest(exchange, target, upload);
+    exchange.forwardedMs = nowMs();
+    this.#attempt(exchange, false);
+  }
+
   onBody(exchange: Exchange): void {
     exchange.bodyMs = nowMs();
     const error = readBody(exchange);
     exchange.scannedMs = nowMs();
-    const verdict = error ?? route(exchange);
-    if (verdict === null) this.#forward(exchange);
-    else this.refuse(exchange, verdict);
+    const verdict = error ?? (exchange.target === null ? route(exchange) : null);
+    if (verdict !== null) this.refuse(exchange, verdict);
+    else if (exchange.request !== null) this.#completeUpload(exchange);
+    else this.#forward(exchange);
+  }
+
+  #completeUpload(exchange: Exchange): void {
+    const { upload, target } = exchange;
+    assert(upload !== null && target !== null, "an upload that has begun has a target");
+    const bytes = upload.complete(exchange, target);
+    closeUpload(exchange);
+    exchange.enter(exchange.attemptPhase, this.tickMs);
+    exchange.forwardedMs = nowMs();
+    release(exchange, bytes);
   }
 
   #forward(exchange: Exchange): void {
     const { target } = exchange;
     assert(target !== null, "a routed exchange has a target");
+    closeUpload(exchange);
     exchange.request = upstreamRequest(exchange, target);
     exchange.forwardedMs = nowMs();
     this.#attempt(exchange, false);
@@ -135,7 +173,7 @@ export class Pipeline implements RequestHandler, RelayOwner {
       return;
     }
     exchange.attempts += 1;
-    exchange.enter(PHASE_QUEUED, this.tickMs);
+    exchange.enterAttempt(PHASE_QUEUED, this.tickMs);
     const attempt = transport.send(request, new Relay(exchange, this), fresh);
     // A failure may have been told, and even replayed, before send returned.
     if (exchange.phase !== PHASE_OVER && exchange.attempt === null) exchange.attempt = attempt;
@@ -149,6 +187,7 @@ export class Pipeline implements RequestHandler, RelayOwner {
   }
 
   releaseBody(exchange: Exchange): void {
+    closeUpload(exchange);
     this.#bodyBytesInFlight -= exchange.bodyReserved;
     exchange.bodyReserved = 0;
     exchange.body = null;
@@ -177,6 +216,9 @@ export class Pipeline implements RequestHandler, RelayOwner {
   }
 
   refuse(exchange: Exchange, error: ErrorRow): void {
+    // Of an upload that turned out to be wrong.
+    exchange.attempt?.cancel();
+    exchange.attempt = null;
     exchange.error = error;
     this.#troubles.note(exchange, error, this.tickMs);
     exchange.status = error.status;
@@ -285,4 +327,15 @@ export class Pipeline implements RequestHandler, RelayOwner {
       this.breakOff(exchange, error);
     }
   }
+}
+
+/** More of an upload may go upstream; what has no connection yet, or needs another one, begins with it. */
+function release(exchange: Exchange, bodyReady: number): void {
+  if (exchange.request !== null) exchange.request.bodyReady = bodyReady;
+  exchange.attempt?.release(bodyReady);
+}
+
+function closeUpload(exchange: Exchange): void {
+  exchange.upload?.close();
+  exchange.upload = null;
 }

@@ -20,8 +20,9 @@ import { ENDPOINT_MODERATIONS, takesModel } from "./endpoint.ts";
 import type { Exchange, Verdict } from "./exchange.ts";
 import { ModelNames } from "./model-names.ts";
 import { findMultipartModel, multipartModel } from "./multipart.ts";
+import type { Upload } from "./upload.ts";
 
-/** Of the body that was read last; forward.ts splices by its offsets in the same turn. */
+/** Of the body that was read last; splice.ts works by its offsets in the same turn. */
 export const scan = new RequestScan();
 
 const modelNames = new ModelNames();
@@ -57,7 +58,15 @@ function readOptional(exchange: Exchange): Verdict {
   return scan.modelStart < 0 ? null : takeFields(exchange);
 }
 
+/** Looks at what has come of an upload. Sets `model` when it is there; 400 for what cannot become right any more. */
+export function readPart(exchange: Exchange, upload: Upload): Verdict {
+  const code = upload.look(exchange, false);
+  if (code !== SCAN_OK) return refusal(exchange, code);
+  return scan.modelEnd < 0 || exchange.model !== "" ? null : takeFields(exchange);
+}
+
 function scanBody(exchange: Exchange): number {
+  if (exchange.upload !== null) return exchange.upload.look(exchange, true);
   const body = exchange.bodyView();
   return body === null ? SCAN_INVALID : scan.scan(body, exchange.snapshot.bounds.jsonDepth);
 }
@@ -65,6 +74,8 @@ function scanBody(exchange: Exchange): number {
 function takeFields(exchange: Exchange): Verdict {
   exchange.stream = scan.stream;
   exchange.textBytes = scan.textBytes;
+  // The name of an upload that has begun was read, and is the provider's by now.
+  if (exchange.request !== null) return null;
   modelRange.start = scan.modelStart;
   modelRange.end = scan.modelEnd;
   modelRange.json = true;

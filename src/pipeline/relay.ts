@@ -50,12 +50,12 @@ export class Relay implements AttemptListener {
   }
 
   onConnecting(): void {
-    this.#exchange.enter(PHASE_CONNECTING, this.#owner.tickMs);
+    this.#exchange.enterAttempt(PHASE_CONNECTING, this.#owner.tickMs);
   }
 
   onSent(): void {
     this.#exchange.sent = true;
-    this.#exchange.enter(PHASE_SENT, this.#owner.tickMs);
+    this.#exchange.enterAttempt(PHASE_SENT, this.#owner.tickMs);
   }
 
   onHead(head: ResponseHead): void {
@@ -69,6 +69,8 @@ export class Relay implements AttemptListener {
       return;
     }
     exchange.enter(PHASE_STREAMING, exchange.headMs);
+    // An early answer to an upload: to close with bytes unread would reset the connection under it.
+    if (exchange.bodyPending) exchange.closing = false;
     readFraming(exchange, head);
     const text = responseHead(exchange, head);
     const secret = exchange.target?.provider.credential ?? null;

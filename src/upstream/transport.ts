@@ -16,7 +16,7 @@ export interface UpstreamRequest {
    * How many of the first bytes of the body are there, and may be sent: body.length, or 0 without one, but for a body that grows. That is
    * only for a transport which is `growing`, and release() tells of the rest.
    */
-  readonly bodyReady: number;
+  bodyReady: number;
 }
 
 /** Of an answer, checked: no value can end its line. Made by response-headers.ts or by the addon's parser. */
