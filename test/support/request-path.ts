@@ -188,7 +188,7 @@ export class RequestPath {
     this.#sweep = setInterval(() => this.#onSweep(), SWEEP_MS);
   }
 
-  static async start(provider: ScriptedProvider, changes: Partial<Config> = {}): Promise<RequestPath> {
+  static async start(provider: { readonly port: number }, changes: Partial<Config> = {}): Promise<RequestPath> {
     const dataDir = mkdtempSync(join(tmpdir(), "sluice-path-"));
     const config = configOf({ main: providerConfig(provider.port) }, dataDir, changes);
     const path = new RequestPath(await freePort(), dataDir, compileSnapshot(config, 1));
