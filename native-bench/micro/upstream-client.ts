@@ -5,7 +5,7 @@
  */
 import { readFileSync } from "node:fs";
 import { type AddressInfo, createServer, type Socket } from "node:net";
-import { createServer as createTlsServer } from "node:tls";
+import { createServer as createTlsServer, DEFAULT_CIPHERS } from "node:tls";
 import { fileURLToPath } from "node:url";
 import { Client, type Dispatcher } from "undici";
 import { native } from "../../src/native/native.ts";
@@ -249,7 +249,7 @@ async function main(): Promise<void> {
   const { port, tlsPort }: { port: number; tlsPort: number } = JSON.parse(await child.firstLine());
   try {
     await contest("a request over TCP", port, -1, `http://127.0.0.1:${port}`);
-    const context = native.upstreamTls(fixture("ca"), "", "");
+    const context = native.upstreamTls(fixture("ca"), "", "", DEFAULT_CIPHERS);
     await contest("a request over TLS", tlsPort, context, `https://localhost:${tlsPort}`);
   } finally {
     await child.end("SIGTERM");

@@ -152,6 +152,8 @@ export const DRAIN_GRACE_MS = 5_000;
  */
 export const QUIET_MS = 12_000;
 export const UPSTREAM_KEEP_ALIVE_MS_DEFAULT = 20_000;
+/** So much earlier than a provider says that it closes an idle connection, we do. */
+export const KEEP_ALIVE_MARGIN_MS = 1_000;
 /**
  * A worker whose heartbeat stands still for so long is killed and replaced: far more than a collection of garbage takes, and well
  * within a WatchdogSec= of 30 s, which ends the whole service.
@@ -163,6 +165,10 @@ export const ADDRESS_REFRESH_MS = 30_000;
 export const ADDRESS_RETRY_MS = 1_000;
 /** How long addresses are used that cannot be resolved again. */
 export const ADDRESS_STALE_MS_MAX = 600_000;
+/**
+ * Answers in a row without an address, after which nobody uses it any more: one answer may have only some of the addresses of a host.
+ */
+export const ADDRESS_MISSES_MAX = 3;
 /** How long an address that failed, or was slow, is tried behind the others of its host. */
 export const ADDRESS_PENALTY_MS = 60_000;
 /** After which the next address of a host is tried beside one that has not connected yet (RFC 8305 5). */

@@ -209,7 +209,7 @@ const TIMEOUTS = mapping({
   stall: duration(STALL_TIMEOUT_MS_DEFAULT).describe("After which a client that does not read its answer is cut."),
   drain: duration(DRAIN_TIMEOUT_MS_DEFAULT).describe("That requests which run may take to finish at shutdown."),
   upstream_keep_alive: duration(UPSTREAM_KEEP_ALIVE_MS_DEFAULT).describe(
-    "That an unused connection to a provider is kept; it should be below the provider's own.",
+    "That an unused connection to a provider is kept; it should be below the provider's own. A provider that says how long it keeps one (Keep-Alive: timeout=5) shortens it, to a second less.",
   ),
 });
 
@@ -278,7 +278,9 @@ const OPENAI_PROVIDER = mapping({
         ),
     }),
     {},
-  ).describe("How the provider's certificate is checked, and which one the gateway shows."),
+  ).describe(
+    "How the provider's certificate is checked, and which one the gateway shows. TLS 1.2 and 1.3 are spoken, with the ciphers of Node.js (tls.DEFAULT_CIPHERS).",
+  ),
   transport: z
     .enum(["auto", "native", "undici"])
     .default("auto")

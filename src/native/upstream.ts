@@ -26,9 +26,10 @@ export interface UpstreamBinding {
   ): UpstreamEvents;
   /**
    * A TLS context: what its connections trust and how they show themselves, and the sessions that they resume, by name of the server.
-   * PEM; `certificatePem` with its chain, and `keyPem`: empty for none. Throws an Error that says what cannot be read.
+   * PEM; `certificatePem` with its chain, and `keyPem`: empty for none. `ciphers`: as node:tls has them. Never less than TLS 1.2. Throws
+   * an Error that says what cannot be read.
    */
-  upstreamTls(caPem: string, certificatePem: string, keyPem: string): number;
+  upstreamTls(caPem: string, certificatePem: string, keyPem: string, ciphers: string): number;
   /** For new connections; those that are open keep it. */
   upstreamTlsClose(context: number): void;
   /**
@@ -103,6 +104,8 @@ export const BODY_END = 3;
 export const END = 5;
 /** 1: the connection is idle, and takes the next request. 0: it is closed, as when the body was not all sent. */
 export const END_REUSABLE = 2;
+/** How long the provider keeps the connection while it is idle, seconds; -1: it does not say. */
+export const END_KEEP_ALIVE_S = 3;
 /** The request failed, and the connection is closed. */
 export const FAIL = 6;
 /** 1: a byte of a response had come. */

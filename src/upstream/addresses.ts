@@ -1,12 +1,18 @@
 /**
  * The addresses of one provider's host: resolved once, used while they are resolved again, turned so that connections
  * spread over them. Gateway worker, main thread; one per origin, getaddrinfo runs in libuv's threads. What getaddrinfo says
- * has no time to live: it is asked again at the first use after ADDRESS_REFRESH_MS.
+ * has no time to live: it is asked again at the first use after ADDRESS_REFRESH_MS, or by the sweep while there are connections.
  */
 import { type LookupAddress, lookup } from "node:dns";
 import { isIP } from "node:net";
 import { nowMs } from "../base/clock.ts";
-import { ADDRESS_PENALTY_MS, ADDRESS_REFRESH_MS, ADDRESS_RETRY_MS, ADDRESS_STALE_MS_MAX } from "../base/limits.ts";
+import {
+  ADDRESS_MISSES_MAX,
+  ADDRESS_PENALTY_MS,
+  ADDRESS_REFRESH_MS,
+  ADDRESS_RETRY_MS,
+  ADDRESS_STALE_MS_MAX,
+} from "../base/limits.ts";
 
 /** As node:dns has it with `all`. */
 export type Lookup = (
@@ -22,6 +28,13 @@ export interface Address {
   badUntilMs: number;
   /** What connecting to it took the last time, milliseconds; 0: not known. */
   connectMs: number;
+  /** The host's last answers, in a row, that did not have it. */
+  missed: number;
+}
+
+/** The host does not have it any more: its connections end when they are idle. */
+export function isGone(address: Address): boolean {
+  return address.missed >= ADDRESS_MISSES_MAX;
 }
 
 /** Told once: addresses in the order in which they are to be tried, at least one, or why there are none. */
@@ -35,6 +48,9 @@ export class Addresses {
   readonly #lookup: Lookup;
   readonly #clock: () => number;
   #known: readonly Address[] = NONE;
+  /** Those of answers before, until they are gone. */
+  #missing: readonly Address[] = NONE;
+  #gone = 0;
   #resolvedAtMs = -Infinity;
   /** Nothing is asked before. */
   #nextAtMs = -Infinity;
@@ -70,6 +86,16 @@ export class Addresses {
     else setImmediate(done, NONE, this.#error);
   }
 
+  /** Asks again if it is time. For who has connections, and makes no new ones. */
+  refresh(): void {
+    if (this.#clock() >= this.#nextAtMs && !this.#asking) this.#ask();
+  }
+
+  /** How many addresses are gone since the beginning. */
+  get gone(): number {
+    return this.#gone;
+  }
+
   #ask(): void {
     this.#asking = true;
     this.#lookup(this.#host, (error, found) => this.#onAnswer(error, found));
@@ -83,7 +109,7 @@ export class Addresses {
     if (error === null && found.length > 0) {
       this.#nextAtMs = atMs + ADDRESS_REFRESH_MS;
       this.#resolvedAtMs = atMs;
-      this.#known = found.map(({ address, family }) => this.#sameOrNew(address, family));
+      this.#take(found.map(({ address, family }) => this.#sameOrNew(address, family)));
     }
     for (const waiting of this.#waiting.splice(0)) {
       waiting(this.#known.length > 0 ? this.#inOrder(atMs) : NONE, this.#error);
@@ -92,7 +118,17 @@ export class Addresses {
 
   /** What is known of an address outlives the answer that it came with. */
   #sameOrNew(text: string, family: number): Address {
-    return this.#known.find((one) => one.text === text) ?? addressOf(text, family);
+    const isIt = (one: Address) => one.text === text;
+    return this.#known.find(isIt) ?? this.#missing.find(isIt) ?? addressOf(text, family);
+  }
+
+  #take(given: readonly Address[]): void {
+    const missing = [...this.#known, ...this.#missing].filter((one) => !given.includes(one));
+    for (const one of given) one.missed = 0;
+    for (const one of missing) one.missed += 1;
+    this.#known = given;
+    this.#missing = missing.filter((one) => !isGone(one));
+    this.#gone += missing.length - this.#missing.length;
   }
 
   /** The families take turns, that of the first answer first (RFC 8305 4); within one, each connection begins with another. */
@@ -120,7 +156,7 @@ export function putBack(address: Address, atMs: number): void {
 }
 
 function addressOf(text: string, family: number): Address {
-  return { text, family, badUntilMs: 0, connectMs: 0 };
+  return { text, family, badUntilMs: 0, connectMs: 0, missed: 0 };
 }
 
 function turned(list: readonly Address[], by: number): readonly Address[] {

@@ -24,7 +24,7 @@ export interface Destination {
 
 /** Who wants the connection. Told one of both, once and never at once, unless cancel() comes first. */
 export interface Dialer {
-  onDialed(socket: number): void;
+  onDialed(socket: number, address: Address): void;
   onDialFailed(error: ErrorRow, cause: string): void;
 }
 
@@ -91,7 +91,7 @@ export class Dial {
     this.#candidates.delete(winner);
     for (const { address, startedMs } of this.#candidates) if (startedMs < winner.startedMs) putBack(address, nowMs());
     this.#end();
-    this.#dialer.onDialed(winner.id);
+    this.#dialer.onDialed(winner.id, winner.address);
   }
 
   onFailed(candidate: Candidate, error: ErrorRow, cause: string): void {

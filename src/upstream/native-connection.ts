@@ -1,6 +1,8 @@
 /** One HTTP/1.1 connection of the native transport: made by a Dial, then a socket of the addon's. Gateway worker. */
 import type { ErrorRow } from "../base/errors.ts";
+import { KEEP_ALIVE_MARGIN_MS } from "../base/limits.ts";
 import { native } from "../native/native.ts";
+import { type Address, isGone } from "./addresses.ts";
 import { Connection } from "./connection.ts";
 import { type Destination, Dial, type Dialer } from "./dial.ts";
 import type { NativeAttempt } from "./native-attempt.ts";
@@ -8,11 +10,15 @@ import { closeSocket, own, type SocketOwner } from "./native-events.ts";
 import type { Origin } from "./origin.ts";
 import type { ResponseHead } from "./transport.ts";
 
+const MS_PER_S = 1_000;
+
 export class NativeConnection extends Connection implements SocketOwner, Dialer {
   id = -1;
   readonly #origin: Origin<NativeConnection>;
   /** While it is made. */
   #dial: Dial | null;
+  /** When it is made. */
+  #address: Address | null = null;
   /** Null: it is free. */
   #attempt: NativeAttempt | null = null;
   #paused = false;
@@ -50,14 +56,19 @@ export class NativeConnection extends Connection implements SocketOwner, Dialer 
     native.upstreamPause(this.id, paused);
   }
 
+  isOutdated(): boolean {
+    return this.#address !== null && isGone(this.#address);
+  }
+
   close(): void {
     this.#attempt = null;
     this.#dial?.cancel();
     closeSocket(this.id);
   }
 
-  onDialed(socket: number): void {
+  onDialed(socket: number, address: Address): void {
     this.#dial = null;
+    this.#address = address;
     this.id = socket;
     own(this);
     this.#origin.connected(this, 1);
@@ -77,13 +88,14 @@ export class NativeConnection extends Connection implements SocketOwner, Dialer 
     this.#attempt?.onBody(bytes);
   }
 
-  onEnd(reusable: boolean): void {
+  onEnd(reusable: boolean, keepAliveS: number): void {
     const attempt = this.#attempt;
     this.#attempt = null;
     // Its end may have come with the last bytes before the pause.
     this.pause(false);
     // First free, then told: what the listener starts now finds a warm connection.
-    if (reusable) this.#origin.release(this);
+    if (keepAliveS >= 0) this.keepAliveMs = keepAliveS * MS_PER_S - KEEP_ALIVE_MARGIN_MS;
+    if (reusable && this.keepAliveMs > 0) this.#origin.release(this);
     else this.#origin.discard(this);
     attempt?.onEnd();
   }

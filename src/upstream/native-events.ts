@@ -11,6 +11,7 @@ import {
   CONNECT_FAILED,
   CONNECTED,
   END,
+  END_KEEP_ALIVE_S,
   END_REUSABLE,
   EVENT_CONNECTION,
   EVENT_KIND,
@@ -49,7 +50,8 @@ export interface SocketOwner {
   onHead(head: ResponseHead): void;
   /** Valid during the call. */
   onBody(bytes: Buffer): void;
-  onEnd(reusable: boolean): void;
+  /** `keepAliveS`: how long the provider keeps the connection while it is idle; -1: it does not say. */
+  onEnd(reusable: boolean, keepAliveS: number): void;
   onFail(cause: number, detail: number, answered: boolean): void;
   /** It was idle, as far as the provider knows. */
   onClosed(): void;
@@ -109,7 +111,7 @@ function tell(owner: SocketOwner, at: number): void {
       owner.onBody(slab.subarray(number(at + BODY_START), number(at + BODY_END)));
       break;
     case END:
-      owner.onEnd(number(at + END_REUSABLE) !== 0);
+      owner.onEnd(number(at + END_REUSABLE) !== 0, number(at + END_KEEP_ALIVE_S));
       break;
     default:
       tellOfConnection(owner, at);

@@ -17,19 +17,29 @@ export class NativeWire implements Wire<NativeConnection> {
   readonly growing = true;
   readonly #destination: Destination;
   readonly #hostLine: string;
+  /** Addresses, at the last sweep. */
+  #gone = 0;
 
-  /** `origin`: scheme, host and port; `tls`: null for a plain one. */
-  constructor(origin: string, tls: ProviderTls | null) {
+  /** `origin`: scheme, host and port; `tls`: null for a plain one; `addresses`: those of its host, if they are known. */
+  constructor(origin: string, tls: ProviderTls | null, addresses?: Addresses) {
     openSockets();
     const { host, hostname, port, protocol } = new URL(origin);
     const byScheme = protocol === "https:" ? HTTPS_PORT : HTTP_PORT;
     this.#destination = {
-      addresses: new Addresses(hostname),
+      addresses: addresses ?? new Addresses(hostname),
       port: port === "" ? byScheme : Number(port),
       tls: tls === null ? null : tlsContextOf(tls),
       serverName: tls?.serverName ?? hostname.replace(/^\[(.*)\]$/, "$1"),
     };
     this.#hostLine = `\r\nhost: ${host}`;
+  }
+
+  sweep(): boolean {
+    const { addresses } = this.#destination;
+    addresses.refresh();
+    const changed = addresses.gone !== this.#gone;
+    this.#gone = addresses.gone;
+    return changed;
   }
 
   open(origin: Origin<NativeConnection>): NativeConnection {

@@ -34,6 +34,8 @@ export interface Wire<C extends Connection> {
   /** As in Transport. */
   readonly growing: boolean;
   open(origin: Origin<C>): C;
+  /** Called by Origin's sweep while it has connections; true: some have become outdated. */
+  sweep(): boolean;
   attempt(request: UpstreamRequest, listener: AttemptListener, origin: Origin<C>): PooledAttempt<C>;
 }
 
@@ -96,6 +98,10 @@ export class Origin<C extends Connection = Connection> implements Transport {
       if (connection.attempts === 0) connection.close();
       return;
     }
+    if (connection.attempts === 0 && connection.isOutdated()) {
+      this.discard(connection);
+      return;
+    }
     const next = this.#nextWaiting();
     if (next !== null) {
       connection.attempts += 1;
@@ -104,8 +110,12 @@ export class Origin<C extends Connection = Connection> implements Transport {
       this.discard(connection);
     } else {
       if (connection.attempts === connection.places - 1) this.#free.push(connection);
-      if (connection.attempts === 0) connection.idleSinceMs = this.#tickMs;
+      if (connection.attempts === 0) this.#rest(connection);
     }
+  }
+
+  #rest(connection: C): void {
+    connection.idleUntilMs = this.#tickMs + Math.min(this.#bounds.keepAliveMs, connection.keepAliveMs);
   }
 
   /** A connection is broken, or is not wanted any more. Attempts on it are told, or were. */
@@ -133,13 +143,13 @@ export class Origin<C extends Connection = Connection> implements Transport {
     this.#waiting.delete(attempt);
   }
 
-  /** Closes connections that have been free for longer than the keep-alive. Called by the sweep. */
+  /** Closes connections that have been free for too long. Called by the sweep. */
   sweep(tickMs: number): void {
     this.#tickMs = tickMs;
-    const before = tickMs - this.#bounds.keepAliveMs;
-    // The list is ordered by time: the oldest are at its bottom.
+    if (this.#count > 0 && this.#wire.sweep()) this.#closeFree((connection) => connection.isOutdated());
+    // The list is ordered by time, so the oldest are at its bottom; #take() finds those above that may be free for a shorter time.
     for (let oldest = this.#free[0]; oldest !== undefined; oldest = this.#free[0]) {
-      if (!oldest.gone && (oldest.attempts > 0 || oldest.idleSinceMs >= before)) return;
+      if (!oldest.gone && !this.#isOld(oldest)) return;
       this.#free.shift();
       this.discard(oldest);
     }
@@ -148,7 +158,13 @@ export class Origin<C extends Connection = Connection> implements Transport {
   /** No longer in any snapshot: free connections close now, the others when their attempts end. */
   retire(): void {
     this.#retired = true;
-    for (const connection of [...this.#free]) if (connection.attempts === 0) this.discard(connection);
+    this.#closeFree(() => true);
+  }
+
+  #closeFree(which: (connection: C) => boolean): void {
+    for (const connection of [...this.#free]) {
+      if (connection.attempts === 0 && which(connection)) this.discard(connection);
+    }
   }
 
   get connections(): number {
@@ -158,11 +174,17 @@ export class Origin<C extends Connection = Connection> implements Transport {
   /** A place on the connection that was used last; one that has no further place leaves the list. */
   #take(): C | null {
     for (let last = this.#free.at(-1); last !== undefined; last = this.#free.at(-1)) {
-      if (!last.gone) last.attempts += 1;
-      if (last.gone || last.attempts === last.places) this.#free.pop();
-      if (!last.gone) return last;
+      const good = !last.gone && !this.#isOld(last);
+      if (good) last.attempts += 1;
+      if (!good || last.attempts === last.places) this.#free.pop();
+      if (good) return last;
+      this.discard(last);
     }
     return null;
+  }
+
+  #isOld(connection: C): boolean {
+    return connection.attempts === 0 && connection.idleUntilMs < this.#tickMs;
   }
 
   /** None where those that are being made are expected to carry all who wait. */

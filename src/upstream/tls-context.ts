@@ -4,6 +4,7 @@
  * that holds it.
  */
 import { createHash } from "node:crypto";
+import { DEFAULT_CIPHERS } from "node:tls";
 import type { ProviderTls } from "../config/snapshot.ts";
 import { native } from "../native/native.ts";
 import { authorities } from "./authorities.ts";
@@ -25,7 +26,8 @@ export function tlsContextOf({ ca, client }: ProviderTls): TlsContext {
     .digest("base64");
   const found = contexts.get(identity)?.deref();
   if (found !== undefined) return found;
-  const id = native.upstreamTls(authorities(ca).join("\n"), client?.certificates ?? "", client?.key ?? "");
+  const { certificates = "", key = "" } = client ?? {};
+  const id = native.upstreamTls(authorities(ca).join("\n"), certificates, key, DEFAULT_CIPHERS);
   const context = new TlsContext(id);
   contexts.set(identity, new WeakRef(context));
   endings.register(context, id);

@@ -74,6 +74,11 @@ export class UndiciConnection extends Connection {
     else this.#origin.reconnecting(this);
   }
 
+  /** Addresses are undici's. */
+  isOutdated(): boolean {
+    return false;
+  }
+
   /** Streams that go on behind a GOAWAY are let; Origin calls again when the last one has ended. */
   close(): void {
     if (this.multiplexed && this.attempts > 0) return;

@@ -31,6 +31,10 @@ export class UndiciWire implements Wire<UndiciConnection> {
     this.#host = forwarded ? new URL(origin).host : null;
   }
 
+  sweep(): boolean {
+    return false;
+  }
+
   open(origin: Origin<UndiciConnection>): UndiciConnection {
     return new UndiciConnection(this.#options, origin);
   }

@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { type AddressInfo, createServer as createPlainServer, type Server, type Socket } from "node:net";
 import { after, describe, test } from "node:test";
-import { createServer, type TlsOptions } from "node:tls";
+import { connect, createServer, type TlsOptions } from "node:tls";
 import type { ProviderTls } from "../../src/config/snapshot.ts";
 import { TRANSPORTS, type TransportKind } from "../support/transport-names.ts";
 import { ANSWER, ask, GOOD, originOf } from "../support/transports.ts";
@@ -178,3 +178,29 @@ function holds(kind: TransportKind): void {
 }
 
 for (const kind of TRANSPORTS) describe(`over ${kind}`, () => holds(kind));
+
+/** Versions and cipher suites that a ClientHello offers (RFC 8446 4.1.2), within its record of TLS. */
+function offered(hello: Buffer): { versions: string; suites: string } {
+  const sessionEnd = 44 + hello.readUInt8(43);
+  const suitesEnd = sessionEnd + 2 + hello.readUInt16BE(sessionEnd);
+  let at = suitesEnd + 1 + hello.readUInt8(suitesEnd) + 2;
+  // supported_versions
+  while (hello.readUInt16BE(at) !== 43) at += 4 + hello.readUInt16BE(at + 2);
+  const versions = hello.toString("hex", at + 5, at + 4 + hello.readUInt16BE(at + 2));
+  return { versions, suites: hello.toString("hex", sessionEnd + 2, suitesEnd) };
+}
+
+test("both offer TLS 1.3 and 1.2, and the ciphers of the runtime", async () => {
+  const seen: ReturnType<typeof offered>[] = [];
+  const port = await plain((socket) => {
+    socket.once("data", (hello) => {
+      seen.push(offered(hello));
+      socket.destroy();
+    });
+  });
+  for (const kind of TRANSPORTS) await ask(originOf(kind, `https://localhost:${port}`));
+  await new Promise((resolve) => connect({ port, servername: "localhost" }).on("error", resolve));
+  const [native, undici, runtime] = seen;
+  strictEqual(runtime?.versions, "03040303");
+  deepStrictEqual([native, undici], [runtime, runtime]);
+});

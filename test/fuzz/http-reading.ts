@@ -85,7 +85,7 @@ export function headOf({ status, http10, rawHeaders, headRequest }: RawResponse)
   const [length] = values("content-length");
   const bodyless = headRequest || status === 204 || status === 304;
   const closeDelimited = !bodyless && !chunked && length === undefined;
-  const doubtful = bodyless && !headRequest && (chunked || Number(length) > 0);
+  const doubtful = bodyless && !headRequest && chunked;
   const encodings = values("content-encoding");
   return {
     status,

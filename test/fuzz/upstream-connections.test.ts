@@ -7,6 +7,7 @@ import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { randomInt } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { after, before, describe, it } from "node:test";
+import { DEFAULT_CIPHERS } from "node:tls";
 import { inspect } from "node:util";
 import { native } from "../../src/native/native.ts";
 import { FLAG_CHUNKED, FLAG_CLOSE_DELIMITED } from "../../src/native/upstream.ts";
@@ -134,7 +135,7 @@ for (const { name, secure, cut, requests } of [
     let reader: Reader;
     before(async () => {
       reader = nativeReader(await parserAddon(), DROPPED);
-      if (secure) context = native.upstreamTls(fixture("ca"), "", "");
+      if (secure) context = native.upstreamTls(fixture("ca"), "", "", DEFAULT_CIPHERS);
       await server.listen();
       await proxy.listen();
     });

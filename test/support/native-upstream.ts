@@ -20,7 +20,7 @@ export type Told =
       readonly requestId: string | null;
     }
   | { readonly kind: "body"; readonly bytes: Buffer }
-  | { readonly kind: "end"; readonly reusable: boolean }
+  | { readonly kind: "end"; readonly reusable: boolean; readonly keepAliveS: number }
   | { readonly kind: "fail"; readonly cause: number; readonly detail: number; readonly answered: boolean }
   | { readonly kind: "closed"; readonly cause: number; readonly detail: number };
 
@@ -69,7 +69,7 @@ function toldAt(record: Int32Array): Told {
     case wire.BODY:
       return { kind: "body", bytes: Buffer.from(bytes.subarray(at(wire.BODY_START), at(wire.BODY_END))) };
     case wire.END:
-      return { kind: "end", reusable: at(wire.END_REUSABLE) === 1 };
+      return { kind: "end", reusable: at(wire.END_REUSABLE) === 1, keepAliveS: at(wire.END_KEEP_ALIVE_S) };
     case wire.FAIL:
       return { kind: "fail", cause, detail, answered: at(wire.FAIL_ANSWERED) === 1 };
     case wire.CLOSED:

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { ProviderTls } from "../../src/config/snapshot.ts";
 import { createCounters, openCounters } from "../../src/shm/counters.ts";
+import type { Addresses } from "../../src/upstream/addresses.ts";
 import { sweepDials } from "../../src/upstream/dial.ts";
 import { NativeWire } from "../../src/upstream/native-wire.ts";
 import { Origin } from "../../src/upstream/origin.ts";
@@ -36,6 +37,8 @@ export interface OriginForm {
   readonly http2?: boolean;
   readonly proxy?: string;
   readonly tls?: Partial<ProviderTls>;
+  /** Of the native transport. */
+  readonly addresses?: Addresses;
 }
 
 /** `url`: scheme, host and port. */
@@ -44,7 +47,8 @@ export function originOf(kind: TransportKind, url: string, form: OriginForm = {}
   const bounds = { connections, queue, keepAliveMs };
   const tls = url.startsWith("https:") ? { ...PLAIN_TLS, ...form.tls } : null;
   // What Origin is made of does not matter to who uses it.
-  if (kind === "native") return new Origin(new NativeWire(url, tls), bounds, counters) as unknown as Origin;
+  if (kind === "native")
+    return new Origin(new NativeWire(url, tls, form.addresses), bounds, counters) as unknown as Origin;
   const wire = new UndiciWire({ origin: url, tls, http2, proxy, keepAliveMs });
   return new Origin(wire, bounds, counters) as unknown as Origin;
 }

@@ -1,14 +1,15 @@
 /** The addresses of a host: when they are asked for, what is used while they are not known, and in which order they are tried. */
-import { deepStrictEqual, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import type { LookupAddress } from "node:dns";
 import { test } from "node:test";
 import {
+  ADDRESS_MISSES_MAX,
   ADDRESS_PENALTY_MS,
   ADDRESS_REFRESH_MS,
   ADDRESS_RETRY_MS,
   ADDRESS_STALE_MS_MAX,
 } from "../../src/base/limits.ts";
-import { type Address, Addresses, type Lookup, putBack } from "../../src/upstream/addresses.ts";
+import { type Address, Addresses, isGone, type Lookup, putBack } from "../../src/upstream/addresses.ts";
 
 /** A resolver that answers when the test says so. */
 class Resolver {
@@ -138,4 +139,32 @@ test("an address that failed is tried behind the others for a while, also when i
   for (let i = 0; i < 4; i += 1) strictEqual(told(addresses).texts.at(-1), bad.text);
   atMs += ADDRESS_PENALTY_MS;
   strictEqual(new Set([told(addresses).texts[0], told(addresses).texts[0]]).size, 2);
+});
+
+test("an address that some answers in a row do not have is gone; one that comes back before is the same", () => {
+  const resolver = new Resolver();
+  const addresses = new Addresses("api.test", resolver.lookup, () => atMs);
+  const refreshed = (...texts: string[]) => {
+    atMs += ADDRESS_REFRESH_MS;
+    addresses.refresh();
+    resolver.answer(...texts);
+    return told(addresses).list;
+  };
+  const [first] = refreshed("192.0.2.1", "192.0.2.2").filter(({ text }) => text === "192.0.2.1");
+  if (first === undefined) throw new Error("there is one");
+  for (let i = 1; i < ADDRESS_MISSES_MAX; i += 1) refreshed("192.0.2.2");
+  deepStrictEqual([isGone(first), addresses.gone], [false, 0]);
+  deepStrictEqual(refreshed("192.0.2.1"), [first]);
+  for (let i = 1; i < ADDRESS_MISSES_MAX; i += 1) refreshed("192.0.2.3");
+  atMs += ADDRESS_REFRESH_MS;
+  addresses.refresh();
+  // No answer is none without it.
+  resolver.fail("EAI_AGAIN");
+  deepStrictEqual([isGone(first), addresses.gone], [false, 1]);
+  refreshed("192.0.2.3");
+  deepStrictEqual([isGone(first), addresses.gone], [true, 2]);
+  ok(!refreshed("192.0.2.1").includes(first));
+  const asked = resolver.asked.length;
+  addresses.refresh();
+  strictEqual(resolver.asked.length, asked);
 });

@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { constants } from "node:os";
 import { after, type TestContext, test } from "node:test";
-import { rootCertificates, type TLSSocket, type TlsOptions } from "node:tls";
+import { DEFAULT_CIPHERS, rootCertificates, type TLSSocket, type TlsOptions } from "node:tls";
 import { native } from "../../src/native/native.ts";
 import {
   CAUSE_CERTIFICATE,
@@ -29,7 +29,7 @@ const own = (name: string): TlsOptions => ({ cert: pem(name), key: pem("second-s
 
 /** A context of its own, so that no session of another test is resumed. */
 function contextOf(t: TestContext, ca = CA, certificate = "", key = ""): number {
-  const context = native.upstreamTls(ca, certificate, key);
+  const context = native.upstreamTls(ca, certificate, key, DEFAULT_CIPHERS);
   t.after(() => native.upstreamTlsClose(context));
   return context;
 }
@@ -293,7 +293,7 @@ test("closing says goodbye, in every state", async (t) => {
 
 test("a context that is closed goes on for the connections that have it", async (t) => {
   const server = await serverOf(t, {}, { onSocket: answering(OK) });
-  const context = native.upstreamTls(CA, "", "");
+  const context = native.upstreamTls(CA, "", "", DEFAULT_CIPHERS);
   const link = new Link({ port: server.port, context });
   native.upstreamTlsClose(context);
   throws(() => new Link({ port: server.port, context }), /this TLS context is not open/);
@@ -302,13 +302,33 @@ test("a context that is closed goes on for the connections that have it", async 
   link.close();
 });
 
+test("ciphers: both versions, one of them, or none that is known", async (t) => {
+  const protocols: (string | null)[] = [];
+  const onSocket = (socket: TLSSocket) =>
+    void protocols.push(`${socket.getProtocol()} ${socket.getCipher().standardName}`);
+  const server = await serverOf(t, {}, { onSocket: onSocket as never });
+  const [suite, other] = ["TLS_AES_128_GCM_SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384"];
+  for (const ciphers of [`${other}:${suite}`, other, `${suite}:TLS_AES_256_GCM_SHA384`]) {
+    const context = native.upstreamTls(CA, "", "", ciphers);
+    t.after(() => native.upstreamTlsClose(context));
+    const link = new Link({ port: server.port, context });
+    await link.next("connected");
+    link.close();
+  }
+  await until("all are known", () => protocols.length === 3);
+  const standard = "TLSv1.2 TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384";
+  deepStrictEqual(protocols.toSorted(), [standard, `TLSv1.3 ${suite}`, "TLSv1.3 TLS_AES_256_GCM_SHA384"].toSorted());
+  for (const ciphers of ["nothing", "TLS_NOTHING", "ECDHE-ECDSA-AES256-GCM-SHA384:TLS_NOTHING"])
+    throws(() => native.upstreamTls(CA, "", "", ciphers), /the ciphers are not known/);
+});
+
 test("PEM that cannot be read", () => {
   const client = [pem("client"), pem("client.key")] as const;
   const broken = CA.replace(/[A-Za-z]{20}/, "!".repeat(20));
   for (const ca of ["", "nothing", broken, `${CA}${broken}`]) {
-    throws(() => native.upstreamTls(ca, "", ""), /the certificate authorities cannot be read/);
+    throws(() => native.upstreamTls(ca, "", "", DEFAULT_CIPHERS), /the certificate authorities cannot be read/);
   }
-  throws(() => native.upstreamTls(CA, "nothing", client[1]), /the client certificate cannot be read/);
-  throws(() => native.upstreamTls(CA, client[0], ""), /private key cannot be read/);
-  throws(() => native.upstreamTls(CA, client[0], pem("server.key")), /private key/);
+  throws(() => native.upstreamTls(CA, "nothing", client[1], DEFAULT_CIPHERS), /the client certificate cannot be read/);
+  throws(() => native.upstreamTls(CA, client[0], "", DEFAULT_CIPHERS), /private key cannot be read/);
+  throws(() => native.upstreamTls(CA, client[0], pem("server.key"), DEFAULT_CIPHERS), /private key/);
 });

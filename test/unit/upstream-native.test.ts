@@ -189,6 +189,31 @@ test("bytes behind a response end its connection", async (t) => {
   strictEqual(link.get(), false);
 });
 
+test("how long the provider keeps an idle connection", async (t) => {
+  const server = await RawServer.open(t, {
+    onSocket: answering((request) => {
+      const lines = request.toString("latin1").split("\r\n").slice(2, -2).join("\r\n");
+      return `HTTP/1.1 200 OK\r\n${lines}\r\ncontent-length: 0\r\n\r\n`;
+    }),
+  });
+  const link = new Link({ port: server.port });
+  for (const [lines, seconds] of [
+    ["x: timeout=1", -1],
+    ["Keep-Alive: timeout=5", 5],
+    ["keep-alive: max=100 , TimeOut = 15", 15],
+    ["Keep-Alive: timeout=0", 0],
+    ["Keep-Alive: timeout=20, timeout=7\r\nKeep-Alive: timeout=9", 7],
+    ["Keep-Alive: timeout=999999999", 999_999_999],
+    ["Keep-Alive: timeout=1234567890", -1],
+    ["Keep-Alive: timeout=-1, timeout=1.5, timeout=, timeout, =5, xtimeout=5, timeouts=5", -1],
+    ["Keep-Alive:", -1],
+  ] as const) {
+    link.send(`GET / HTTP/1.1\r\nhost: x\r\n${lines}\r\n\r\n`);
+    deepStrictEqual(await link.next("end"), { kind: "end", reusable: true, keepAliveS: seconds }, lines);
+  }
+  link.close();
+});
+
 test("no response at all: the reason is the parser's", async (t) => {
   const server = await RawServer.open(t, { onSocket: answering("SSH-2.0-OpenSSH_9.2\r\n\r\n") });
   const link = new Link({ port: server.port });

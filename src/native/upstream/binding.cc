@@ -88,14 +88,15 @@ napi_value upstream_open(napi_env env, napi_callback_info info) {
   return result;
 }
 
-// upstreamTls(caPem, certificatePem, keyPem)
+// upstreamTls(caPem, certificatePem, keyPem, ciphers)
 napi_value upstream_tls(napi_env env, napi_callback_info info) {
-  napi_value argv[3];
-  std::string authorities, certificate, key;
-  if (!arguments(env, info, 3, argv)) return nullptr;
-  if (!text_of(env, argv[0], &authorities) || !text_of(env, argv[1], &certificate) || !text_of(env, argv[2], &key)) return nullptr;
+  napi_value argv[4];
+  TlsContext::Settings settings;
+  if (!arguments(env, info, 4, argv)) return nullptr;
+  if (!text_of(env, argv[0], &settings.authorities) || !text_of(env, argv[1], &settings.certificate)) return nullptr;
+  if (!text_of(env, argv[2], &settings.key) || !text_of(env, argv[3], &settings.ciphers)) return nullptr;
   const char* problem = nullptr;
-  std::shared_ptr<TlsContext> context = TlsContext::make(authorities, certificate, key, &problem);
+  std::shared_ptr<TlsContext> context = TlsContext::make(settings, &problem);
   if (context == nullptr) return fail(env, problem);
   auto& contexts = hub_of_thread->contexts;
   size_t at = 0;

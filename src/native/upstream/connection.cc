@@ -275,7 +275,9 @@ void Connection::put_body() {
 }
 
 void Connection::finish(bool reusable) {
-  hub_->batch.add(id_, Kind::END)[0] = reusable ? 1 : 0;
+  int32_t* out = hub_->batch.add(id_, Kind::END);
+  out[0] = reusable ? 1 : 0;
+  out[1] = parser_.keep_alive_seconds;
   if (!reusable) {
     close();
     return;

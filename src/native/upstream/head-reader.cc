@@ -9,6 +9,7 @@ constexpr size_t NAME_LENGTH_MAX = 255;
 // lower_token writes up to 16 bytes more.
 constexpr size_t NAME_ROOM = NAME_LENGTH_MAX + 17;
 constexpr ptrdiff_t LENGTH_DIGITS_MAX = 15;
+constexpr ptrdiff_t SECONDS_DIGITS_MAX = 9;
 // Each is looked for in each line. Real ones name one or two.
 constexpr size_t NAMED_BYTES_MAX = 256;
 // What a connection keeps of a buffer until its next head.
@@ -35,6 +36,31 @@ bool is_word(const uint8_t* p, const uint8_t* end, const char* word) {
     if (LOWER_TOKEN[*p] != static_cast<uint8_t>(*word)) return false;
   }
   return p == end && *word == 0;
+}
+
+// The next member of a list (RFC 9110 5.6.1), without the blanks around it; false: there is none.
+bool next_member(const uint8_t** at, const uint8_t* end, const uint8_t** member, const uint8_t** member_end) {
+  if (*at >= end) return false;
+  const void* comma = std::memchr(*at, ',', static_cast<size_t>(end - *at));
+  const uint8_t* const stop = comma == nullptr ? end : static_cast<const uint8_t*>(comma);
+  *member = skip_blanks(*at, stop);
+  *member_end = trim_blanks(*member, stop);
+  *at = stop + 1;
+  return true;
+}
+
+// Of "timeout=5"; -1: it says something else.
+int32_t timeout_in(const uint8_t* p, const uint8_t* end) {
+  const uint8_t* const equals = static_cast<const uint8_t*>(std::memchr(p, '=', static_cast<size_t>(end - p)));
+  if (equals == nullptr || !is_word(p, trim_blanks(p, equals), "timeout")) return -1;
+  p = skip_blanks(equals + 1, end);
+  if (p == end || end - p > SECONDS_DIGITS_MAX) return -1;
+  int32_t seconds = 0;
+  for (; p < end; p++) {
+    if (!is_digit(*p)) return -1;
+    seconds = seconds * 10 + (*p - '0');
+  }
+  return seconds;
 }
 
 // RFC 9110 6.5.1: nothing that says how long the message is, or what becomes of the connection.
@@ -200,6 +226,9 @@ HeadReader::Line HeadReader::read_known(HeaderKind kind, const Field& field) {
     case HeaderKind::REQUEST_ID:
       keep_value(field, &head_.request_id);
       break;
+    case HeaderKind::KEEP_ALIVE:
+      read_keep_alive(field);
+      break;
     case HeaderKind::OTHER:
       break;
   }
@@ -230,15 +259,21 @@ HeadReader::Line HeadReader::read_coding(const Field& field) {
 
 // RFC 9110 7.6.1: options of this connection, and names of headers that are for it only.
 HeadReader::Line HeadReader::read_connection(const Field& field) {
-  const uint8_t* option = field.value;
-  while (option < field.value_end) {
-    const void* comma = std::memchr(option, ',', static_cast<size_t>(field.value_end - option));
-    const uint8_t* const end = comma == nullptr ? field.value_end : static_cast<const uint8_t*>(comma);
-    option = skip_blanks(option, end);
-    if (read_option(option, trim_blanks(option, end)) == Line::WRONG) return Line::WRONG;
-    option = end + 1;
+  const uint8_t *at = field.value, *option = nullptr, *end = nullptr;
+  while (next_member(&at, field.value_end, &option, &end)) {
+    if (read_option(option, end) == Line::WRONG) return Line::WRONG;
   }
   return Line::READ;
+}
+
+// "timeout=5, max=100": how long the server keeps the connection while it is idle. Of several the shortest counts.
+void HeadReader::read_keep_alive(const Field& field) {
+  const uint8_t *at = field.value, *member = nullptr, *end = nullptr;
+  int32_t& known = head_.keep_alive_seconds;
+  while (next_member(&at, field.value_end, &member, &end)) {
+    const int32_t seconds = timeout_in(member, end);
+    if (seconds >= 0 && (known < 0 || seconds < known)) known = seconds;
+  }
 }
 
 HeadReader::Line HeadReader::read_option(const uint8_t* option, const uint8_t* end) {

@@ -27,6 +27,7 @@ class HeadReader {
     bool close = false;
     bool keep_alive = false;
     int64_t content_length = -1;
+    int32_t keep_alive_seconds = -1;
     Value content_type;
     Value content_encoding;
     Value request_id;
@@ -84,6 +85,7 @@ class HeadReader {
   Line read_coding(const Field& field);
   Line read_connection(const Field& field);
   Line read_option(const uint8_t* option, const uint8_t* end);
+  void read_keep_alive(const Field& field);
   void keep_value(const Field& field, Value* value);
   void join_encoding(const Field& field);
 

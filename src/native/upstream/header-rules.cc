@@ -16,6 +16,7 @@ constexpr Known KNOWN[] = {
   {"content-type", HeaderKind::CONTENT_TYPE, false},
   {"content-encoding", HeaderKind::CONTENT_ENCODING, false},
   {"x-request-id", HeaderKind::REQUEST_ID, false},
+  {"keep-alive", HeaderKind::KEEP_ALIVE, false},
 };
 
 }  // namespace

@@ -9,7 +9,7 @@ namespace sluice::upstream {
 
 // Names whose values the parser or the pipeline reads.
 enum class HeaderKind : uint8_t {
-  OTHER, CONTENT_LENGTH, TRANSFER_ENCODING, CONNECTION, CONTENT_TYPE, CONTENT_ENCODING, REQUEST_ID
+  OTHER, CONTENT_LENGTH, TRANSFER_ENCODING, CONNECTION, CONTENT_TYPE, CONTENT_ENCODING, REQUEST_ID, KEEP_ALIVE
 };
 
 class HeaderRules {

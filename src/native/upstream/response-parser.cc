@@ -91,11 +91,12 @@ ResponseParser::Event ResponseParser::finish_head() {
   if (head.chunked && head.content_length >= 0) return fail("Transfer-Encoding and Content-Length");
   if (head.chunked && head.http10) return fail("Transfer-Encoding in HTTP/1.0");
   const bool bodyless = head_request_ || head.status == NO_CONTENT || head.status == NOT_MODIFIED;
-  // A server that sends framing with a 204 or 304 may send the body, too.
-  const bool doubtful = bodyless && !head_request_ && (head.chunked || head.content_length > 0);
+  // A server that says "chunked" with a 204 or 304 may send a last chunk, too. A length is that of the body there would be (RFC 9110 8.6).
+  const bool doubtful = bodyless && !head_request_ && head.chunked;
   status = head.status;
   chunked = head.chunked;
   content_length = head.content_length;
+  keep_alive_seconds = head.keep_alive_seconds;
   close_delimited = !bodyless && !chunked && content_length < 0;
   reusable = !head.close && (!head.http10 || head.keep_alive) && !close_delimited && !doubtful;
   put_text();

@@ -47,6 +47,7 @@ class ResponseParser {
   bool chunked = false;
   bool close_delimited = false;  // a cut body looks the same as a whole one
   int64_t content_length = -1;   // -1: none was sent. A response to HEAD or a 304 has a length and no body
+  int32_t keep_alive_seconds = -1;  // how long the server keeps the connection when it is idle; -1: it does not say
   // "\r\nname: value" for each header that the client gets: lower-case names, values without the whitespace around them, bytes from
   // 0x80 on as they came, no control character but tab. Behind lines_length: what the ranges name. Moves with the next event.
   const char* text() const { return head_.text().data(); }

@@ -72,11 +72,28 @@ bool use_key(SSL_CTX* context, const std::string& pem) {
   return good;
 }
 
-const char* load(SSL_CTX* context, const std::string& authorities, const std::string& certificate, const std::string& key) {
-  if (!trust(context, authorities)) return "the certificate authorities cannot be read";
-  if (certificate.empty() && key.empty()) return nullptr;
-  if (!show_certificate(context, certificate)) return "the client certificate cannot be read";
-  if (!use_key(context, key)) return "the client's private key cannot be read, or is not that of its certificate";
+// OpenSSL has one list for TLS 1.3 and one for TLS 1.2, node:tls has both in one. A version that has none is not spoken.
+bool use_ciphers(SSL_CTX* context, const std::string& ciphers) {
+  std::string suites, others;
+  for (size_t at = 0; at < ciphers.size();) {
+    const size_t end = std::min(ciphers.find(':', at), ciphers.size());
+    std::string& list = ciphers.compare(at, 4, "TLS_") == 0 ? suites : others;
+    if (!list.empty()) list += ':';
+    list.append(ciphers, at, end - at);
+    at = end + 1;
+  }
+  if (suites.empty()) SSL_CTX_set_max_proto_version(context, TLS1_2_VERSION);
+  else if (SSL_CTX_set_ciphersuites(context, suites.c_str()) != 1) return false;
+  if (others.empty()) return SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION) == 1;
+  return SSL_CTX_set_cipher_list(context, others.c_str()) == 1;
+}
+
+const char* load(SSL_CTX* context, const TlsContext::Settings& settings) {
+  if (!use_ciphers(context, settings.ciphers)) return "the ciphers are not known";
+  if (!trust(context, settings.authorities)) return "the certificate authorities cannot be read";
+  if (settings.certificate.empty() && settings.key.empty()) return nullptr;
+  if (!show_certificate(context, settings.certificate)) return "the client certificate cannot be read";
+  if (!use_key(context, settings.key)) return "the client's private key cannot be read, or is not that of its certificate";
   return SSL_CTX_check_private_key(context) == 1 ? nullptr : "the private key is not that of the client certificate";
 }
 
@@ -92,8 +109,7 @@ void set_options(SSL_CTX* context) {
 
 }  // namespace
 
-std::shared_ptr<TlsContext> TlsContext::make(const std::string& authorities, const std::string& certificate,
-                                             const std::string& key, const char** problem) {
+std::shared_ptr<TlsContext> TlsContext::make(const Settings& settings, const char** problem) {
   ERR_clear_error();
   SSL_CTX* context = SSL_CTX_new(TLS_client_method());
   if (context == nullptr) {
@@ -103,7 +119,7 @@ std::shared_ptr<TlsContext> TlsContext::make(const std::string& authorities, con
   std::shared_ptr<TlsContext> made(new TlsContext(context));
   set_options(context);
   SSL_CTX_sess_set_new_cb(context, on_session);
-  *problem = load(context, authorities, certificate, key);
+  *problem = load(context, settings);
   ERR_clear_error();
   return *problem == nullptr ? made : nullptr;
 }

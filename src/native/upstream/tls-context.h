@@ -14,9 +14,16 @@ namespace sluice::upstream {
 
 class TlsContext {
  public:
-  // PEM. Null: *problem says why.
-  static std::shared_ptr<TlsContext> make(const std::string& authorities, const std::string& certificate, const std::string& key,
-                                          const char** problem);
+  // What is PEM, and `ciphers` as node:tls has them: those of TLS 1.3 begin with "TLS_".
+  struct Settings {
+    std::string authorities;
+    std::string certificate;
+    std::string key;
+    std::string ciphers;
+  };
+
+  // Null: *problem says why.
+  static std::shared_ptr<TlsContext> make(const Settings& settings, const char** problem);
   ~TlsContext() { SSL_CTX_free(context_); }
   TlsContext(const TlsContext&) = delete;
   TlsContext& operator=(const TlsContext&) = delete;
