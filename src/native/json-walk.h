@@ -9,6 +9,7 @@
 
 #include "addon.h"
 #include "json-index.h"
+#include "json-number.h"
 #include "scan-fields.h"
 
 namespace sluice {
@@ -19,32 +20,6 @@ constexpr size_t DEPTH_MAX = 1024;
 namespace {
 
 inline bool is_space(uint8_t c) { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; }
-inline bool is_digit(uint8_t c) { return c >= '0' && c <= '9'; }
-
-inline const uint8_t* skip_digits(const uint8_t* p, const uint8_t* end) {
-  while (p < end && is_digit(*p)) p++;
-  return p;
-}
-
-// RFC 8259 section 6; the whole of [p, end) must be one number.
-inline bool number_valid(const uint8_t* p, const uint8_t* end) {
-  if (p < end && *p == '-') p++;
-  if (p == end || !is_digit(*p)) return false;
-  p = *p == '0' ? p + 1 : skip_digits(p, end);
-  if (p < end && *p == '.') {
-    const uint8_t* digits = p + 1;
-    p = skip_digits(digits, end);
-    if (p == digits) return false;
-  }
-  if (p < end && (*p | 0x20) == 'e') {
-    p++;
-    if (p < end && (*p == '+' || *p == '-')) p++;
-    const uint8_t* digits = p;
-    p = skip_digits(digits, end);
-    if (p == digits) return false;
-  }
-  return p == end;
-}
 
 // Between two pieces: where the walk goes on.
 struct Suspended {
@@ -91,7 +66,7 @@ class Walk {
 
   // What stands at `from` or behind it now stands `delta` bytes further on.
   void shift(size_t from, ptrdiff_t delta) {
-    for (size_t* offset : {&at_.gap, &member_, &solid_, &before_, &last_end_, &key_start_, &key_end_}) {
+    for (size_t* offset : {&at_.gap, &member_, &solid_, &before_, &number_.from, &number_.next, &last_end_, &key_start_, &key_end_}) {
       if (*offset >= from) *offset += static_cast<size_t>(delta);
     }
   }
@@ -325,8 +300,14 @@ class Walk {
       case 't': return equals(text, length, "true");
       case 'f': return equals(text, length, "false");
       case 'n': return equals(text, length, "null");
-      default: return number_valid(body_ + start, body_ + last_end_);
+      default: return is_number(start);
     }
+  }
+
+  bool is_number(size_t start) {
+    if (!PARTIAL || number_.from != start) return number_valid(body_ + start, body_ + last_end_);
+    number_.read(body_, start, last_end_);
+    return number_.valid();
   }
 
   // Text that a model reads, for estimates: not names, not inline files (data URLs, base64 in "data" members).
@@ -385,9 +366,17 @@ class Walk {
     const bool closes = at.label == Suspended::CLOSE;
     at.gap = skip_space(at.gap, left && !closes ? positions_[i] : place_->indexed);
     at_ = at;
+    follow_number();
     place_->waiting = left ? positions_[i] : NOWHERE;
     if (first_ != NOWHERE && body_[first_] == '{') tell_checked();
     return OK;
+  }
+
+  // Of a value that begins here and has no end yet.
+  void follow_number() {
+    const size_t end = solid_end(place_->indexed);
+    const bool in_value = at_.label == Suspended::VALUE || at_.label == Suspended::FIELD;
+    if (in_value && at_.gap < end && (body_[at_.gap] == '-' || is_digit(body_[at_.gap]))) number_.read(body_, at_.gap, end);
   }
 
   void tell_checked() {
@@ -440,6 +429,7 @@ class Walk {
   // Where this piece begins, and the end of all before it less the white space there.
   size_t before_ = 0;
   size_t solid_ = 0;
+  NumberFollower number_;
   // Not cleared: a bit is written before it is read.
   bool objects_[DEPTH_MAX];
 };

@@ -54,6 +54,10 @@ describe("request scan of bodies in pieces", () => {
     fuzz(1_000, (random) => check(random, mutate(random, Buffer.from(stretched(random)))));
   });
 
+  it("agrees on long numbers", () => {
+    fuzz(1_500, (random) => checkText(random, numbers(random)));
+  });
+
   it("agrees on random bytes", () => {
     fuzz(2_000, (random) => check(random, Uint8Array.from(random.several(200, () => random.below(256)))));
   });
@@ -97,6 +101,17 @@ function stretched(random: Random): string {
     const times = random.pick([60, 64, 70, 128, 200]);
     return (token === "" ? random.pick(["x", "é", "\\n", "\\u00e9"]) : token).repeat(times);
   });
+}
+
+/** Numbers and what looks like some, each of several pieces. */
+function numbers(random: Random): string {
+  const long = (text: string) => text.repeat(random.pick([0, 1, 1, 2, 60, 70, 140]));
+  const parts = ["-", "0", "1", ".", "e", "E+", "-", " ", "9", "x"];
+  const number = () =>
+    random.chance(0.5)
+      ? `${random.pick(["", "-"])}${random.pick(["0", "1", "23"])}${long("4")}.5${long("0")}${random.pick(["e", "E-", "e+"])}6${long("7")}`
+      : random.several(5, () => long(random.pick(parts))).join("");
+  return `{"model":"m","a":${number()}${long(" ")},"stream":true,"b":[${number()},${number()} ]}`;
 }
 
 function checkBackslashes(random: Random, offset: string): void {
