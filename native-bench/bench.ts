@@ -9,6 +9,8 @@ import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { allocations } from "./allocations/allocations.ts";
 import { flame } from "./flame/flame.ts";
+import type { WatchedLoad } from "./flame/subject.ts";
+import { pauses } from "./pauses/pauses.ts";
 import { compareResults } from "./runner/against.ts";
 import { barFindings, barRuns, barsText } from "./runner/bars.ts";
 import { checkGenerator, missingForCheck } from "./runner/generator-check.ts";
@@ -97,10 +99,13 @@ function isSound({ result }: Outcome): boolean {
 }
 
 /** As long as a contestant is measured in all rounds. */
-async function countAllocations({ scenarios, rounds, seconds, warmUpSeconds }: Options): Promise<void> {
+async function watchWorker(
+  reportOn: (load: WatchedLoad) => Promise<string>,
+  { scenarios, rounds, seconds, warmUpSeconds }: Options,
+): Promise<void> {
   const signal = endSignal();
   for (const scenario of chosenScenarios(scenarios.length === 0 ? [USUAL_SCENARIO] : scenarios, false)) {
-    const report = await allocations({ scenario, warmUpSeconds, seconds: rounds * seconds, signal });
+    const report = await reportOn({ scenario, warmUpSeconds, seconds: rounds * seconds, signal });
     process.stdout.write(`${scenario.name}: ${scenario.title}\n${report}\n\n`);
   }
 }
@@ -142,7 +147,8 @@ async function perform(options: Options): Promise<boolean> {
   if (options.task === "bars") return judge(options);
   if (options.task === "check-generator") return agreeWithWrk(options);
   if (options.task === "flame") await drawFlames(options);
-  else if (options.task === "allocations") await countAllocations(options);
+  else if (options.task === "allocations") await watchWorker(allocations, options);
+  else if (options.task === "pauses") await watchWorker(pauses, options);
   else if (options.task === "list") listScenarios();
   else process.stdout.write(`${USAGE}\n`);
   return true;

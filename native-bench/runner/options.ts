@@ -21,6 +21,7 @@ export const USAGE = `npm run bench -- [options]
   --profile DIR       CPU profiles of all of Sluice's processes into DIR, and where the workers' time went
   --flame             a flame graph of Sluice under load, one HTML page
   --allocations       what a worker of Sluice allocates per request or event, and where
+  --pauses            how long the turns of a worker's event loop are, which is how long it keeps others waiting
   --check-generator   compares the load generator with wrk at saturation`;
 
 const spec = {
@@ -41,6 +42,7 @@ const spec = {
   profile: { type: "string", default: "" },
   flame: { type: "boolean", default: false },
   allocations: { type: "boolean", default: false },
+  pauses: { type: "boolean", default: false },
   "check-generator": { type: "boolean", default: false },
 } as const;
 
@@ -96,7 +98,7 @@ export function parseOptions(argv: readonly string[]): Options {
   };
 }
 
-const TASKS = ["bars", "help", "list", "flame", "allocations", "check-generator"] as const;
+const TASKS = ["bars", "help", "list", "flame", "allocations", "pauses", "check-generator"] as const;
 /** What a run for the bars decides itself. */
 const NOT_WITH_BARS = ["full", "scenario", "workers", "against"] as const;
 
