@@ -8,10 +8,9 @@
  * - nothing touches `res` after it ended or was aborted.
  */
 import { CORK_BYTES_MAX, LINGER_BYTES_MAX, UNREAD_BODY_BYTES_MAX } from "../base/limits.ts";
-import type { Downstream, Exchange, RequestHandler } from "../pipeline/exchange.ts";
+import { type Downstream, type Exchange, NO_BYTES, type RequestHandler } from "../pipeline/exchange.ts";
 import type { UwsResponse } from "./uws.ts";
 
-const NO_BYTES = new Uint8Array(0);
 /** Shared by all streams without one: never written to. */
 const NO_BACKLOG: Uint8Array[] = [];
 /** The parser closes idle connections after 10 s: clients that know stop using theirs before. */
@@ -84,7 +83,7 @@ export class ClientStream implements Downstream {
   /** The length of a body that is not sent: behind a HEAD, its bytes would be read as the next answer. */
   #replyHead(length: number): void {
     this.begin(this.#head, length);
-    this.end();
+    this.end(NO_BYTES);
   }
 
   /** The rest of a small body is dropped in passing; of a larger or unknown one, in a linger of our own. */
@@ -150,10 +149,14 @@ export class ClientStream implements Downstream {
     this.#writeSlices(chunk);
   }
 
-  end(): void {
+  /** In one cork, if they fit; an answer of which nothing is sent yet then has a length. */
+  end(last: Uint8Array): void {
+    const fits = !this.blocked && this.#length < 0 && last.length <= CORK_BYTES_MAX - this.#head.length;
+    if (!fits) this.write(last);
     if (this.closed) return;
     this.#ending = true;
-    if (!this.blocked) this.#writeEnd();
+    if (fits && !this.#headSent && last.length > 0) this.#replyWhole(last);
+    else if (!this.blocked) this.#writeEnd(fits ? last : NO_BYTES);
   }
 
   cut(): void {
@@ -274,11 +277,12 @@ export class ClientStream implements Downstream {
   }
 
   #onCaughtUp(): void {
-    if (this.#ending) this.#writeEnd();
+    if (this.#ending) this.#writeEnd(NO_BYTES);
     else if (this.#exchange !== null) this.#handler.onCaughtUp(this.#exchange);
   }
 
-  #writeEnd(): void {
+  #writeEnd(last: Uint8Array): void {
+    this.#slice = last;
     writing = this;
     this.#response.cork(writeEnd);
     this.#finish();
@@ -292,7 +296,8 @@ export class ClientStream implements Downstream {
       this.#response.endWithoutBody();
     } else if (this.#headSent) {
       // A true here would put a header line into the chunked body (measured).
-      this.#response.end();
+      if (this.#slice.length > 0) this.#response.end(this.#slice);
+      else this.#response.end();
     } else {
       this.#writeHead(this.#connectionLine(true));
       this.#response.end(undefined, this.#closing());

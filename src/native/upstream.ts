@@ -100,6 +100,8 @@ export const HEAD_REQUEST_ID_END = 13;
 export const BODY = 4;
 export const BODY_START = 2;
 export const BODY_END = 3;
+/** 1: the next record is END, for the same connection. */
+export const BODY_LAST = 4;
 /** The response is complete. */
 export const END = 5;
 /** 1: the connection is idle, and takes the next request. 0: it is closed, as when the body was not all sent. */

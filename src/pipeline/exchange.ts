@@ -21,6 +21,9 @@ export const PHASE_FLUSHING = 4;
 export const PHASE_OVER = 5;
 export const PHASE_CONNECTING = 6;
 
+/** For Downstream.end(). */
+export const NO_BYTES = new Uint8Array(0);
+
 export interface Downstream {
   /** The client is gone, or was cut: nothing can be written any more. */
   readonly closed: boolean;
@@ -33,8 +36,8 @@ export interface Downstream {
   /** Sets the head; it goes out with the first bytes, or with the end. `length`: of the body; -1: not known. */
   begin(head: string, length: number): void;
   write(chunk: Uint8Array): void;
-  /** All is written. RequestHandler.onFlushed follows, at once or when the reader has caught up. */
-  end(): void;
+  /** All is written with these bytes. RequestHandler.onFlushed follows, at once or when the reader has caught up. */
+  end(last: Uint8Array): void;
   /** Cuts the connection, so that the client sees an incomplete answer. */
   cut(): void;
 }

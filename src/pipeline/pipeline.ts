@@ -247,8 +247,7 @@ export class Pipeline implements RequestHandler, RelayOwner {
     // An event's beginning that is with the client already becomes an event of its own.
     const open = exchange.heldReleased || exchange.scan < 0;
     exchange.held = null;
-    exchange.down.write(Buffer.from(open ? `\n\n${event}` : event));
-    exchange.down.end();
+    exchange.down.end(Buffer.from(open ? `\n\n${event}` : event));
   }
 
   #cut(exchange: Exchange): void {

@@ -6,7 +6,7 @@
 
 import { nowMs } from "../base/clock.ts";
 import { ERRORS, type ErrorRow } from "../base/errors.ts";
-import { HELD_EVENT_BYTES_MAX } from "../base/limits.ts";
+import { CORK_BYTES_MAX, HELD_EVENT_BYTES_MAX } from "../base/limits.ts";
 import {
   borders,
   feedScan,
@@ -19,7 +19,7 @@ import {
 } from "../providers/response-scan.ts";
 import type { AttemptListener, ResponseHead } from "../upstream/transport.ts";
 import { ENDPOINT_CHAT, ENDPOINT_COMPLETIONS, ENDPOINT_RESPONSES } from "./endpoint.ts";
-import { type Exchange, PHASE_CONNECTING, PHASE_SENT, PHASE_STREAMING } from "./exchange.ts";
+import { type Exchange, NO_BYTES, PHASE_CONNECTING, PHASE_SENT, PHASE_STREAMING } from "./exchange.ts";
 import { HeldError } from "./held-error.ts";
 import { responseHead } from "./response-head.ts";
 
@@ -43,6 +43,9 @@ export class Relay implements AttemptListener {
   readonly #owner: RelayOwner;
   /** An error answer that is not with the client yet. */
   #heldError: HeldError | null = null;
+  /** What is delivered now goes out in one write with what follows: it came with it. */
+  #gathers = false;
+  #gathered: Uint8Array = NO_BYTES;
 
   constructor(exchange: Exchange, owner: RelayOwner) {
     this.#exchange = exchange;
@@ -91,8 +94,9 @@ export class Relay implements AttemptListener {
     this.#owner.refuse(exchange, ERRORS.upstreamAuth);
   }
 
-  onChunk(chunk: Buffer): void {
+  onChunk(chunk: Buffer, isLast: boolean): void {
     const exchange = this.#exchange;
+    this.#gathers = isLast && exchange.answerLength < 0;
     exchange.progressMs = this.#owner.tickMs;
     // Only a stream has first bytes that are worth a clock read of their own.
     if (exchange.firstChunkMs === 0) exchange.firstChunkMs = exchange.eventStream ? nowMs() : exchange.headMs;
@@ -100,6 +104,7 @@ export class Relay implements AttemptListener {
     if (this.#heldError !== null) this.#holdError(this.#heldError, chunk);
     else if (exchange.eventStream && exchange.scan >= 0) this.#deliverEvents(chunk);
     else this.#deliver(chunk);
+    if (!isLast && this.#gathers) this.#letGo();
   }
 
   #holdError(held: HeldError, chunk: Buffer): void {
@@ -142,14 +147,39 @@ export class Relay implements AttemptListener {
     exchange.responseBytes += chunk.length;
     // The record is there before the client can have the last byte.
     if (exchange.responseBytes === exchange.answerLength) this.#owner.settle(exchange);
-    exchange.down.write(chunk);
-    if (exchange.down.blocked) exchange.attempt?.pause();
+    if (this.#gathers) this.#gather(chunk);
+    else this.#write(chunk);
+  }
+
+  #write(chunk: Uint8Array): void {
+    const { down, attempt } = this.#exchange;
+    down.write(chunk);
+    if (down.blocked) attempt?.pause();
+  }
+
+  /** What does not fit into one write is not copied for it. */
+  #gather(chunk: Uint8Array): void {
+    const before = this.#gathered;
+    if (before.length + chunk.length <= CORK_BYTES_MAX) {
+      this.#gathered = before.length === 0 ? chunk : Buffer.concat([before, chunk]);
+      return;
+    }
+    this.#write(before);
+    this.#gathered = chunk;
+  }
+
+  #letGo(): void {
+    const gathered = this.#gathered;
+    this.#gathers = false;
+    this.#gathered = NO_BYTES;
+    this.#write(gathered);
   }
 
   /** Delivers up to the last event border and holds the rest; leaves out the usage event when it is ours. */
   #deliverEvents(chunk: Buffer): void {
     const exchange = this.#exchange;
     const { boundary, stripStart, stripEnd } = borders;
+    if (exchange.held !== null || stripEnd >= 0) this.#gathers = true;
     if ((exchange.seen & SEEN_TERMINAL_EVENT) !== 0) this.#settleAhead(boundary, stripStart, stripEnd);
     if (exchange.usageAdded && stripEnd >= 0 && this.#strip(chunk, boundary, stripStart, stripEnd)) return;
     if (boundary < 0) {
@@ -224,13 +254,15 @@ export class Relay implements AttemptListener {
     const exchange = this.#exchange;
     exchange.attempt = null;
     if (!isComplete(exchange)) {
+      this.#letGo();
       this.#owner.breakOff(exchange, ERRORS.upstreamCut);
       return;
     }
+    this.#gathers = exchange.answerLength < 0;
     if (!this.#releaseError()) return;
     this.#releaseHeld();
     this.#owner.settle(exchange);
-    exchange.down.end();
+    exchange.down.end(this.#gathered);
   }
 
   onFail(error: ErrorRow, replayable: boolean, cause = ""): void {
@@ -238,7 +270,7 @@ export class Relay implements AttemptListener {
     exchange.failureCause = cause;
     exchange.attempt = null;
     // What comes after the terminal event is nothing to a client.
-    if (exchange.settled) exchange.down.end();
+    if (exchange.settled) exchange.down.end(NO_BYTES);
     else if (exchange.status !== 0) this.#owner.breakOff(exchange, error);
     else if (replayable && exchange.snapshot.replayStale && !exchange.replayed) this.#owner.replay(exchange);
     else this.#owner.refuse(exchange, error);

@@ -73,8 +73,8 @@ export class NativeAttempt implements PooledAttempt<NativeConnection> {
     this.#listener.onHead(head);
   }
 
-  onBody(bytes: Buffer): void {
-    this.#listener.onChunk(bytes);
+  onBody(bytes: Buffer, isLast: boolean): void {
+    this.#listener.onChunk(bytes, isLast);
   }
 
   onEnd(): void {

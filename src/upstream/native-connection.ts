@@ -84,8 +84,8 @@ export class NativeConnection extends Connection implements SocketOwner, Dialer 
     this.#attempt?.onHead(head);
   }
 
-  onBody(bytes: Buffer): void {
-    this.#attempt?.onBody(bytes);
+  onBody(bytes: Buffer, isLast: boolean): void {
+    this.#attempt?.onBody(bytes, isLast);
   }
 
   onEnd(reusable: boolean, keepAliveS: number): void {

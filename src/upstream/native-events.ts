@@ -6,6 +6,7 @@ import { native } from "../native/native.ts";
 import {
   BODY,
   BODY_END,
+  BODY_LAST,
   BODY_START,
   CLOSED,
   CONNECT_FAILED,
@@ -48,8 +49,8 @@ export interface SocketOwner {
   onConnected(): void;
   onConnectFailed(cause: number, detail: number): void;
   onHead(head: ResponseHead): void;
-  /** Valid during the call. */
-  onBody(bytes: Buffer): void;
+  /** `isLast`: onEnd follows at once, and the bytes are valid until it returns; else during the call. */
+  onBody(bytes: Buffer, isLast: boolean): void;
   /** `keepAliveS`: how long the provider keeps the connection while it is idle; -1: it does not say. */
   onEnd(reusable: boolean, keepAliveS: number): void;
   onFail(cause: number, detail: number, answered: boolean): void;
@@ -108,7 +109,7 @@ function tell(owner: SocketOwner, at: number): void {
       owner.onHead(headAt(at));
       break;
     case BODY:
-      owner.onBody(slab.subarray(number(at + BODY_START), number(at + BODY_END)));
+      owner.onBody(slab.subarray(number(at + BODY_START), number(at + BODY_END)), number(at + BODY_LAST) !== 0);
       break;
     case END:
       owner.onEnd(number(at + END_REUSABLE) !== 0, number(at + END_KEEP_ALIVE_S));

@@ -41,8 +41,11 @@ export interface AttemptListener {
   /** The request has a connection and is being written: its head, and what there is of a body that grows, be it nothing. */
   onSent(): void;
   onHead(head: ResponseHead): void;
-  /** The chunk is valid during the call only. May still come, bounded by a socket read, after pause(). */
-  onChunk(chunk: Buffer): void;
+  /**
+   * `isLast`: onEnd follows at once, and the chunk is valid until it returns; else during the call only. May still come, bounded by a
+   * socket read, after pause().
+   */
+  onChunk(chunk: Buffer, isLast: boolean): void;
   /** The framing says that the body is complete; a close-delimited body may have been cut all the same. */
   onEnd(): void;
   /** `replayable`: a reused connection broke before any byte of an answer. `cause`: for the operator, never for a client. */

@@ -97,7 +97,7 @@ export class UndiciAttempt implements PooledAttempt<UndiciConnection> {
   }
 
   onResponseData(_controller: Controller, chunk: Buffer): void {
-    if (!this.#over) this.#listener.onChunk(chunk);
+    if (!this.#over) this.#listener.onChunk(chunk, false);
   }
 
   onResponseEnd(): void {

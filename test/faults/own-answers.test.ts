@@ -167,10 +167,10 @@ test("it finds bytes of an answer that are read after their time", async (t) => 
     kept.set(this, chunk);
     if (before !== undefined) write.call(this, before);
   });
-  t.mock.method(ClientStream.prototype, "end", function late(this: ClientStream) {
-    const last = kept.get(this);
-    if (last !== undefined) write.call(this, last);
-    end.call(this);
+  t.mock.method(ClientStream.prototype, "end", function late(this: ClientStream, last: Uint8Array) {
+    const before = kept.get(this);
+    if (before !== undefined) write.call(this, before);
+    end.call(this, last);
   });
   const { foreign } = await crowd("native", ["stream"]);
   notStrictEqual(foreign.length, 0);

@@ -13,6 +13,8 @@ export class SeenDown implements Downstream {
   head = "";
   length = 0;
   ended = false;
+  /** What came with the end. */
+  last = "";
   readonly written: Buffer[] = [];
 
   address(): Uint8Array {
@@ -21,8 +23,7 @@ export class SeenDown implements Downstream {
 
   reply(head: string, body: string): void {
     this.begin(head, body.length);
-    this.write(Buffer.from(body));
-    this.end();
+    this.end(Buffer.from(body));
   }
 
   begin(head: string, length: number): void {
@@ -34,7 +35,9 @@ export class SeenDown implements Downstream {
     this.written.push(Buffer.from(chunk));
   }
 
-  end(): void {
+  end(last: Uint8Array): void {
+    if (last.length > 0) this.write(last);
+    this.last = Buffer.from(last).toString("latin1");
     this.ended = true;
   }
 

@@ -109,6 +109,7 @@ for (const [what, request] of REFUSED_BODIES) {
 /** A reader that takes `pace` bytes at a time: the package's side of it, which buffers what a write gets beyond. */
 class SlowReader implements UwsResponse {
   readonly taken: Buffer[] = [];
+  corks = 0;
   readonly #pace: number;
   #offset = 0;
   #writable: (offset: number) => boolean = () => true;
@@ -142,6 +143,7 @@ class SlowReader implements UwsResponse {
   }
 
   cork(write: () => void): void {
+    this.corks += 1;
     write();
   }
 
@@ -154,7 +156,10 @@ class SlowReader implements UwsResponse {
   }
 
   writeStatus(): void {}
-  end(): void {}
+  end(last?: Uint8Array): void {
+    if (last !== undefined) this.taken.push(Buffer.from(last));
+  }
+
   endWithoutBody(): void {}
   close(): void {}
   onAborted(): void {}
@@ -178,3 +183,42 @@ for (const length of [-1, BODY.length]) {
     ok(Buffer.concat(reader.taken).equals(BODY));
   });
 }
+
+for (const [bytes, corks] of [
+  [0, 1],
+  [1_000, 1],
+  [15_000, 1],
+  [40_000, 4],
+] as const) {
+  test(`the last ${bytes} bytes of a stream leave with its end, in slices that are safe`, () => {
+    const reader = new SlowReader(100_000);
+    const stream = new ClientStream(reader, path.pipeline);
+    stream.begin("200 OK", -1);
+    stream.write(BODY.subarray(0, 10));
+    stream.end(BODY.subarray(10, 10 + bytes));
+    deepStrictEqual([reader.corks, stream.closed], [1 + corks, true]);
+    ok(Buffer.concat(reader.taken).equals(BODY.subarray(0, 10 + bytes)));
+  });
+}
+
+test("what ends while its reader is behind is kept, and ends when it was taken", () => {
+  const reader = new SlowReader(1_000);
+  const stream = new ClientStream(reader, path.pipeline);
+  stream.begin("200 OK", -1);
+  stream.write(BODY.subarray(0, 2_000));
+  const last = Buffer.from(BODY.subarray(2_000, 2_500));
+  stream.end(last);
+  last.fill("#");
+  deepStrictEqual([reader.corks, stream.closed], [1, false]);
+  reader.catchUp();
+  ok(stream.closed && Buffer.concat(reader.taken).equals(BODY.subarray(0, 2_500)));
+});
+
+test("a chunked answer that came in one piece goes on as one, with a length", async () => {
+  answer(`${headOf("transfer-encoding: chunked\r\n")}5\r\nwhole\r\n0\r\n\r\n`);
+  const client = await RawClient.connect(path.port);
+  const response = await client.ask(PASSED);
+  deepStrictEqual([response.body.toString(), headerOf(response, "content-length")], ["whole", "5"]);
+  client.leave();
+  await atRest();
+});

@@ -76,7 +76,7 @@ function stage(usageAdded = true): Staged {
 /** A chunk is the relay's during the call only: behind it, its bytes are others. */
 function pass(relay: Relay, bytes: Uint8Array): void {
   const chunk = Buffer.from(bytes);
-  relay.onChunk(chunk);
+  relay.onChunk(chunk, false);
   chunk.fill("#");
 }
 
@@ -156,8 +156,8 @@ test("an answer with a length is settled before its last byte is handed over", (
   const { exchange, down, owner, relay } = stage();
   relay.onHead(headOf(200, { "content-type": "application/json", "content-length": "2" }));
   down.write = () => owner.calls.push(`write, settled: ${exchange.settled}`);
-  relay.onChunk(Buffer.from("{"));
-  relay.onChunk(Buffer.from("}"));
+  relay.onChunk(Buffer.from("{"), false);
+  relay.onChunk(Buffer.from("}"), false);
   releaseScan(exchange);
   deepStrictEqual(owner.calls, ["releaseBody", "write, settled: false", "settle", "write, settled: true"]);
 });

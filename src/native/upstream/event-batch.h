@@ -56,6 +56,8 @@ class EventBatch {
     count_ += 1;
     record[0] = connection;
     record[1] = static_cast<int32_t>(kind);
+    if (kind == Kind::BODY) record[BODY_LAST] = 0;
+    if (kind == Kind::END && count_ > 1) note_last(record - STRIDE, connection);
     return record + 2;
   }
 
@@ -67,6 +69,13 @@ class EventBatch {
   }
 
  private:
+  // In a BODY record: whether the next one is the END of the same answer.
+  static constexpr size_t BODY_LAST = 4;
+
+  static void note_last(int32_t* before, int32_t connection) {
+    if (before[0] == connection && before[1] == static_cast<int32_t>(Kind::BODY)) before[BODY_LAST] = 1;
+  }
+
   // CONNECTED, HEAD, BODY, END, CLOSED.
   static constexpr size_t RECORDS_PER_READ = 8;
 

@@ -1,0 +1,66 @@
+/** A stream's events reach the client before anything more comes of the provider, however they end and are split. */
+import { strictEqual } from "node:assert/strict";
+import { once } from "node:events";
+import { type IncomingMessage, request } from "node:http";
+import type { Socket } from "node:net";
+import { after, test } from "node:test";
+import { CREDENTIAL, KEY } from "../support/config.ts";
+import { RequestPath, ScriptedProvider } from "../support/request-path.ts";
+import { until, within } from "../support/until.ts";
+
+const BODY = JSON.stringify({ model: "allowed", stream: true, messages: [] });
+const HEAD = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+
+const provider = await ScriptedProvider.start(() => undefined);
+const path = await RequestPath.start(provider);
+after(() => {
+  path.stop();
+  provider.stop();
+});
+
+/** The provider's side of the next request, once it has all of it. */
+function asked(): Promise<Socket> {
+  return new Promise((resolve) => {
+    provider.script = (socket, received) => {
+      if (received.includes(CREDENTIAL) && received.subarray(-1).toString() === "}") resolve(socket);
+    };
+  });
+}
+
+function ask(): Promise<IncomingMessage> {
+  const headers = { authorization: `Bearer ${KEY}`, "content-type": "application/json", connection: "close" };
+  const sent = request({ port: path.port, method: "POST", path: "/v1/chat/completions", headers });
+  sent.end(BODY);
+  return once(sent, "response").then(([response]) => response);
+}
+
+function chunk(text: string): string {
+  return `${text.length.toString(16)}\r\n${text}\r\n`;
+}
+
+for (const [name, end] of Object.entries({ LF: "\n", CRLF: "\r\n", CR: "\r" })) {
+  test(`each event is with the client before more is sent, split at every byte (${name})`, async () => {
+    const event = `data: {"choices":[{"delta":{"content":"a"}}]}${end}${end}`;
+    const socketAsked = asked();
+    const answered = ask();
+    const socket = await within("the request", socketAsked);
+    socket.write(HEAD + chunk(event));
+    const response = await within("the head with the first event", answered);
+    let text = "";
+    response.setEncoding("latin1").on("data", (part: string) => (text += part));
+    let sent = event;
+    for (let split = 1; split < event.length; split += 1) {
+      socket.write(chunk(event.slice(0, split)));
+      // The event may be whole before its last byte: the line break of a CR is its CR.
+      if (/\r\n\r$/.test(event.slice(0, split))) {
+        await until(`event ${split} is there without its LF`, () => text === sent + event.slice(0, split));
+      }
+      socket.write(chunk(event.slice(split)));
+      sent += event;
+      await until(`event ${split} is there`, () => text === sent);
+    }
+    socket.write(`${chunk("data: [DONE]\n\n")}0\r\n\r\n`);
+    await within("the end", once(response, "end"));
+    strictEqual(text, `${sent}data: [DONE]\n\n`);
+  });
+}
