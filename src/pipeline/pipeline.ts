@@ -229,9 +229,8 @@ export class Pipeline implements RequestHandler, RelayOwner {
   }
 
   breakOff(exchange: Exchange, error: ErrorRow): void {
-    // A head goes out with its first bytes: without them there is still an answer to give. A stream has its error event.
-    const begun = exchange.responseBytes > 0 || exchange.eventStream;
-    if (!begun && !exchange.settled && exchange.answerLength !== 0) {
+    // A head goes out with its first bytes: without them there is still an answer to give.
+    if (exchange.responseBytes === 0 && !exchange.settled && exchange.answerLength !== 0) {
       this.refuse(exchange, error);
       return;
     }

@@ -5,6 +5,8 @@ import { type IncomingMessage, request } from "node:http";
 import type { Socket } from "node:net";
 import { after, test } from "node:test";
 import { CREDENTIAL, KEY } from "../support/config.ts";
+import { RawClient } from "../support/raw-client.ts";
+import { requestBytes } from "../support/raw-request.ts";
 import { RequestPath, ScriptedProvider } from "../support/request-path.ts";
 import { until, within } from "../support/until.ts";
 
@@ -62,5 +64,20 @@ for (const [name, end] of Object.entries({ LF: "\n", CRLF: "\r\n", CR: "\r" })) 
     socket.write(`${chunk("data: [DONE]\n\n")}0\r\n\r\n`);
     await within("the end", once(response, "end"));
     strictEqual(text, `${sent}data: [DONE]\n\n`);
+  });
+}
+
+for (const [what, begins] of Object.entries({ "with its head": "", "within its first event": "data: {" })) {
+  test(`a stream that breaks ${what} has a status that says so`, async () => {
+    const socketAsked = asked();
+    const client = await RawClient.connect(path.port);
+    await client.send(requestBytes({ body: BODY }));
+    const socket = await within("the request", socketAsked);
+    socket.write(HEAD + (begins === "" ? "" : chunk(begins)), () => socket.destroy());
+    const response = await client.response();
+    strictEqual(response?.status, 502);
+    strictEqual(JSON.parse(response.body.toString()).error.code, "upstream_cut");
+    client.leave();
+    await until("nothing is in flight", () => path.pipeline.inFlight === 0);
   });
 }
