@@ -16,6 +16,8 @@ interface Told {
   readonly checked: number;
   readonly streamKnown: boolean;
   readonly seen: readonly boolean[];
+  /** Whether the body had ended. */
+  readonly last: boolean;
   /** Bytes that had come. */
   readonly come: number;
   /** The beginning of the body up to `checked`, when it is more than at the piece before. */
@@ -106,11 +108,11 @@ class PartsRun {
   /** A copy with nothing of the body behind it. */
   private more(come: number, last: boolean): number {
     const code = this.parts.more(this.slot, Uint8Array.from(this.body.subarray(0, come)), this.depthMax, last);
-    this.keep(code, come);
+    this.keep(code, come, last);
     return code;
   }
 
-  private keep(code: number, come: number): void {
+  private keep(code: number, come: number, last: boolean): void {
     const { parts } = this;
     const { checked, streamKnown } = parts;
     const grown = checked > (this.told.at(-1)?.checked ?? 0);
@@ -119,6 +121,7 @@ class PartsRun {
       checked,
       streamKnown,
       seen: [parts.modelSeen, parts.streamSeen, parts.optionsSeen],
+      last,
       come,
       prefix: grown ? Buffer.from(this.body.subarray(0, checked)) : null,
     });
@@ -133,7 +136,7 @@ class PartsRun {
     this.delta = name.length - (modelEnd - modelStart);
     this.parts.shift(this.slot, this.delta);
     this.told.length = 0;
-    this.keep(SCAN_OK, come + this.delta);
+    this.keep(SCAN_OK, come + this.delta, false);
   }
 
   private verdictProblem(): string | null {
@@ -196,9 +199,10 @@ function sameOptions(early: Verdict["fields"], end: Verdict["fields"]): boolean 
   return isDeepStrictEqual(early, all);
 }
 
-function checkedProblem({ checked, come, prefix }: Told, before: number): string | null {
+function checkedProblem({ checked, come, last, prefix }: Told, before: number): string | null {
   if (checked < before) return `checked falls from ${before} to ${checked}`;
   if (checked > come) return `checked ${checked} of ${come}`;
+  if (!last && prefix !== null && isJson(prefix.toString("latin1"))) return "all of a body is checked before its end";
   if (prefix === null || prefix.length > PREFIX_BYTES_MAX || isPrefix(prefix)) return null;
   return `checked, but no beginning of JSON: ${JSON.stringify(prefix.toString("latin1"))}`;
 }
