@@ -74,6 +74,7 @@ const DEMO: ProviderConfig = {
   tls: { ca: null, client: null, serverName: null },
   http2: false,
   proxy: null,
+  proxyAuthorization: null,
   usageOption: true,
 };
 
@@ -88,7 +89,8 @@ function providerOf(name: string, provider: ProviderForm, outside: Outside): Pro
     transport: transportOf(provider),
     tls: outside.providerTls(name, provider.tls),
     http2: provider.http2,
-    proxy: provider.proxy ?? null,
+    proxy: provider.proxy === undefined ? null : new URL(provider.proxy).origin,
+    proxyAuthorization: outside.proxyAuthorization(name, provider),
     usageOption: provider.usage_option,
   };
 }

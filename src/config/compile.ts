@@ -73,6 +73,7 @@ function compileProvider(name: string, config: ProviderConfig): Provider {
     tls: config.tls,
     http2: config.http2,
     proxy: config.proxy,
+    proxyAuthorization: config.proxyAuthorization,
     credential: credential === null ? null : Buffer.from(credential.value.replace(/^Bearer /, "")),
     lines: headerLines(headers),
     headerNames: new Set(headers.filter((_, index) => index % 2 === 0)),

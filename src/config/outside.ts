@@ -11,7 +11,7 @@ import { resolveCredential } from "./credential.ts";
 import { readTextFile } from "./file.ts";
 import { type Finding, findingAt } from "./finding.ts";
 import { certificatesIn } from "./pem.ts";
-import type { ProviderConfig, ProviderForm } from "./schema.ts";
+import type { CredentialForm, ProviderConfig, ProviderForm } from "./schema.ts";
 import type { ProviderTls } from "./snapshot.ts";
 
 type TlsForm = (ProviderForm & { type: "openai" })["tls"];
@@ -36,11 +36,24 @@ export class Outside {
   }
 
   credential(name: string, provider: ProviderForm & { type: "openai" }): ProviderConfig["credential"] {
-    if (provider.credential === undefined) return null;
-    const resolution = resolveCredential(provider.credential, this.directory, this.#env);
-    if (resolution.value !== null) return credentialHeader(provider.auth, resolution.value);
+    const value = this.#secret(name, "credential", provider.credential);
+    return value === null ? null : credentialHeader(provider.auth, value);
+  }
+
+  /** What the proxy of a provider is sent (RFC 7617). */
+  proxyAuthorization(name: string, { proxy, proxy_password }: ProviderForm & { type: "openai" }): string | null {
+    const password = this.#secret(name, "proxy_password", proxy_password);
+    if (password === null || proxy === undefined) return null;
+    const user = decodeURIComponent(new URL(proxy).username);
+    return `Basic ${Buffer.from(`${user}:${password}`).toString("base64")}`;
+  }
+
+  #secret(provider: string, field: string, source: CredentialForm | undefined): string | null {
+    if (source === undefined) return null;
+    const resolution = resolveCredential(source, this.directory, this.#env);
+    if (resolution.value !== null) return resolution.value;
     const list = resolution.fromService ? this.missing : this.findings;
-    list.push(findingAt(["providers", name, "credential"], resolution.message));
+    list.push(findingAt(["providers", provider, field], resolution.message));
     return null;
   }
 

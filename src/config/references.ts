@@ -143,12 +143,16 @@ function providerHeaders(name: string, provider: ProviderForm): readonly Finding
 /** What one setting takes for granted of another. */
 function providerTransport(name: string, provider: ProviderForm): readonly Finding[] {
   if (provider.type === "demo") return [];
-  const { transport, http2, proxy, tls, base_url: url } = provider;
+  const { transport, http2, proxy, proxy_password: password, tls, base_url: url } = provider;
   const at = (field: string, message: string) => findingAt(["providers", name, ...field.split(".")], message);
   const findings: Finding[] = [];
   if (transport === "native" && http2) findings.push(at("transport", "native speaks no HTTP/2; use undici or auto"));
   if (transport === "native" && proxy !== undefined)
     findings.push(at("transport", "native goes through no proxy; use undici or auto"));
+  const hasUser = proxy?.includes("@") === true;
+  if (hasUser && password === undefined) findings.push(at("proxy", "a user needs 'proxy_password' as well"));
+  if (!hasUser && password !== undefined)
+    findings.push(at("proxy_password", "this needs a user in 'proxy', as in http://user@proxy.example:3128"));
   if (http2 && /^http:/i.test(url)) findings.push(at("http2", "HTTP/2 needs a base_url with https"));
   if ((tls.cert_file === undefined) !== (tls.key_file === undefined)) {
     const [present, absent] = tls.cert_file === undefined ? ["key_file", "cert_file"] : ["cert_file", "key_file"];

@@ -223,16 +223,27 @@ export function readBaseUrl(text: string): string | Refusal {
   return text;
 }
 
-/** Where an HTTP proxy is: scheme, host and port. */
+/** Where an HTTP proxy is: scheme, host and port, and a user before the host, encoded as in the text. */
 export function readProxyUrl(text: string): string | Refusal {
   const url = URL.parse(text);
   if (url === null || !/^https?:\/\//i.test(text) || /[^\x21-\x7e]/.test(text)) {
     return new Refusal("expected the URL of an HTTP proxy, such as http://proxy.example:3128");
   }
-  if (url.username !== "" || url.password !== "") return new Refusal("a proxy with a user or password is not taken");
+  if (url.password !== "") return new Refusal("the password of a proxy does not stand here; use 'proxy_password'");
   if (url.pathname !== "/" || url.search !== "" || url.hash !== "")
     return new Refusal("the URL of a proxy has no path");
-  return url.origin;
+  if (url.username === "") return url.origin;
+  if (isUser(url.username)) return `${url.protocol}//${url.username}@${url.host}`;
+  return new Refusal("the user of a proxy is UTF-8 without a colon or control characters");
+}
+
+/** RFC 7617: a colon is where the password begins. */
+function isUser(encoded: string): boolean {
+  try {
+    return !/[:\p{Cc}]/u.test(decodeURIComponent(encoded));
+  } catch {
+    return false;
+  }
 }
 
 /** The name of an environment variable. Capitals only, so that a pasted credential is not taken for a name. */

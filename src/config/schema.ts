@@ -91,6 +91,7 @@ export interface ProviderConfig {
   readonly tls: ProviderTls;
   readonly http2: boolean;
   readonly proxy: string | null;
+  readonly proxyAuthorization: string | null;
   readonly usageOption: boolean;
 }
 
@@ -292,8 +293,11 @@ const OPENAI_PROVIDER = mapping({
     .meta({ expects: "URL" })
     .optional()
     .describe(
-      "An HTTP proxy on the way to the provider, such as http://proxy.example:3128. Variables such as https_proxy are not looked at.",
+      "An HTTP proxy on the way to the provider, such as http://proxy.example:3128, or http://user@proxy.example:3128 with proxy_password. Variables such as https_proxy are not looked at.",
     ),
+  proxy_password: CREDENTIAL.optional().describe(
+    "Where the password of the user in proxy is, exactly one of these; never the password itself. It is sent as Proxy-Authorization: Basic, so the way to the proxy should be https or trusted.",
+  ),
   usage_option: boolean(true).describe(
     "Ask streams for their usage (stream_options.include_usage); false for a server that refuses it.",
   ),

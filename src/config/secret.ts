@@ -4,7 +4,10 @@
  */
 
 /** Fields whose value, or anything below it, may be a secret: their text is never shown. */
-const SECRET_FIELDS: ReadonlySet<PropertyKey> = new Set(["credential", "hash", "headers", "query", "base_url"]);
+const SECRET_FIELDS: ReadonlySet<PropertyKey> = new Set([
+  ...["credential", "hash", "headers", "query", "base_url"],
+  ...["proxy", "proxy_password"],
+]);
 
 /** Keys as providers hand them out, by prefix; then anything long and unbroken, or long and of all kinds of letters. */
 const SECRETS: readonly RegExp[] = [

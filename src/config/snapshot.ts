@@ -49,6 +49,8 @@ export interface Provider {
   readonly http2: boolean;
   /** URL of an HTTP proxy; null: none. */
   readonly proxy: string | null;
+  /** What the proxy is sent as Proxy-Authorization; null: nothing. */
+  readonly proxyAuthorization: string | null;
   /** The credential itself, to find it where a provider quotes it; null: none. */
   readonly credential: Buffer | null;
   /** Credential and fixed headers as they are sent: CRLF name: value for each, lower-case names, validated. */

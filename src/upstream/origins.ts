@@ -75,14 +75,15 @@ export class Origins {
     return origin;
   }
 
-  #origin({ origin, transport, tls, http2, proxy }: Provider, bounds: OriginBounds): Pool {
+  #origin({ origin, transport, tls, http2, proxy, proxyAuthorization }: Provider, bounds: OriginBounds): Pool {
     const ownTls = origin.startsWith("https:") ? tls : null;
     if (transport === "native" || this.#undici === null) {
       return new Origin(new NativeWire(origin, ownTls), bounds, this.#counters);
     }
     const { UndiciWire } = this.#undici;
     const { keepAliveMs } = bounds;
-    return new Origin(new UndiciWire({ origin, tls: ownTls, http2, proxy, keepAliveMs }), bounds, this.#counters);
+    const wire = new UndiciWire({ origin, tls: ownTls, http2, proxy, proxyAuthorization, keepAliveMs });
+    return new Origin(wire, bounds, this.#counters);
   }
 
   #retireExcept(wanted: ReadonlySet<string>): void {
@@ -95,13 +96,15 @@ export class Origins {
 }
 
 /** Everything that a connection's behaviour depends on. */
-function identityOf({ origin, transport, tls, http2, proxy }: Provider, { timeouts, bounds }: Snapshot): string {
+function identityOf(provider: Provider, { timeouts, bounds }: Snapshot): string {
+  const { origin, transport, tls, http2, proxy, proxyAuthorization } = provider;
   return JSON.stringify([
     origin,
     transport,
     tls,
     http2,
     proxy,
+    proxyAuthorization,
     timeouts.upstreamKeepAliveMs,
     bounds.connectionsPerProvider,
     bounds.queuePerProvider,

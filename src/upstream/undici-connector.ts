@@ -22,15 +22,17 @@ export interface ConnectorOptions {
   readonly http2: boolean;
   /** URL of an HTTP proxy; null: none. */
   readonly proxy: string | null;
+  /** What it is sent as Proxy-Authorization; null: nothing. */
+  readonly proxyAuthorization: string | null;
 }
 
 const OK = 200;
 
-export function connectorOf({ tls, http2, proxy }: ConnectorOptions): Connector {
+export function connectorOf({ tls, http2, proxy, proxyAuthorization }: ConnectorOptions): Connector {
   const endpoint = endpointConnector(tls, http2);
   if (proxy === null) return endpoint;
   // A plain request goes to the proxy as it is, with the whole URL as its target.
-  return tls === null ? proxyConnector(proxy) : tunnel(proxy, endpoint);
+  return tls === null ? proxyConnector(proxy) : tunnel(proxy, proxyAuthorization, endpoint);
 }
 
 /** Parsing the authorities takes milliseconds, so there is one context per origin. */
@@ -64,9 +66,10 @@ function begun(socket: unknown): Connecting {
   return socket as Connecting;
 }
 
-function tunnel(proxy: string, endpoint: Connector): Connector {
+function tunnel(proxy: string, authorization: string | null, endpoint: Connector): Connector {
   const toProxy = proxyConnector(proxy);
-  return (target, done) => new Tunnel(proxy, toProxy, endpoint).open(target, done);
+  const headers = authorization === null ? {} : { "proxy-authorization": authorization };
+  return (target, done) => new Tunnel(proxy, toProxy, endpoint).open(target, headers, done);
 }
 
 /** One tunnel on its way: the connection to the proxy, CONNECT (RFC 9110 9.3.6), and the handshake with the provider. */
@@ -86,10 +89,10 @@ class Tunnel implements Connecting {
     });
   }
 
-  open(target: buildConnector.Options, done: buildConnector.Callback): this {
+  open(target: buildConnector.Options, headers: Record<string, string>, done: buildConnector.Callback): this {
     const authority = `${target.hostname}:${target.port === "" ? "443" : target.port}`;
     this.#client
-      .connect({ path: authority, headers: { host: authority } })
+      .connect({ path: authority, headers: { host: authority, ...headers } })
       .then(({ socket, statusCode }) => {
         if (this.#destroyed || statusCode !== OK) {
           socket.on("error", () => socket.destroy()).destroy();

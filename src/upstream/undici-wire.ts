@@ -20,15 +20,17 @@ export class UndiciWire implements Wire<UndiciConnection> {
   readonly growing = false;
   readonly #options: UndiciConnectionOptions;
   readonly #pathPrefix: string;
-  readonly #host: string | null;
+  /** Before those of a request that a proxy forwards; null: none does. */
+  readonly #lines: string | null;
 
   constructor(options: UndiciWireOptions) {
-    const { origin, proxy, tls, http2, keepAliveMs } = options;
+    const { origin, proxy, proxyAuthorization, tls, http2, keepAliveMs } = options;
     const forwarded = proxy !== null && tls === null;
     this.places = http2 ? UPSTREAM_STREAMS_MAX : 1;
     this.#options = { address: forwarded ? proxy : origin, connector: connectorOf(options), http2, keepAliveMs };
     this.#pathPrefix = forwarded ? origin : "";
-    this.#host = forwarded ? new URL(origin).host : null;
+    const authorization = proxyAuthorization === null ? "" : `\r\nproxy-authorization: ${proxyAuthorization}`;
+    this.#lines = forwarded ? `\r\nhost: ${new URL(origin).host}${authorization}` : null;
   }
 
   sweep(): boolean {
@@ -44,9 +46,9 @@ export class UndiciWire implements Wire<UndiciConnection> {
     listener: AttemptListener,
     origin: Origin<UndiciConnection>,
   ): PooledAttempt<UndiciConnection> {
-    if (this.#host === null) return new UndiciAttempt(request, listener, origin);
+    if (this.#lines === null) return new UndiciAttempt(request, listener, origin);
     // To a proxy goes the whole URL (RFC 9112 3.2.2).
-    const lines = `\r\nhost: ${this.#host}${request.lines}`;
+    const lines = this.#lines + request.lines;
     const path = this.#pathPrefix + request.path;
     return new UndiciAttempt({ ...request, path, lines }, listener, origin);
   }

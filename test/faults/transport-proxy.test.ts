@@ -22,10 +22,15 @@ async function listening(server: Server): Promise<number> {
   return (server.address() as AddressInfo).port;
 }
 
+/** What came to the provider. */
+const received: Buffer[] = [];
 const provider = await listening(
   createTlsServer({ cert: fixture("server"), key: fixture("server.key") }, (socket) => {
     socket.on("error", () => socket.destroy());
-    socket.on("data", () => socket.write(ANSWER));
+    socket.on("data", (bytes) => {
+      received.push(bytes);
+      socket.write(ANSWER);
+    });
   }),
 );
 
@@ -72,6 +77,25 @@ test("http goes to the proxy with its whole URL", async () => {
   const origin = opened("http://provider.test:8000");
   deepStrictEqual((await ask(origin)).events, GOOD);
   deepStrictEqual(asked.splice(0), ["POST http://provider.test:8000/v1/x provider.test:8000"]);
+});
+
+test("the proxy is told who asks, with the tunnel or with each request, and the provider is not", async () => {
+  const told: (string | undefined)[] = [];
+  const authorized = (request: IncomingMessage) => void told.push(request.headers["proxy-authorization"]);
+  proxyServer.on("connect", authorized).on("request", authorized);
+  script = tunnel;
+  const proxyAuthorization = "Basic dXNlcjpob3JzZQ==";
+  received.length = 0;
+  for (const url of [`https://localhost:${provider}`, "http://provider.test:8000"]) {
+    const origin = originOf("undici", url, { proxy, proxyAuthorization, tls: { ca: fixture("ca") } });
+    for (let i = 0; i < 2; i += 1) deepStrictEqual((await ask(origin)).events, GOOD);
+    origin.retire();
+  }
+  proxyServer.off("connect", authorized).off("request", authorized);
+  // One tunnel, two requests.
+  deepStrictEqual(told, [proxyAuthorization, proxyAuthorization, proxyAuthorization]);
+  ok(received.length > 0 && !/proxy-authorization/i.test(Buffer.concat(received).toString("latin1")));
+  asked.length = 0;
 });
 
 test("a proxy that refuses is a provider that is not reached, once", async () => {

@@ -40,6 +40,7 @@ export function providerConfig(port: number, changes: Partial<ProviderConfig> = 
     tls: { ca: null, client: null, serverName: null },
     http2: false,
     proxy: null,
+    proxyAuthorization: null,
     usageOption: true,
     ...changes,
   };

@@ -36,6 +36,7 @@ export interface OriginForm {
   readonly keepAliveMs?: number;
   readonly http2?: boolean;
   readonly proxy?: string;
+  readonly proxyAuthorization?: string;
   readonly tls?: Partial<ProviderTls>;
   /** Of the native transport. */
   readonly addresses?: Addresses;
@@ -44,12 +45,13 @@ export interface OriginForm {
 /** `url`: scheme, host and port. */
 export function originOf(kind: TransportKind, url: string, form: OriginForm = {}): Origin {
   const { connections = 2, queue = 1, keepAliveMs = 10_000, http2 = false, proxy = null } = form;
+  const { proxyAuthorization = null } = form;
   const bounds = { connections, queue, keepAliveMs };
   const tls = url.startsWith("https:") ? { ...PLAIN_TLS, ...form.tls } : null;
   // What Origin is made of does not matter to who uses it.
   if (kind === "native")
     return new Origin(new NativeWire(url, tls, form.addresses), bounds, counters) as unknown as Origin;
-  const wire = new UndiciWire({ origin: url, tls, http2, proxy, keepAliveMs });
+  const wire = new UndiciWire({ origin: url, tls, http2, proxy, proxyAuthorization, keepAliveMs });
   return new Origin(wire, bounds, counters) as unknown as Origin;
 }
 

@@ -79,13 +79,13 @@ describe("check", () => {
 providers:
   demo: { type: demo }
   openai: { base_url: "https://h/v1?key=hunter2", credential: { env: A_KEY }, headers: { x-a: hunter2 } }
-  far: { base_url: "https://h/v1", http2: true, proxy: "http://p:3128" }
+  far: { base_url: "https://h/v1", http2: true, proxy: "http://u@p:3128", proxy_password: { env: WORD } }
 models: { chat: { provider: openai, model: gpt }, "*": { provider: demo } }
 keys:
   - { name: a, hash: "${H1}", enabled: false }
   - { name: b, hash: "sha256:${"3".repeat(64)}", expires: 2001-01-01, models: [chat] }
 `);
-    const { status, stdout, stderr } = sluice(["check", path], { A_KEY: "hunter2" });
+    const { status, stdout, stderr } = sluice(["check", path], { A_KEY: "hunter2", WORD: "hunter2" });
     deepEqual([status, stderr], [0, ""]);
     for (const line of [
       /^listen +\[::\]:81$/m,
@@ -97,7 +97,7 @@ keys:
       /b +expired 2001-01-01T00:00:00.000Z +chat$/m,
     ])
       match(stdout, line);
-    doesNotMatch(stdout, /hunter2|sha256/);
+    doesNotMatch(stdout, /hunter2|Basic|sha256/);
   });
 
   test("problems are exit code 1, on standard error, without a stack trace", () => {

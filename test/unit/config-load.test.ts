@@ -156,6 +156,20 @@ describe("how requests are carried", () => {
     deepEqual(carried("proxy: http://p:3128/"), ["undici", false, "http://p:3128"]);
   });
 
+  test("a proxy that wants to know who asks", () => {
+    const text =
+      'providers: { a: { base_url: "https://h", proxy: "http://m%C3%BCller@p:3128", proxy_password: { env: WORD } } }';
+    const { config, problems } = checkText("/f.yaml", text, { WORD: "a:b c" });
+    deepEqual(problems, []);
+    const { proxy, proxyAuthorization } = config?.providers["a"] ?? {};
+    deepEqual([proxy, proxyAuthorization], ["http://p:3128", `Basic ${btoa("m\u00c3\u00bcller:a:b c")}`]);
+    const { missing } = checkText("/f.yaml", text, {});
+    deepEqual(
+      missing.map(({ message }) => message),
+      ["the environment variable WORD is not set; set it, or use { file: PATH }"],
+    );
+  });
+
   test("our own certificate, and the name that is asked for", () => {
     const { config, problems } = read(`tls: { cert_file: ${CERT}, key_file: ${KEY}, server_name: API.example }`);
     deepEqual(problems, []);
@@ -172,7 +186,15 @@ describe("how requests are carried", () => {
     ["http2: true", "http://h", /HTTP\/2 needs a base_url with https/],
     ["transport: fast", "https://h", /transport|expected|one of/],
     ["proxy: p:3128", "https://h", /expected the URL of an HTTP proxy/],
-    ["proxy: http://user:word@p:1", "https://h", /a proxy with a user or password is not taken/],
+    ["proxy: http://user:word@p:1", "https://h", /does not stand here; use 'proxy_password'/],
+    ["proxy: http://:word@p:1", "https://h", /does not stand here; use 'proxy_password'/],
+    ["proxy: http://user@p:1", "https://h", /a user needs 'proxy_password' as well/],
+    ["proxy: http://us%3aer@p:1", "https://h", /without a colon/],
+    ["proxy: http://%00@p:1", "https://h", /without a colon or control characters/],
+    ["proxy: http://%ff@p:1", "https://h", /is UTF-8/],
+    ["proxy_password: { env: WORD }", "https://h", /this needs a user in 'proxy'/],
+    ["proxy: http://p:1, proxy_password: { env: WORD }", "https://h", /this needs a user in 'proxy'/],
+    ["proxy: http://user@p:1, proxy_password: word", "https://h", /where the credential is, never itself/],
     ["proxy: http://p:1/path", "https://h", /has no path/],
     [`tls: { cert_file: ${CERT} }`, "https://h", /this needs 'key_file' as well/],
     [`tls: { key_file: ${KEY} }`, "https://h", /this needs 'cert_file' as well/],

@@ -36,6 +36,11 @@ const CREDENTIAL_PLACES: Readonly<Record<string, string>> = {
   "in an unknown key": "providers:\n  a:\n    base_url: http://h\n    api_key: $\n",
   "beside a mistake": "providers:\n  a: { base_url: 'http://h', api_key: $, auth: bearr }\n",
   "in a URL": "providers: { a: { base_url: 'http://u:$@h' } }\n",
+  "in the URL of a proxy": "providers:\n  a:\n    base_url: https://h\n    proxy: http://u:$@h\n",
+  "as the user of a proxy": "providers:\n  a:\n    base_url: https://h\n    proxy: http://$@h\n",
+  "as the password of a proxy": "providers:\n  a: { base_url: 'https://h', proxy: 'http://u@h', proxy_password: $ }\n",
+  "as the variable of a proxy":
+    "providers:\n  a:\n    base_url: https://h\n    proxy: http://u@h\n    proxy_password: { env: $ }\n",
   "in the query of a bad URL": "providers: { a: { base_url: 'ftp://h?key=$' } }\n",
   "in a header": "providers: { a: { base_url: 'http://h', headers: { authorization: $ } } }\n",
   "in a query": "providers: { a: { base_url: 'http://h', query: { key: [$] } } }\n",
