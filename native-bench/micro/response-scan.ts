@@ -55,6 +55,15 @@ compare(`stream of ${EVENTS} events`, "JSON.parse per event", {
   "response scan": () => scanned(stream, true),
   "JSON.parse per event": () => parsed(stream),
 });
+const open = openScan(true);
+const one = Buffer.from(event(" token"));
+const none = Buffer.alloc(0);
+compare("one event of a stream", "the call alone", {
+  "response scan": () => feedScan(open, one),
+  "the call alone": () => feedScan(open, none),
+});
+closeScan(open);
+
 compare("answer of 4 KB", "JSON.parse", {
   "response scan": () => scanned(answer, false),
   "JSON.parse": () => JSON.parse(answer.join("")).usage.completion_tokens,
