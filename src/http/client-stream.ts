@@ -2,7 +2,8 @@
  * The client's side of one exchange over uWebSockets.js: implements Downstream. Gateway worker, main thread.
  *
  * The rules of the package that are sealed in here, each measured:
- * - one cork callback never writes more than CORK_BYTES_MAX: beyond its 16 KB buffer bytes are lost to a slow reader;
+ * - one cork callback never writes more than CORK_BYTES_MAX: beyond its 16 KB buffer bytes are lost to a slow reader. Not so of a
+ *   `tryEnd`, which goes to the socket from where it is, behind what is in the buffer, and says how much was taken;
  * - `onWritable` is registered before the first write of a streaming answer, and always corks;
  * - a `write` that returns false was taken all the same and is not repeated; `tryEnd` goes on at getWriteOffset();
  * - nothing touches `res` after it ended or was aborted.
@@ -216,7 +217,12 @@ export class ClientStream implements Downstream {
     this.#backlog.push(Buffer.from(chunk));
   }
 
-  /** In slices that fit a cork; what the reader cannot take is kept. The head counts for its first slice. */
+  /** What one cork may write. The head counts for its first slice. */
+  #sliceBytes(): number {
+    return this.#length >= 0 ? Infinity : CORK_BYTES_MAX - this.#head.length;
+  }
+
+  /** In slices that fit a cork; what the reader cannot take is kept. */
   #writeSlices(chunk: Uint8Array): void {
     let at = 0;
     while (at < chunk.length && !this.closed) {
@@ -224,7 +230,7 @@ export class ClientStream implements Downstream {
         this.#keep(chunk.subarray(at));
         return;
       }
-      const end = at + CORK_BYTES_MAX - this.#head.length;
+      const end = at + this.#sliceBytes();
       this.#send(at === 0 && end >= chunk.length ? chunk : chunk.subarray(at, end));
       at = end;
     }
@@ -272,8 +278,10 @@ export class ClientStream implements Downstream {
   #nextSlice(): Uint8Array {
     const chunk = this.#backlog.shift();
     if (chunk === undefined) return NO_BYTES;
-    if (chunk.length > CORK_BYTES_MAX) this.#backlog.unshift(chunk.subarray(CORK_BYTES_MAX));
-    return chunk.subarray(0, CORK_BYTES_MAX);
+    const bytes = this.#sliceBytes();
+    if (chunk.length <= bytes) return chunk;
+    this.#backlog.unshift(chunk.subarray(bytes));
+    return chunk.subarray(0, bytes);
   }
 
   #onCaughtUp(): void {

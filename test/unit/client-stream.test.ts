@@ -222,3 +222,31 @@ test("a chunked answer that came in one piece goes on as one, with a length", as
   client.leave();
   await atRest();
 });
+
+test("an answer of known length is not cut into slices: each chunk of it leaves at once", () => {
+  const reader = new SlowReader(BODY.length);
+  const stream = new ClientStream(reader, path.pipeline);
+  stream.begin("200 OK", BODY.length);
+  stream.write(BODY.subarray(0, 30_000));
+  stream.write(BODY.subarray(30_000));
+  deepStrictEqual(
+    reader.taken.map(({ length }) => length),
+    [30_000, BODY.length - 30_000],
+  );
+  deepStrictEqual([reader.corks, stream.closed], [2, true]);
+});
+
+test("a reader that falls behind again and again gets every byte of a large answer of known length once", async () => {
+  const large = Buffer.from(Array.from({ length: 8_388_608 / 8 }, (_, line) => `${line}`.padStart(8, ".")).join(""));
+  answer(headOf(`content-length: ${large.length}\r\n`), large);
+  const client = await RawClient.connect(path.port);
+  await client.send(PASSED);
+  client.socket.on("data", () => {
+    client.socket.pause();
+    setImmediate(() => client.socket.resume());
+  });
+  const response = await client.response();
+  ok(response?.complete && response.body.equals(large));
+  client.leave();
+  await atRest();
+});
