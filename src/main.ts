@@ -2,9 +2,10 @@
  * The `sluice` command: argv to one subcommand, errors to a message and an exit code. The only process.exit. Codes: 0
  * done, 1 failed, 2 wrong usage, and those of `hdr diff` in its help. Subcommands set process.exitCode or throw; what they print is theirs.
  */
-import { CommanderError } from "commander";
+import { type Command, CommanderError } from "commander";
 import { CodedError } from "./base/errors.ts";
-import { sluiceProgram } from "./cli/program.ts";
+import { rootOf } from "./cli/root.ts";
+import { serveCommand } from "./cli/serve.ts";
 import { warn } from "./cli/terminal.ts";
 
 /** The message has been printed by commander for its own errors; a stack trace helps nobody at a terminal. */
@@ -15,9 +16,16 @@ function exitCodeOf(error: unknown): number {
   return 1;
 }
 
+/** What only the other subcommands need would stay in the gateway's memory for as long as it runs. */
+async function program(): Promise<Command> {
+  if (process.argv[2] === "serve") return rootOf([serveCommand()]);
+  const { sluiceProgram } = await import("./cli/program.ts");
+  return sluiceProgram();
+}
+
 async function main(): Promise<number> {
   try {
-    await sluiceProgram().parseAsync();
+    await (await program()).parseAsync();
     return Number(process.exitCode ?? 0);
   } catch (error) {
     return exitCodeOf(error);

@@ -5,7 +5,7 @@
 import { CodedError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import { compileSnapshot } from "../config/compile.ts";
-import { loadConfig } from "../config/load.ts";
+import { loadConfigApart } from "../config/load-apart.ts";
 import type { Config } from "../config/schema.ts";
 import type { Configured } from "./worker-process.ts";
 
@@ -76,7 +76,7 @@ export class Reloader {
   }
 
   async #read(): Promise<Configured> {
-    const read = loadConfig(this.#options.configPath, this.#options.env);
+    const read = await loadConfigApart(this.#options.configPath, this.#options.env);
     const changed = fixedChanges(this.#current.config, read);
     if (changed.length > 0)
       this.#options.log.warn({ settings: changed }, "these settings change at the next start only");

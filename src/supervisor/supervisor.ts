@@ -14,7 +14,7 @@ import { isProgramChange, PROGRAM, programOnDisk } from "../base/program.ts";
 import { controlPath } from "../config/control-path.ts";
 import { writeFirstConfig } from "../config/first.ts";
 import { listenerText } from "../config/listener.ts";
-import { loadConfig } from "../config/load.ts";
+import { loadConfigApart } from "../config/load-apart.ts";
 import type { Config } from "../config/schema.ts";
 import type { SeriesTable } from "../config/series.ts";
 import { type AdminServer, openAdmin } from "../control/admin.ts";
@@ -116,7 +116,7 @@ function giveUp(error: unknown, { handover }: Origin, closers: Closers): never {
 }
 
 async function openParts(configPath: string, { handover, trial }: Origin, closers: Closers): Promise<Parts> {
-  const read = loadConfig(configPath, process.env);
+  const read = await loadConfigApart(configPath, process.env);
   const config = trial === null ? read : trialConfig(read, trial);
   const version = readVersion();
   const log = openLog("supervisor", config.logLevel);
