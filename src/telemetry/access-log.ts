@@ -1,5 +1,5 @@
 /**
- * Pool task: everything that is done to the access log. Runs in a pool of exactly one thread, so that the file, and the
+ * Pool task: everything that is done to the access log. Runs beside the drain in its one thread, so that the file, and the
  * lines it could not take yet, have one owner. The supervisor's Drainer is the only caller.
  */
 import { requireSameProgram } from "../base/program.ts";
@@ -11,8 +11,11 @@ requireSameProgram();
 
 export interface AccessLogTask {
   readonly path: string;
-  /** `flush`: try again what could not be written; `take`: give it away instead; `hold`: begin with what was given away. */
-  readonly action: "write" | "flush" | "reopen" | "take" | "hold";
+  /**
+   * `flush`: try again what could not be written; `take`: give it away instead; `hold`: begin with what was given away; `end`: there
+   * is no log any more.
+   */
+  readonly action: "write" | "flush" | "reopen" | "take" | "hold" | "end";
   /** packBatch() for `write`, and how many records it holds. */
   readonly batch: Uint8Array | null;
   readonly records: number;
@@ -29,6 +32,7 @@ let log: AccessLog | null = null;
 
 export default function accessLogTask(task: AccessLogTask): Outcome | Taken {
   try {
+    if (task.action === "end") return end();
     const open = openAt(task.path);
     if (task.action === "take") return { kind: "taken", held: open.take() };
     if (task.held !== undefined) open.hold(task.held);
@@ -42,8 +46,14 @@ export default function accessLogTask(task: AccessLogTask): Outcome | Taken {
 /** Another path is another log: what the old one could not take is tried once more and given up. */
 function openAt(path: string): AccessLog {
   if (log?.path === path) return log;
-  log?.flush();
-  log?.close();
+  end();
   log = new AccessLog(path);
   return log;
+}
+
+function end(): Outcome {
+  log?.flush();
+  log?.close();
+  log = null;
+  return { kind: "written" };
 }

@@ -14,7 +14,8 @@ import { packBatch } from "./batch.ts";
 import type { RollupRow } from "./rollup.ts";
 import type { Outcome } from "./sinks/sink.ts";
 import { NOTHING_WRITTEN, Store } from "./sinks/store.ts";
-// The other task of these threads: a thread that runs loads nothing more, because an upgrade may have begun.
+// The other tasks of this thread: once it runs it loads nothing more, because an upgrade may have begun.
+import "./access-log.ts";
 import "./latency/task.ts";
 
 requireSameProgram();

@@ -7,7 +7,6 @@
 import { nowMs } from "../base/clock.ts";
 import { CodedError } from "../base/errors.ts";
 import { DRAIN_BATCH_RECORDS_MAX, DRAIN_INTERVAL_MS, POOL_QUEUE_MAX } from "../base/limits.ts";
-import { isProgramChange, PROGRAM, requireSameProgram } from "../base/program.ts";
 import type { AccessLogTask, Taken } from "./access-log.ts";
 import type { DrainResult, DrainTask } from "./drain.ts";
 import { RingWatch } from "./ring-watch.ts";
@@ -16,13 +15,14 @@ import type { HeldLines } from "./sinks/access-log.ts";
 import { type Outcome, reasonLabel, reasonOf } from "./sinks/sink.ts";
 import { TaskPool } from "./task-pool.ts";
 
-/** Each ring in flight puts one task into either pool; two places are for a flush and a reopen of the log. */
-const RINGS_IN_FLIGHT_MAX = POOL_QUEUE_MAX - 2;
+/** Each ring in flight puts one task into the pool; four places are for a flush, a reopen and the end of the log, and for histograms. */
+const RINGS_IN_FLIGHT_MAX = POOL_QUEUE_MAX - 4;
 /**
- * SQLite has one writer. And a thread that runs goes on in the middle of an upgrade, where none can be started: a second
- * one that cannot be would take the pool, and the task of the first, with it.
+ * SQLite has one writer, the access log as well, and each thread holds 20 MB. And a thread that runs goes on in the middle of an
+ * upgrade, where none can be started: so what is drained then can also be logged.
  */
 const DRAIN_THREADS_MAX = 1;
+const ACCESS_LOG_TASK = new URL("./access-log.ts", import.meta.url);
 /** An error that lasts is reported once per this, and counted every time. */
 const REPORT_INTERVAL_MS = 30_000;
 /** Messages remembered for that. */
@@ -64,7 +64,6 @@ export class Drainer {
   readonly #onError: (error: unknown) => void;
   readonly #watch: RingWatch;
   readonly #drains: TaskPool<DrainTask, DrainResult>;
-  readonly #logs: TaskPool<AccessLogTask, Outcome | Taken>;
   readonly #busy = new Map<string, Promise<void>>();
   readonly #reportedAtMs = new Map<string, number>();
   #accessLogPath: string | null;
@@ -83,7 +82,6 @@ export class Drainer {
     this.#watch = new RingWatch(options.dataDir, onError);
     const drainFile = new URL("./drain.ts", import.meta.url);
     this.#drains = new TaskPool({ file: drainFile, threadsMax: DRAIN_THREADS_MAX, onError });
-    this.#logs = new TaskPool({ file: new URL("./access-log.ts", import.meta.url), threadsMax: 1, onError });
   }
 
   /** After close(). */
@@ -122,10 +120,7 @@ export class Drainer {
     }
   }
 
-  /**
-   * Runs a task of another file in the drain's threads. They are awake whenever there is traffic, and a thread of its own
-   * would hold 20 MB.
-   */
+  /** Runs a task of another file in the drain's thread, which is awake whenever there is traffic. */
   runBeside<Task, Result>(file: URL, task: Task): Promise<Result> {
     return this.#drains.runOther(file, task);
   }
@@ -135,20 +130,20 @@ export class Drainer {
     await this.#log("reopen", null, 0);
   }
 
-  /** The configuration changed. null ends the log, and its thread with it. */
+  /** The configuration changed. null ends the log. */
   setAccessLogPath(path: string | null): void {
+    if (path === null) void this.#log("end", null, 0);
     this.#accessLogPath = path;
-    if (path === null) this.#logs.close().catch((error) => this.#fail(error));
   }
 
-  /** Waits for the tasks in flight and ends the threads. What is still in the rings stays there; start() goes on. */
+  /** Waits for the tasks in flight and ends the thread. What is still in the rings stays there; start() goes on. */
   async close(): Promise<void> {
     if (this.#timer !== null) clearInterval(this.#timer);
     this.#timer = null;
     await Promise.all(this.#busy.values());
     if (this.#logHolds) await this.#log("flush", null, 0);
     if (this.#logHolds) await this.#takeHeld();
-    await Promise.all([this.#drains.close(), this.#logs.close()]);
+    await this.#drains.close();
   }
 
   #tick(): void {
@@ -190,7 +185,6 @@ export class Drainer {
    */
   async #drainBatch(ringPath: string): Promise<boolean> {
     const log = this.#accessLogPath !== null;
-    if (this.#accessLogPath !== null && !this.#logs.warm) await this.#startLog(this.#accessLogPath);
     const result = await this.#drains.run({ dataDir: this.#dataDir, ringPath, log });
     this.tally.records += result.records;
     this.tally.torn += result.torn;
@@ -207,31 +201,21 @@ export class Drainer {
     if (path === null) return;
     const transfer = batch === null ? [] : [batch.buffer];
     try {
-      this.#settleLog(await this.#logs.run({ path, action, batch, records }, transfer), records);
+      this.#settleLog(await this.#runLog({ path, action, batch, records }, transfer), records);
     } catch (error) {
       this.#settleLog({ kind: "dropped", reason: reasonLabel(reasonOf(error)), records }, records);
       this.#fail(error);
     }
   }
 
-  /**
-   * Records are not taken out of a ring while the log cannot start because an upgrade writes its files: they wait in the ring
-   * for the restart. Rejects then. In any other trouble of the log usage is drained without it.
-   */
-  async #startLog(path: string): Promise<void> {
-    try {
-      this.#settleLog(await this.#logs.run({ path, action: "flush", batch: null, records: 0 }), 0);
-    } catch (error) {
-      if (isProgramChange(error)) throw error;
-      requireSameProgram({ program: PROGRAM });
-      this.#fail(error);
-    }
+  #runLog(task: AccessLogTask, transfer: readonly ArrayBuffer[] = []): Promise<Outcome | Taken> {
+    return this.#drains.runOther(ACCESS_LOG_TASK, task, transfer);
   }
 
   async #takeHeld(): Promise<void> {
     const path = this.#accessLogPath;
     if (path === null) return;
-    const taken = await this.#logs.run({ path, action: "take", batch: null, records: 0 }).catch(() => null);
+    const taken = await this.#runLog({ path, action: "take", batch: null, records: 0 }).catch(() => null);
     if (taken?.kind === "taken") this.#held = taken.held;
     this.#logHolds = false;
   }
@@ -241,8 +225,7 @@ export class Drainer {
     const records = held.lines.filter((byte) => byte === NEWLINE).length;
     const task: AccessLogTask = { path: held.path, action: "hold", batch: null, records, held };
     const dropped = (error: unknown) => ({ kind: "dropped" as const, reason: reasonLabel(reasonOf(error)), records });
-    void this.#logs
-      .run(task)
+    void this.#runLog(task)
       .catch(dropped)
       .then((outcome) => this.#settleLog(outcome, 0));
   }
