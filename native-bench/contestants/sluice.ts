@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { isErased } from "../../scripts/erase.mjs";
+import { LIB_DIR, PROGRAM_FLAGS } from "../../scripts/runtime.mjs";
 import { setup } from "../../scripts/setup.mjs";
 import type { Contestant, Endpoint, Setting } from "../contestant.ts";
 import { commit } from "../runner/machine.ts";
@@ -15,7 +16,7 @@ import { Child } from "./child.ts";
 import { freePort } from "./free-port.ts";
 
 export const SLUICE = "sluice";
-const PROGRAM = fileURLToPath(new URL("../../lib/main.js", import.meta.url));
+const PROGRAM = join(LIB_DIR, "main.js");
 const PACKAGE = fileURLToPath(new URL("../../package.json", import.meta.url));
 const MODEL = "gpt-4o";
 /** At the same provider, over TLS. */
@@ -89,7 +90,7 @@ export class Sluice implements Contestant {
     const file = join(setting.directory, "sluice.yaml");
     writeFileSync(file, configuration(setting, this.#ports, this.#key));
     const { command, env } = this.#runtime;
-    const args = ["--disable-warning=ExperimentalWarning", PROGRAM, "serve", "-c", file];
+    const args = [...PROGRAM_FLAGS, PROGRAM, "serve", "-c", file];
     this.#child = new Child(command, args, { MOCK_KEY: "sk-mock", ...env });
     await this.#child.until(() => this.#isReady(), READY_DEADLINE_MS);
   }

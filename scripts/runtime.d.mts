@@ -1,0 +1,3 @@
+/** Types of what benchmarks use of runtime.mjs. */
+export const LIB_DIR: string;
+export const PROGRAM_FLAGS: readonly string[];
