@@ -24,7 +24,8 @@ export function takeBody(
   if (chunk.byteLength > 0 && !append(exchange, handler, new Uint8Array(chunk))) return;
   if (!isLast) {
     exchange.progressMs = nowMs();
-    if (exchange.contentLength >= 0) handler.onBodyPart(exchange);
+    // A head that comes alone is told as a chunk without bytes.
+    if (exchange.contentLength >= 0 && exchange.body !== null) handler.onBodyPart(exchange);
     return;
   }
   exchange.bodyPending = false;

@@ -54,6 +54,17 @@ for (const bytes of [27, 511, 512, 513, 16_384, 100_000, LIMIT]) {
   });
 }
 
+test("a large body whose head comes alone, and whose bytes come later", async () => {
+  const body = bodyOf(LIMIT);
+  const whole = requestBytes({ body });
+  const client = await RawClient.connect(path.port);
+  await client.send(whole.subarray(0, whole.length - body.length));
+  await until("the head is here", () => path.pipeline.inFlight === 1);
+  strictEqual((await client.ask(body)).status, 200);
+  strictEqual(seen.trimEnd(), body.toString());
+  client.leave();
+});
+
 test("chunks of one byte", async () => {
   const body = bodyOf(300);
   deepStrictEqual([await statusOf(chunkedRequest(body, 1)), seen], [200, body.toString()]);
