@@ -177,8 +177,11 @@ export const ADDRESS_HEAD_START_MS = 250;
 export const SWEEP_INTERVAL_MS = 100;
 /** Between two log lines about one kind of failure of one provider, or refused connections of a listener, per worker. */
 export const TROUBLE_INTERVAL_MS = 10_000;
-/** How often the supervisor has the rings drained. */
+/** How often the supervisor looks at the rings: often enough for the fastest worker. */
 export const DRAIN_INTERVAL_MS = 100;
+/** A ring that holds fewer records is drained in one of DRAIN_PATIENCE_LOOKS looks: a transaction costs as much as 50 of them. */
+export const DRAIN_RECORDS_MIN = 512;
+export const DRAIN_PATIENCE_LOOKS = 5;
 
 /** One encoded histogram after decompression, bytes: one with 5 digits over all 63 bits, each count 9 bytes, has 60 MB. */
 export const HDR_ENCODED_BYTES_MAX = 8_388_608;

@@ -6,7 +6,13 @@
  */
 import { nowMs } from "../base/clock.ts";
 import { CodedError } from "../base/errors.ts";
-import { DRAIN_BATCH_RECORDS_MAX, DRAIN_INTERVAL_MS, POOL_QUEUE_MAX } from "../base/limits.ts";
+import {
+  DRAIN_BATCH_RECORDS_MAX,
+  DRAIN_INTERVAL_MS,
+  DRAIN_PATIENCE_LOOKS,
+  DRAIN_RECORDS_MIN,
+  POOL_QUEUE_MAX,
+} from "../base/limits.ts";
 import type { AccessLogTask, Taken } from "./access-log.ts";
 import type { DrainResult, DrainTask } from "./drain.ts";
 import { RingWatch } from "./ring-watch.ts";
@@ -69,6 +75,7 @@ export class Drainer {
   #accessLogPath: string | null;
   #timer: NodeJS.Timeout | null = null;
   #turn = 0;
+  #looks = 0;
   /** The log holds lines that it could not write. */
   #logHolds = false;
   /** After close(): what it could not write. */
@@ -99,7 +106,7 @@ export class Drainer {
     this.#held = held;
   }
 
-  /** Drains every DRAIN_INTERVAL_MS until close(). */
+  /** Looks at the rings every DRAIN_INTERVAL_MS until close(). */
   start(): void {
     if (this.#held !== null) this.#holdAgain(this.#held);
     this.#held = null;
@@ -114,7 +121,7 @@ export class Drainer {
     for (;;) {
       await Promise.all(this.#busy.values());
       const failures = this.tally.failures;
-      if (!this.#startDrains()) return;
+      if (!this.#startDrains(1)) return;
       await Promise.all(this.#busy.values());
       if (this.tally.failures > failures) return;
     }
@@ -146,18 +153,20 @@ export class Drainer {
     await this.#drains.close();
   }
 
+  /** Few records wait for more, because a transaction takes the CPU from the workers, which have little to do then, but need it at once. */
   #tick(): void {
+    this.#looks += 1;
     try {
-      this.#startDrains();
+      this.#startDrains(this.#looks % DRAIN_PATIENCE_LOOKS === 0 ? 1 : DRAIN_RECORDS_MIN);
     } catch (error) {
       this.#fail(error);
     }
     if (this.#logHolds && this.#busy.size === 0) void this.#log("flush", null, 0);
   }
 
-  /** Whether any ring has work. Begins elsewhere each time, so that rings beyond the bound get their turn. */
-  #startDrains(): boolean {
-    const paths = this.#watch.nonEmpty();
+  /** Whether any ring holds so many records. Begins elsewhere each time, so that rings beyond the bound get their turn. */
+  #startDrains(recordsMin: number): boolean {
+    const paths = this.#watch.holding(recordsMin);
     this.#turn += 1;
     for (let i = 0; i < paths.length; i += 1) {
       const path = paths[(this.#turn + i) % paths.length];

@@ -24,15 +24,17 @@ export class RingWatch {
     this.#onError = onError;
   }
 
-  /** Paths of all rings that hold records. */
-  nonEmpty(): string[] {
+  /** Paths of all rings that hold at least so many records. */
+  holding(recordsMin: number): string[] {
     const watched = new Map<string, Watched>();
     for (const path of listRings(this.#dataDir)) {
       const entry = this.#entryOf(path);
       if (entry !== null) watched.set(path, entry);
     }
     this.#watched = watched;
-    return [...watched].filter(([path, { gauge }]) => gauge !== null && hasWork(path, gauge)).map(([path]) => path);
+    return [...watched]
+      .filter(([path, { gauge }]) => gauge !== null && hasWork(path, gauge, recordsMin))
+      .map(([path]) => path);
   }
 
   /** A worker may put a ring aside and make a new one at any time: the inode tells. */
@@ -54,6 +56,6 @@ export class RingWatch {
 }
 
 /** A ring left by an earlier boot is drained once even if it looks empty: that is what deletes it. */
-function hasWork(path: string, gauge: RingGauge): boolean {
-  return gauge.held() > 0 || isLeftRing(path);
+function hasWork(path: string, gauge: RingGauge, recordsMin: number): boolean {
+  return gauge.held() >= recordsMin || isLeftRing(path);
 }

@@ -1,5 +1,5 @@
 /** From the rings to the sinks: exactly once whatever is killed when, and what the Drainer does when a part of it fails. */
-import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";
+import { deepEqual, equal, fail, match, ok, rejects } from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
@@ -9,7 +9,13 @@ import { DatabaseSync } from "node:sqlite";
 import { describe, type TestContext, test } from "node:test";
 import { pathToFileURL } from "node:url";
 import { encodeLabel } from "../../src/base/bytes.ts";
-import { DRAIN_BATCH_RECORDS_MAX, RING_RECORDS } from "../../src/base/limits.ts";
+import {
+  DRAIN_BATCH_RECORDS_MAX,
+  DRAIN_INTERVAL_MS,
+  DRAIN_PATIENCE_LOOKS,
+  DRAIN_RECORDS_MIN,
+  RING_RECORDS,
+} from "../../src/base/limits.ts";
 import { MODEL_LABEL_BYTES } from "../../src/config/snapshot.ts";
 import { RING_AT } from "../../src/shm/layout.ts";
 import { openRing, RingReader, RingWriter } from "../../src/shm/ring.ts";
@@ -18,6 +24,7 @@ import { unpackBatch } from "../../src/telemetry/batch.ts";
 import { drain } from "../../src/telemetry/drain.ts";
 import { Drainer } from "../../src/telemetry/drainer.ts";
 import { USAGE_NONE } from "../../src/telemetry/record.ts";
+import { RingWatch } from "../../src/telemetry/ring-watch.ts";
 import { storePath } from "../../src/telemetry/sinks/store.ts";
 import { TaskPool } from "../../src/telemetry/task-pool.ts";
 import { sampleRecord } from "../support/sample-record.ts";
@@ -204,6 +211,21 @@ describe("the drainer", () => {
     await until("the ring is empty", () => drainer.tally.records === RING_RECORDS);
     push(5);
     await until("later records are drained", () => drainer.tally.records === RING_RECORDS + 5);
+  });
+
+  test("drains many records at the next look, and few in one of several", async (t) => {
+    const { dataDir, push, ringPath } = newRing();
+    t.mock.timers.enable({ apis: ["setInterval"] });
+    const { drainer } = newDrainer(t, dataDir);
+    drainer.start();
+    push(DRAIN_RECORDS_MIN);
+    t.mock.timers.tick(DRAIN_INTERVAL_MS);
+    await until("many are drained", () => drainer.tally.records === DRAIN_RECORDS_MIN);
+    push(DRAIN_RECORDS_MIN - 1);
+    deepEqual(new RingWatch(dataDir, () => fail()).holding(DRAIN_RECORDS_MIN), []);
+    deepEqual(new RingWatch(dataDir, () => fail()).holding(DRAIN_RECORDS_MIN - 1), [ringPath]);
+    for (let look = 1; look < DRAIN_PATIENCE_LOOKS; look += 1) t.mock.timers.tick(DRAIN_INTERVAL_MS);
+    await until("few are drained", () => drainer.tally.records === 2 * DRAIN_RECORDS_MIN - 1);
   });
 
   test("writes the access log, and to a new file after reopenLog", async (t) => {
