@@ -106,6 +106,23 @@ export const ERRORS = {
     false,
     "No provider is configured for requests that name no model ('passthrough' in the configuration).",
   ),
+  limitReached: row(44, "rate_limit_exceeded", 429, "rate_limit_error", true, "Rate limit reached: %."),
+  limitTooSmall: row(
+    45,
+    "request_exceeds_limit",
+    429,
+    "rate_limit_error",
+    false,
+    "This request alone is more than a limit allows: %.",
+  ),
+  limitsUnavailable: row(
+    46,
+    "limits_unavailable",
+    503,
+    "server_error",
+    true,
+    "The gateway cannot count this request towards its limits at the moment.",
+  ),
   // Upstream, before the first byte went to the client
   upstreamQueueFull: row(50, "upstream_queue_full", 503, UP, true, "Too many requests wait for the provider '%'."),
   upstreamQueueTimeout: row(

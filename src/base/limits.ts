@@ -75,6 +75,12 @@ export const BACKLOG_MAX = 512;
 export const GREETINGS_MAX = 4_096;
 /** PROXY header of a connection, bytes; with certificates in its extensions it has 2 KB. */
 export const PROXY_HEADER_BYTES_MAX = 4_096;
+/** Limits of one configuration, one for each quantity of a rule: a request's are bits of one word. */
+export const LIMIT_RULES_MAX = 64;
+/** What one limit lets through: a day's worth of nanoseconds times it, with 32 bits of fraction, has 128 bits. */
+export const LIMIT_AMOUNT_MAX = 1_000_000_000_000;
+/** Output tokens that are reserved for a model's first answers, where the request does not say how many it takes. */
+export const OUTPUT_TOKENS_ASSUMED = 512;
 /** Gateway workers. */
 export const WORKERS_MAX = 128;
 /** Records one pool task takes from one ring in one transaction. */

@@ -6,6 +6,7 @@ import { resolve } from "node:path";
 import { nowMs, wallMs } from "../base/clock.ts";
 import { listenerOf } from "./listener-files.ts";
 import type { Outside } from "./outside.ts";
+import { limitRulesOf } from "./rate-limit.ts";
 import { needsModel } from "./references.ts";
 import type { Config, Form, KeyConfig, ProviderConfig, ProviderForm } from "./schema.ts";
 import type { Price, TransportName } from "./snapshot.ts";
@@ -33,6 +34,7 @@ export function configOf(form: Form, outside: Outside): Config {
     passthrough: form.passthrough ?? onlyProvider(form),
     prices: mapValues(form.prices, priceOf),
     keys: form.keys.map(keyOf),
+    limits: form.rate_limits.flatMap(limitRulesOf),
   };
 }
 

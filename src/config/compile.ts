@@ -25,14 +25,16 @@ export function compileSnapshot(config: Config, epoch: number): Snapshot {
   const providers = new Map(
     Object.entries(config.providers).map(([name, provider]) => [name, compileProvider(name, provider)]),
   );
+  let targets = 0;
   const target = (name: string, model: string | null, alias: string) => {
     const [source, provider] = [config.providers[name], providers.get(name)];
     assert(source !== undefined && provider !== undefined, "a configuration that was checked names existing providers");
+    targets += 1;
     const series = config.series.get(alias) ?? SERIES_OTHER;
-    return compileTarget(source, provider, model, alias, series, prices);
+    return compileTarget(targets - 1, source, provider, model, alias, series, prices);
   };
-  const routes = Object.entries(config.models).map(([alias, model]) =>
-    compileRoute(alias, target(model.provider, model.model, alias)),
+  const routes = Object.entries(config.models).map(([alias, model], number) =>
+    compileRoute(number, alias, target(model.provider, model.model, alias)),
   );
   const keyRecords = config.keys.map(compileKey);
   return Object.freeze({
@@ -47,6 +49,7 @@ export function compileSnapshot(config: Config, epoch: number): Snapshot {
     bounds: Object.freeze({ ...config.bounds }),
     recordAddress: config.accessLogPath !== null,
     replayStale: config.replayStale,
+    limits: config.limits,
     loadedAtS: Math.floor(config.loadedAtMs / 1000),
   });
 }
@@ -86,12 +89,13 @@ function baseUrl(config: ProviderConfig, model: string): URL {
   return new URL(config.baseUrl.replaceAll("{model}", () => encodeURIComponent(model)));
 }
 
-function compileRoute(alias: string, target: Target): Route {
-  return Object.freeze({ alias, label: encodeLabel(alias, MODEL_LABEL_BYTES), target });
+function compileRoute(number: number, alias: string, target: Target): Route {
+  return Object.freeze({ number, alias, label: encodeLabel(alias, MODEL_LABEL_BYTES), target });
 }
 
 /** A model that has the same name upstream as its alias keeps the client's bytes, so there is nothing to splice. */
 function compileTarget(
+  number: number,
   config: ProviderConfig,
   provider: Provider,
   model: string | null,
@@ -102,6 +106,7 @@ function compileTarget(
   const url = baseUrl(config, model ?? "");
   const upstreamModel = model === alias ? null : model;
   return Object.freeze({
+    number,
     provider,
     basePath: url.pathname.replace(/\/+$/, ""),
     query: [url.search.slice(1), config.query].filter((part) => part !== "").join("&"),

@@ -4,6 +4,7 @@
  */
 import { KEYS_MAX, MODELS_MAX, PROVIDERS_MAX } from "../base/limits.ts";
 import { type Finding, findingAt, nearest } from "./finding.ts";
+import { checkRateLimits } from "./rate-limit-check.ts";
 import type { Form, ListenerForm, ProviderForm } from "./schema.ts";
 import { quoted } from "./secret.ts";
 
@@ -33,6 +34,7 @@ export function checkReferences(form: Form): readonly Finding[] {
     ...passthrough(form),
     ...keyDuplicates(form),
     ...keyModels(form),
+    ...checkRateLimits(form),
   ];
 }
 

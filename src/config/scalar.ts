@@ -96,6 +96,37 @@ export function readSize(minBytes: number, maxBytes: number): Read<number> {
   };
 }
 
+export interface Rate {
+  readonly amount: number;
+  readonly periodMs: number;
+}
+
+const PERIODS_MS: Readonly<Record<string, number>> = {
+  s: 1_000,
+  sec: 1_000,
+  second: 1_000,
+  m: 60_000,
+  min: 60_000,
+  minute: 60_000,
+  h: 3_600_000,
+  hour: 3_600_000,
+  d: 86_400_000,
+  day: 86_400_000,
+};
+
+/** "100/min", "50_000/hour": a count for each period. */
+export function readRate(amountMax: number): Read<Rate> {
+  return (text) => {
+    const parts = /^(\d[\d_]{0,19})\/([a-z]+)$/.exec(text);
+    const periodMs = Object.hasOwn(PERIODS_MS, parts?.[2] ?? "") ? PERIODS_MS[parts?.[2] ?? ""] : undefined;
+    if (parts === null || periodMs === undefined)
+      return new Refusal("expected a number for each second, minute, hour or day, such as 100/min or 50_000/day");
+    const amount = Number(parts[1]?.replaceAll("_", ""));
+    if (amount >= 1 && amount <= amountMax) return { amount, periodMs };
+    return new Refusal(`the number must be from 1 to ${amountMax}`);
+  };
+}
+
 /** USD per million tokens with at most 6 decimals, as pico-dollars per token: exact, digits only. */
 export function readPrice(text: string): number | Refusal {
   const parts = /^(\d+)(?:\.(\d+))?$/.exec(text);

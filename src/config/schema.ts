@@ -5,6 +5,7 @@
  * a setting is for stands at the setting, `describe`, and becomes sluice.yaml(5); `expects` names the kind of its text.
  */
 import { z } from "zod";
+import type { LimitRule } from "../base/limit-terms.ts";
 import {
   BODY_BYTES_DEFAULT,
   BODY_BYTES_IN_FLIGHT_DEFAULT,
@@ -37,9 +38,9 @@ import {
   WORKERS_MAX,
 } from "../base/limits.ts";
 import type { Listener } from "./listener.ts";
+import { RATE_LIMITS } from "./rate-limit.ts";
 import {
   type Address,
-  type Read,
   Refusal,
   readAddress,
   readBaseUrl,
@@ -65,6 +66,7 @@ import {
   readVariable,
 } from "./scalar.ts";
 import type { HistogramsConfig } from "./series.ts";
+import { mapping, scalar, section } from "./shape.ts";
 import {
   type Bounds,
   KEY_LABEL_BYTES,
@@ -141,33 +143,10 @@ export interface Config {
   /** By upstream model name or alias. */
   readonly prices: Readonly<Record<string, Price>>;
   readonly keys: readonly KeyConfig[];
+  readonly limits: readonly LimitRule[];
 }
 
 const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal"] as const;
-
-/**
- * A mapping with exactly these keys. The message of its unknown-key issue is the list of the known keys, out of which
- * finding.ts makes the suggestion.
- */
-function mapping<S extends z.ZodRawShape>(shape: S) {
-  return z.strictObject(shape, {
-    error: (issue) => (issue.code === "unrecognized_keys" ? Object.keys(shape).join(" ") : undefined),
-  });
-}
-
-function scalar<T>(read: Read<T>) {
-  return z.string().transform((text, context): T => {
-    const value = read(text);
-    if (!(value instanceof Refusal)) return value;
-    context.issues.push({ code: "custom", message: value.message, input: text });
-    return z.NEVER;
-  });
-}
-
-/** A mapping or list that may be absent, or have all of its entries commented out. */
-function section<T extends z.ZodType>(schema: T, empty: [] | Record<string, never>) {
-  return z.preprocess((value) => (value === "" ? empty : value), schema).prefault(empty);
-}
 
 const duration = (defaultMs: number, minMs = 1, maxMs = TIMEOUT_MS_MAX) =>
   scalar(readDuration(minMs, maxMs)).meta({ expects: "duration" }).default(defaultMs);
@@ -444,6 +423,9 @@ export const FORM = mapping({
     ),
   limits: section(LIMITS, {}).describe(
     "Bounds, for each worker. What is over them is refused with a clear error, never cut or delayed.",
+  ),
+  rate_limits: section(RATE_LIMITS, []).describe(
+    "Limits over all workers, which hold over reloads, restarts and crashes. A request must be within all that apply to it; one that is refused (429) counts for none of them.",
   ),
   timeouts: section(TIMEOUTS, {}).describe("Times after which a request fails or a connection is closed."),
   replay_stale: boolean(true).describe(

@@ -3,6 +3,8 @@
  * the one that it began with. Lives in every gateway worker.
  */
 
+import type { LimitRule } from "../base/limit-terms.ts";
+
 /** Price of a model in pico-dollars per token (1 USD per million tokens is 1,000,000), so that all of it is integers. */
 export interface Price {
   readonly inputPico: number;
@@ -61,6 +63,8 @@ export interface Provider {
 
 /** Where a request goes: a provider, and the model name and path there. */
 export interface Target {
+  /** Its place among the targets of the snapshot. */
+  readonly number: number;
   readonly provider: Provider;
   /** Path in front of the client's path without its /v1; no slash at its end; "{model}" already replaced. */
   readonly basePath: string;
@@ -81,6 +85,8 @@ export interface Target {
 }
 
 export interface Route {
+  /** Its place among the routes of the snapshot. */
+  readonly number: number;
   /** Model name that clients use; "*" for the route that takes any. */
   readonly alias: string;
   readonly label: Uint8Array;
@@ -124,6 +130,7 @@ export interface Snapshot {
   readonly recordAddress: boolean;
   /** Whether a request that met a stale connection is sent once more. */
   readonly replayStale: boolean;
+  readonly limits: readonly LimitRule[];
   /** Seconds since 1970 when this configuration was loaded: `created` in /v1/models. */
   readonly loadedAtS: number;
 }

@@ -15,11 +15,13 @@ import type { Provider, Snapshot } from "../config/snapshot.ts";
 import { Edge } from "../http/edge.ts";
 import { Refusals, type Refused } from "../http/refusals.ts";
 import { native } from "../native/native.ts";
+import { Limiter } from "../pipeline/limit.ts";
 import { Pipeline } from "../pipeline/pipeline.ts";
 import type { Trouble } from "../pipeline/trouble.ts";
 import { openCounters } from "../shm/counters.ts";
 import { HISTOGRAMS_DESCRIPTOR, openHistograms } from "../shm/histogram-map.ts";
 import { REFUSAL_0 } from "../shm/layout.ts";
+import { attachLimits } from "../shm/limits.ts";
 import { openRing } from "../shm/ring.ts";
 import { Origins } from "../upstream/origins.ts";
 
@@ -33,6 +35,7 @@ const MIGRATION_FILE = "/proc/sys/net/ipv4/tcp_migrate_req";
 /** Everything of a worker that serves. */
 interface Serving {
   readonly pipeline: Pipeline;
+  readonly limiter: Limiter;
   readonly origins: Origins;
   readonly edge: Edge;
   readonly sweep: NodeJS.Timeout;
@@ -63,12 +66,14 @@ async function serve(config: Config, epoch: number): Promise<void> {
   const snapshot = compileSnapshot(config, epoch);
   const { slot, writer: ring, notice } = openRing(config.dataDir);
   const counters = openCounters(config.dataDir, slot);
+  const limiter = new Limiter(attachLimits(config.dataDir, slot));
+  limiter.configure(snapshot);
   const histograms = openHistograms(HISTOGRAMS_DESCRIPTOR, slot);
   const origins = new Origins(counters);
   await origins.configure(snapshot, providersOf(snapshot));
   const transportOf = (provider: Provider) => origins.transportOf(provider);
   const onTrouble = (trouble: Trouble) => tell({ type: "trouble", ...trouble });
-  const pipeline = new Pipeline({ snapshot, ring, counters, histograms, transportOf, onTrouble });
+  const pipeline = new Pipeline({ snapshot, ring, counters, histograms, limiter, transportOf, onTrouble });
   const onRefused = (refused: Refused) => tell({ type: "refused", ...refused });
   const edge = new Edge(pipeline, new Refusals((index) => counters.add(REFUSAL_0 + index, 1), onRefused));
   await edge.listen(config.listen);
@@ -77,21 +82,27 @@ async function serve(config: Config, epoch: number): Promise<void> {
     return;
   }
   const sweep = setInterval(onSweep, SWEEP_INTERVAL_MS);
-  serving = { pipeline, origins, edge, sweep };
+  serving = { pipeline, limiter, origins, edge, sweep };
   tell({ type: "listening", epoch, slot, notice });
 }
 
-async function reconfigure({ pipeline, origins, edge }: Serving, config: Config, epoch: number): Promise<void> {
+async function reconfigure(
+  { pipeline, limiter, origins, edge }: Serving,
+  config: Config,
+  epoch: number,
+): Promise<void> {
   const snapshot = compileSnapshot(config, epoch);
   await origins.configure(snapshot, providersOf(snapshot));
   edge.configure(config.listen);
   pipeline.snapshot = snapshot;
+  limiter.configure(snapshot);
   tell({ type: "configured", epoch });
 }
 
 function onSweep(): void {
   if (serving === null) return;
   serving.pipeline.sweep();
+  serving.limiter.tick();
   serving.edge.sweep();
   serving.origins.sweep(nowMs());
   if (serving.pipeline.draining) continueDrain(serving);

@@ -14,5 +14,6 @@ NAPI_MODULE_INIT() {
   sluice::register_upstream(env, exports);
   sluice::register_hold(env, exports);
   sluice::register_request(env, exports);
+  sluice::register_limits(env, exports);
   return exports;
 }

@@ -5,7 +5,9 @@
 // suspends, so that a label has whatever it looks at; at most one position is left over for the next piece.
 #pragma once
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
+#include <string>
 
 #include "addon.h"
 #include "json-index.h"
@@ -205,6 +207,10 @@ class Walk {
   Code name_field(Field* named) {
     const auto [field, exact] = field_of(body_ + key_start_, body_ + key_end_, depth_);
     if (field == NONE) return OK;
+    if (field >= OUTPUT_TOKENS) {
+      if (exact) *named = field;
+      return OK;
+    }
     if (seen_ & (1u << field)) return fail(DUPLICATE, field);
     seen_ |= 1u << field;
     if (!exact) return OK;
@@ -223,6 +229,8 @@ class Walk {
     const int32_t at = static_cast<int32_t>(start);
     pending_ = field;
     switch (field) {
+      case OUTPUT_TOKENS:
+      case CHOICES: return OK;
       case MODEL:
         if (c != '"') return fail(WRONG_TYPE, field);
         out_[MODEL_START] = at;
@@ -252,6 +260,8 @@ class Walk {
       out_[MODEL_END] = end;
       out_[MODEL_ESCAPED] = std::memchr(body_ + out_[MODEL_START], '\\', static_cast<size_t>(end - out_[MODEL_START])) != nullptr;
     }
+    if (depth_ == 1 && pending_ == OUTPUT_TOKENS) raise(OUTPUT_MAX);
+    if (depth_ == 1 && pending_ == CHOICES) raise(CHOICE_COUNT);
     if (PARTIAL && depth_ == 1 && pending_ == STREAM) out_[STREAM_WHOLE] = 1;
     if (depth_ == 1 && out_[OPTIONS_START] >= 0 && out_[OPTIONS_END] < 0) {
       out_[OPTIONS_END] = end;
@@ -259,6 +269,20 @@ class Walk {
     }
     pending_ = NONE;
   }
+
+  // To the number that ends at `last_end_`, if one does.
+  void raise(Out slot) {
+    constexpr size_t DIGITS_MAX = 24;
+    size_t start = last_end_;
+    if (!is_digit(body_[start - 1])) return;
+    while (start > 0 && last_end_ - start < DIGITS_MAX && in_number(body_[start - 1])) start--;
+    const std::string digits(reinterpret_cast<const char*>(body_) + start, last_end_ - start);
+    const double value = std::strtod(digits.c_str(), nullptr);
+    const int32_t whole = value >= INT32_MAX ? INT32_MAX : value >= 0 ? static_cast<int32_t>(value) : -1;
+    if (whole > out_[slot]) out_[slot] = whole;
+  }
+
+  static bool in_number(uint8_t c) { return is_digit(c) || c == '.' || c == 'e' || c == 'E' || c == '+' || c == '-'; }
 
   // Sets `last_end_` behind the string at position `i`, which is in front of the next position and the white space before that.
   // What stands there is its closing quote, unless the string is followed by something else.

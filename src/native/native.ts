@@ -106,6 +106,34 @@ export interface NativeAddon extends UpstreamBinding {
   /** Whether the uWebSockets.js that this process has loaded is one that readHead() knows. */
   isKnownUws(): boolean;
 
+  /**
+   * Opens the map of limits for this thread, instead of an earlier one: shm/limits.ts. Making it, 0: it was there, 1: it was not, 2: there
+   * is one of another layout; attaching, 0, or 2: it was not made. Throw an Error with errno text when that fails.
+   */
+  limitsPrepare(path: string): number;
+  limitsAttach(path: string): number;
+  limitsTakeSlot(slot: number, pid: number): void;
+  limitsLeaveSlot(slot: number, pid: number): void;
+  /** Limits by what they are known by, with the nine figures of each (native/limits-program.cc). */
+  limitsConfigure(names: readonly string[], figures: Float64Array, leaseMs: number): void;
+  /** `low` and `high`: bits of the limits that are only for subjects such as this one. */
+  limitsSubject(part: number, name: string, low: number, high: number): number;
+  limitsText(part: number, text: string): void;
+  /** The request of limitsAdmit(), and its answer. */
+  readonly limitFields: Float64Array;
+  limitsAdmit(): number;
+  limitsSettle(ticket: number, inputTokens: number, outputTokens: number): void;
+  /** Takes steps of the wall clock and looks at deadlines: now and then. */
+  limitsTick(): void;
+  /** Fills `out` (3 or more): what a limit refused, would have refused, and found no room for. */
+  limitsTally(index: number, out: Float64Array): void;
+  /** Fills `out` (4 or more): locks recovered, buckets reclaimed, claims without a place, leases expired. */
+  limitsState(out: Float64Array): void;
+  /** For tests: limits' time stands at this, wall-clock milliseconds, or runs (below 0). */
+  limitsHoldTime(ms: number): void;
+  /** For tests: takes the lock and keeps it. */
+  limitsHoldLock(): void;
+
   /** Takes a response scanner; `events`: server-sent events, else one JSON document. -1: `slotsMax` are taken. */
   responseOpen(events: boolean, slotsMax: number): number;
   /** Feeds the next bytes; returns flags, fills event borders and the clock (`out`, 5 or more): providers/response-scan.ts. */

@@ -9,7 +9,9 @@
 namespace sluice {
 
 // Routing fields; the number goes to `out[DETAIL]` with DUPLICATE and WRONG_TYPE.
-enum Field : int32_t { NONE = 0, MODEL = 1, STREAM = 2, STREAM_OPTIONS = 3, INCLUDE_USAGE = 4 };
+enum Field : int32_t { NONE = 0, MODEL = 1, STREAM = 2, STREAM_OPTIONS = 3, INCLUDE_USAGE = 4,
+  // From here on they decide nothing but estimates: any type is taken, and of several numbers the largest counts.
+  OUTPUT_TOKENS = 5, CHOICES = 6 };
 
 // Slots of the result array. Offsets are bytes into the body; -1: absent.
 enum Out : int32_t {
@@ -29,7 +31,9 @@ enum Out : int32_t {
   CHECKED = 13,       // bytes that were found right, of a body that comes in pieces (scan-parts.cc)
   SEEN = 14,          // bit (1 << Field): its key has come
   STREAM_WHOLE = 15,  // 1: the value of stream has come
-  OUT_LENGTH = 16
+  OUTPUT_MAX = 16,    // the largest of max_tokens, max_completion_tokens and max_output_tokens
+  CHOICE_COUNT = 17,  // n
+  OUT_LENGTH = 18
 };
 
 inline void clear_fields(int32_t* out) {
@@ -87,9 +91,13 @@ inline Named field_named(const char* key, size_t length, size_t depth) {
   };
   if (depth == 2) return is("include_usage", INCLUDE_USAGE);
   switch (length) {
+    case 1: return is("n", CHOICES);
     case 5: return is("model", MODEL);
     case 6: return is("stream", STREAM);
+    case 10: return is("max_tokens", OUTPUT_TOKENS);
     case 14: return is("stream_options", STREAM_OPTIONS);
+    case 17: return is("max_output_tokens", OUTPUT_TOKENS);
+    case 21: return is("max_completion_tokens", OUTPUT_TOKENS);
     default: return {NONE, false};
   }
 }

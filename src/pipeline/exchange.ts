@@ -116,6 +116,14 @@ export class Exchange implements Spoke {
   bodyReserved = 0;
   /** For the estimate of the prompt's size. */
   textBytes = 0;
+  /** Output tokens that the request allows at most; -1: it does not say. */
+  outputTokensMax = -1;
+
+  // Limits
+  /** Of its reservations and permits, to settle them; -1: it has none. */
+  limitTicket = -1;
+  /** Where it stands, for the head of its answer: CRLF name: value for each header; empty: no limit applies. */
+  limitLines = "";
 
   // The answer
   readonly down: Downstream;

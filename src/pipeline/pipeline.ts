@@ -57,7 +57,7 @@ export class Pipeline implements RequestHandler, RelayOwner {
 
   constructor(parts: PipelineParts) {
     this.snapshot = parts.snapshot;
-    this.#books = { ring: parts.ring, counters: parts.counters, histograms: parts.histograms };
+    this.#books = { ring: parts.ring, counters: parts.counters, histograms: parts.histograms, limiter: parts.limiter };
     this.#transportOf = parts.transportOf;
     this.#troubles = new Troubles(parts.onTrouble);
   }
@@ -126,9 +126,14 @@ export class Pipeline implements RequestHandler, RelayOwner {
     return exchange.model === "" || exchange.target !== null ? null : route(exchange);
   }
 
-  /** Where the transport cannot send what is not there, the rest is waited for. */
+  /** Where the transport cannot send what is not there, or limits depend on it, the rest is waited for. */
   #beginUpload(exchange: Exchange, upload: Upload, target: Target): void {
-    if (this.#transportOf(target.provider)?.growing !== true) return;
+    if (this.#transportOf(target.provider)?.growing !== true || this.#books.limiter?.wantsWholeBody === true) return;
+    const refusal = this.#limitOnce(exchange);
+    if (refusal !== null) {
+      this.refuse(exchange, refusal);
+      return;
+    }
     exchange.bodyMs = nowMs();
     exchange.scannedMs = exchange.bodyMs;
     exchange.request = uploadRequest(exchange, target, upload);
@@ -140,7 +145,7 @@ export class Pipeline implements RequestHandler, RelayOwner {
     exchange.bodyMs = nowMs();
     const error = readBody(exchange);
     exchange.scannedMs = nowMs();
-    const verdict = error ?? (exchange.target === null ? route(exchange) : null);
+    const verdict = error ?? (exchange.target === null ? route(exchange) : null) ?? this.#limitOnce(exchange);
     if (verdict !== null) this.refuse(exchange, verdict);
     else if (exchange.request !== null) this.#completeUpload(exchange);
     else this.#forward(exchange);
@@ -154,6 +159,12 @@ export class Pipeline implements RequestHandler, RelayOwner {
     exchange.enter(exchange.attemptPhase, this.tickMs);
     exchange.forwardedMs = nowMs();
     release(exchange, bytes);
+  }
+
+  /** Before anything of it goes upstream. */
+  #limitOnce(exchange: Exchange): Verdict {
+    const { limiter } = this.#books;
+    return limiter === null || exchange.request !== null ? null : limiter.admit(exchange);
   }
 
   #forward(exchange: Exchange): void {

@@ -33,7 +33,7 @@ export const modelRange = { start: -1, end: -1, json: true };
 /** Not application/jsonl and the like. */
 const JSON_TYPE = /^application\/json[ \t]*(?:;|$)/;
 
-/** Sets `model`, `stream` and `textBytes`. 400 for what cannot be read. */
+/** Sets `model`, `stream`, `textBytes` and `outputTokensMax`. 400 for what cannot be read. */
 export function readBody(exchange: Exchange): Verdict {
   modelRange.start = -1;
   if (takesModel(exchange.endpoint)) return readRequired(exchange);
@@ -74,6 +74,7 @@ function scanBody(exchange: Exchange): number {
 function takeFields(exchange: Exchange): Verdict {
   exchange.stream = scan.stream;
   exchange.textBytes = scan.textBytes;
+  exchange.outputTokensMax = scan.outputMax < 0 ? -1 : scan.outputMax * Math.max(scan.choices, 1);
   // The name of an upload that has begun was read, and is the provider's by now.
   if (exchange.request !== null) return null;
   modelRange.start = scan.modelStart;

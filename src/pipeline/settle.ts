@@ -25,6 +25,7 @@ import {
 import { ENDPOINT_EMBEDDINGS, takesModel } from "./endpoint.ts";
 import type { Exchange } from "./exchange.ts";
 import { recordLatencies } from "./latencies.ts";
+import type { Limiter } from "./limit.ts";
 
 const NO_KEY = encodeLabel("", KEY_LABEL_BYTES);
 const NO_MODEL = encodeLabel("", MODEL_LABEL_BYTES);
@@ -68,10 +69,12 @@ export interface Books {
   readonly ring: RingWriter;
   readonly counters: CountersWriter;
   readonly histograms: HistogramWriter;
+  /** Null: nothing is limited. */
+  readonly limiter: Limiter | null;
 }
 
 /** Writes the record and counts it; a second call does nothing. */
-export function settle(exchange: Exchange, { ring, counters, histograms }: Books): void {
+export function settle(exchange: Exchange, { ring, counters, histograms, limiter }: Books): void {
   if (exchange.settled) return;
   exchange.settled = true;
   const endMs = nowMs();
@@ -80,6 +83,7 @@ export function settle(exchange: Exchange, { ring, counters, histograms }: Books
   fillDurations(exchange, endMs);
   fillUsage(exchange);
   fillCost(exchange);
+  limiter?.settle(exchange, record.inputTokens, record.outputTokens);
   counters.recordRequest(record);
   recordLatencies(exchange, endMs, histograms);
   if (!ring.push(record)) counters.add(COUNTER.recordsDropped, 1);

@@ -71,6 +71,14 @@ export class ScanFields {
   get textBytes(): number {
     return this.field(12);
   }
+  /** The largest number of output tokens that it allows; -1: it says none. */
+  get outputMax(): number {
+    return this.field(16);
+  }
+  /** Answers that it asks for; -1: it says nothing. */
+  get choices(): number {
+    return this.field(17);
+  }
 
   protected field(index: number): number {
     return scanned[index] ?? -1;

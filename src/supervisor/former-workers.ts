@@ -22,8 +22,8 @@ interface Alive extends Omit<LeftWorker, "channel"> {
 export interface FormerWorkersOptions {
   readonly handover: Handover | null;
   readonly log: Log;
-  /** The worker that held this slot is dead. */
-  readonly onSlotFree: (slot: number) => void;
+  /** The worker `pid`, which held this slot, is dead. */
+  readonly onSlotFree: (slot: number, pid: number) => void;
   /** After the last of them. */
   readonly onGone: () => void;
 }
@@ -111,7 +111,7 @@ export class FormerWorkers {
     this.#alive = this.#alive.filter((worker) => !ended.includes(worker));
     for (const { pid, slot } of ended) {
       this.#closeOf(pid);
-      this.#options.onSlotFree(slot);
+      this.#options.onSlotFree(slot, pid);
       this.#options.log.info({ worker_pid: pid, slot }, "worker of an earlier generation ended");
     }
   }

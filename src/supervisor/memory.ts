@@ -3,6 +3,7 @@ import type { Config } from "../config/schema.ts";
 import { SeriesTable } from "../config/series.ts";
 import { adoptCounters, type CountersReader, createCounters } from "../shm/counters.ts";
 import { createHistograms, HISTOGRAMS_VERSION } from "../shm/histogram-map.ts";
+import { type LimitsMap, prepareLimits } from "../shm/limits.ts";
 import type { Handover } from "./handover.ts";
 
 export interface Memory {
@@ -12,13 +13,16 @@ export interface Memory {
   /** Of the memory file, a descriptor. */
   readonly histograms: number;
   readonly series: SeriesTable;
+  readonly limits: LimitsMap;
 }
 
 /** Counts go on, unless their layout is another one now: then they begin anew, and what old workers still count is lost. */
-export function openMemory({ dataDir }: Config, lock: number, handover: Handover | null): Memory {
+export function openMemory({ dataDir, limits: rules }: Config, lock: number, handover: Handover | null): Memory {
   const former = handover?.histograms;
   const counters = (handover && adoptCounters(dataDir, handover.countersVersion)) ?? createCounters(dataDir);
+  const limits = prepareLimits(dataDir);
+  limits.configure(rules, 0);
   if (former?.version === HISTOGRAMS_VERSION)
-    return { lock, counters, histograms: former.descriptor, series: new SeriesTable(former.series) };
-  return { lock, counters, histograms: createHistograms(), series: new SeriesTable() };
+    return { lock, counters, limits, histograms: former.descriptor, series: new SeriesTable(former.series) };
+  return { lock, counters, limits, histograms: createHistograms(), series: new SeriesTable() };
 }

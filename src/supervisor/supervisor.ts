@@ -132,21 +132,24 @@ async function openParts(configPath: string, { handover, trial }: Origin, closer
   const demo = new DemoProvider(handover?.demo);
   closers.push(() => demo.close());
   const memory = openMemory(config, lock, handover);
-  const { counters, histograms, series } = memory;
+  const { counters, histograms, series, limits } = memory;
   const replaced = new Map<string, number>();
   const first = { epoch: (handover?.epoch ?? 0) + 1, config: series.numbered(await demo.fillIn(config)) };
   const drainer = openDrainer(config, log);
   closers.push(() => drainer.close());
   const latencies = openLatencies(config, { descriptor: histograms, series, drainer, log });
   closers.push(() => latencies.close());
-  const metrics = new Metrics({ counters, drainer, latencies, replaced, routes: series, version });
+  const metrics = new Metrics({ counters, limits, drainer, latencies, replaced, routes: series, version });
   const status = new Status(version, metrics, latencies);
   status.setFormerServing(handover?.workers.length ?? 0);
   const admin = await openAdmin(config.admin.host, config.admin.port, status, formerAdmin(config, handover));
   closers.push(() => admin.close());
   noteOverflow(series, log);
   noteCertificates(config.listen, Date.now(), log);
-  const onSlotFree = (slot: number) => counters.resetGauges(slot);
+  const onSlotFree = (slot: number, pid: number) => {
+    counters.resetGauges(slot);
+    limits.leaveSlot(slot, pid);
+  };
   const beatOf = (slot: number) => counters.value(slot, COUNTER.heartbeatMs);
   const workers = new Workers({
     count: config.workers ?? Math.min(availableParallelism(), WORKERS_MAX),
@@ -400,11 +403,12 @@ function handoverOf(parts: Parts, reloader: Reloader, left: Handover["workers"])
 }
 
 function openReloader(
-  { log, first, demo, series, drainer, latencies, status, workers }: Parts,
+  { log, first, memory, demo, series, drainer, latencies, status, workers }: Parts,
   configPath: string,
 ): Reloader {
   const apply = async (next: Configured) => {
     const late = await workers.configure(next);
+    memory.limits.configure(next.config.limits, 0);
     log.level = next.config.logLevel;
     drainer.setAccessLogPath(next.config.accessLogPath);
     latencies.configure(next.config.histograms);

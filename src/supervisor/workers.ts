@@ -40,8 +40,8 @@ export interface WorkersOptions {
   readonly patient: boolean;
   /** The number of workers that serve changed. */
   readonly onServing: (workers: number) => void;
-  /** The worker that held this slot is dead. */
-  readonly onSlotFree: (slot: number) => void;
+  /** The worker `pid`, which held this slot, is dead. */
+  readonly onSlotFree: (slot: number, pid: number) => void;
   /** Heartbeat of the worker in this slot. */
   readonly beatOf: (slot: number) => number;
   /** Whether what is on disk is the program that runs. */
@@ -257,7 +257,7 @@ export class Workers {
     if (place === undefined) return;
     place.worker = null;
     clearTimeout(place.timer);
-    if (worker.slot !== null) this.#options.onSlotFree(worker.slot);
+    if (worker.slot !== null) this.#options.onSlotFree(worker.slot, worker.pid);
     this.#options.onServing(this.serving);
     if (this.#phase === "draining")
       this.#log.info({ worker: worker.place, worker_pid: worker.pid, how }, "worker ended");

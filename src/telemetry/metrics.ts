@@ -8,6 +8,7 @@ import { ERROR_NUMBERS, errorByNumber } from "../base/errors.ts";
 import { REFUSALS } from "../base/refusals.ts";
 import { type CountersReader, histogramOf } from "../shm/counters.ts";
 import { COUNTER, type HistogramName, REFUSAL_0, STATUS_CLASSES } from "../shm/layout.ts";
+import type { LimitsMap, LimitTally } from "../shm/limits.ts";
 import type { Drainer, DrainTally } from "./drainer.ts";
 import type { LatencyTally } from "./latency/rotation.ts";
 import { ENDPOINTS, USAGE_SOURCES } from "./record.ts";
@@ -75,6 +76,7 @@ export interface MetricsOptions {
   readonly counters: CountersReader;
   readonly drainer: Pick<Drainer, "series" | "tally">;
   readonly latencies: { readonly tally: LatencyTally };
+  readonly limits: Pick<LimitsMap, "tallies">;
   /** Workers replaced, by reason. */
   readonly replaced: ReadonlyMap<string, number>;
   /** Routes of the configuration without latency histograms of their own. */
@@ -97,6 +99,7 @@ export class Metrics {
     this.#sum = options.counters.sum();
     const families = [...this.#requestFamilies(), ...this.#usageFamilies()];
     families.push(...modelFamilies(options.drainer.series), ...drainFamilies(options.drainer.tally));
+    families.push(...limitFamilies(options.limits));
     families.push(...latencyFamilies(options.latencies.tally), replacedFamily(options.replaced));
     for (const family of families) this.#register(family);
     for (const family of this.#gaugeFamilies(options)) this.#registerGauge(family);
@@ -287,6 +290,27 @@ function drainFamilies(tally: DrainTally): Family[] {
       samples: () => [...tally.logDropped].map(([reason, lines]) => [{ reason }, lines]),
     },
   ];
+}
+
+const LIMIT_COUNTS: readonly [name: string, count: (tally: LimitTally) => number, help: string][] = [
+  ["sluice_limit_rejections_total", ({ rejected }) => rejected, "Requests that a limit refused."],
+  ["sluice_limit_observed_total", ({ observed }) => observed, "Requests that an observing limit would have refused."],
+  [
+    "sluice_limit_unplaced_total",
+    ({ unplaced }) => unplaced,
+    "Requests for whose state in a limit there was no room, refused or admitted as its rule says.",
+  ],
+];
+
+/** Since the map of limits was made, which may be before this start. */
+function limitFamilies(limits: MetricsOptions["limits"]): Family[] {
+  const labels = ({ rule: { name, quantity } }: LimitTally) => ({ limit: name, quantity });
+  return LIMIT_COUNTS.map(([name, count, help]) => ({
+    name,
+    help,
+    labelNames: ["limit", "quantity"],
+    samples: () => limits.tallies().map((tally): Sample => [labels(tally), count(tally)]),
+  }));
 }
 
 function replacedFamily(replaced: ReadonlyMap<string, number>): Family {

@@ -26,6 +26,7 @@ export interface ConfigForm {
   readonly listen?: readonly (string | ListenerForm)[];
   readonly workers: number;
   readonly limits: Readonly<Record<string, number | string>>;
+  readonly rate_limits?: readonly Readonly<Record<string, unknown>>[];
   readonly timeouts: Readonly<Record<string, string>>;
   readonly providers: Readonly<Record<string, ProviderForm>>;
   readonly models: Readonly<Record<string, { readonly provider: string; readonly model?: string }>>;

@@ -76,6 +76,7 @@ export function configOf(providers: Config["providers"], dataDir: string, change
       upstreamKeepAliveMs: 10_000,
     },
     replayStale: true,
+    limits: [],
     series: new Map([
       ["allowed", 2],
       ["other", 3],
@@ -178,7 +179,15 @@ export class RequestPath {
     const histograms = openHistograms(descriptor, slot);
     this.histograms = new HistogramsReader(descriptor).look();
     closeSync(descriptor);
-    this.pipeline = new Pipeline({ snapshot, ring, counters, histograms, transportOf, onTrouble: () => undefined });
+    this.pipeline = new Pipeline({
+      snapshot,
+      ring,
+      counters,
+      histograms,
+      limiter: null,
+      transportOf,
+      onTrouble: () => undefined,
+    });
     this.#edge = new Edge(
       this.pipeline,
       new Refusals(

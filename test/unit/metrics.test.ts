@@ -4,6 +4,7 @@ import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
+import type { LimitRule } from "../../src/base/limit-terms.ts";
 import { METRIC_SERIES_MAX } from "../../src/base/limits.ts";
 import { createCounters, openCounters } from "../../src/shm/counters.ts";
 import { COUNTER } from "../../src/shm/layout.ts";
@@ -15,6 +16,20 @@ import { Series } from "../../src/telemetry/series.ts";
 import { parseMetrics, sumOf } from "../support/prometheus.ts";
 import { decodedRecord, sampleRecord } from "../support/sample-record.ts";
 
+const RULE: LimitRule = {
+  name: "key",
+  quantity: "requests",
+  kind: "rate",
+  scope: ["key"],
+  keys: null,
+  models: null,
+  limit: 100,
+  burst: 100,
+  periodMs: 60_000,
+  observes: false,
+  admitsUnplaced: false,
+};
+
 function newMetrics() {
   const dataDir = mkdtempSync(join(tmpdir(), "sluice-metrics-"));
   const counters = createCounters(dataDir);
@@ -25,6 +40,7 @@ function newMetrics() {
     counters,
     drainer: { series, tally },
     latencies: { tally: latencies },
+    limits: { tallies: () => [{ rule: RULE, rejected: 3, observed: 4, unplaced: 5 }] },
     replaced: new Map(),
     routes: { beyond: 3 },
     version: "1.2.3",
@@ -127,4 +143,12 @@ describe("metrics", () => {
     for (const [, name = ""] of text.matchAll(/^# TYPE (\w+) counter$/gm)) ok(name.endsWith("_total"), name);
     equal(text.match(/^# HELP /gm)?.length, text.match(/^# TYPE /gm)?.length);
   });
+});
+
+test("limits count what they refused, what they would have, and what found no room", async () => {
+  const { metrics } = newMetrics();
+  const text = await metrics.render();
+  match(text, /^sluice_limit_rejections_total\{limit="key",quantity="requests"\} 3$/m);
+  match(text, /^sluice_limit_observed_total\{limit="key",quantity="requests"\} 4$/m);
+  match(text, /^sluice_limit_unplaced_total\{limit="key",quantity="requests"\} 5$/m);
 });

@@ -30,7 +30,10 @@ for (const row of rows) {
   test(`${row.code} says whether to try again`, () => {
     const { head } = answered(row);
     strictEqual(head.includes("\r\nretry-after: 1"), row.status === 503);
-    strictEqual(head.includes("\r\nx-should-retry: false"), row.status >= 500 && !row.retryable);
+    strictEqual(
+      head.includes("\r\nx-should-retry: false"),
+      (row.status >= 500 || row.status === 429) && !row.retryable,
+    );
   });
 }
 

@@ -200,3 +200,20 @@ describe("request scan: what is refused", () => {
     });
   });
 });
+
+it("how many output tokens a request allows: the largest number of its three names, times what it asks for", () => {
+  const scan = new RequestScan();
+  const allowed = (text: string) => {
+    strictEqual(scan.scan(Buffer.from(text), 64), SCAN_OK, text);
+    return [scan.outputMax, scan.choices];
+  };
+  deepStrictEqual(allowed('{"model":"m"}'), [-1, -1]);
+  deepStrictEqual(allowed('{"max_tokens":100,"n":3,"model":"m"}'), [100, 3]);
+  deepStrictEqual(allowed('{"max_completion_tokens": 7 , "max_tokens":\n12, "max_output_tokens":11}'), [12, -1]);
+  deepStrictEqual(allowed('{"max_tokens":1e3,"n":2.0}'), [1_000, 2]);
+  deepStrictEqual(allowed('{"max_tokens":99999999999999999999999}'), [2_147_483_647, -1]);
+  for (const value of ["null", '"12"', "[5]", '{"max_tokens":5}', "-5", "true"])
+    deepStrictEqual(allowed(`{"max_tokens":${value},"n":${value}}`), [-1, -1]);
+  // Below the top it is somebody else's.
+  deepStrictEqual(allowed('{"metadata":{"max_tokens":5,"n":5},"stream_options":{"n":4}}'), [-1, -1]);
+});

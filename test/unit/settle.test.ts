@@ -32,7 +32,7 @@ createCounters(dataDir);
 const { slot, writer } = openRing(dataDir);
 const counters = openCounters(dataDir, slot);
 const descriptor = createHistograms();
-const books = { ring: writer, counters, histograms: openHistograms(descriptor, slot) };
+const books = { ring: writer, counters, limiter: null, histograms: openHistograms(descriptor, slot) };
 const histograms = new HistogramsReader(descriptor).look();
 closeSync(descriptor);
 const reader = new RingReader(listRings(dataDir)[0] ?? "");

@@ -1,0 +1,44 @@
+/**
+ * The words of limits, in the order of their numbers in the addon (native/limits-program.h): what they count, what they count
+ * apart, and how. Any process; data only.
+ */
+
+export const LIMIT_QUANTITIES = [
+  "requests",
+  "input_tokens",
+  "output_tokens",
+  "tokens",
+  "concurrency",
+  "bytes_in_flight",
+] as const;
+export type LimitQuantity = (typeof LIMIT_QUANTITIES)[number];
+
+export const LIMIT_PARTS = ["key", "team", "user", "address", "model", "route", "target", "provider"] as const;
+export type LimitPart = (typeof LIMIT_PARTS)[number];
+
+/** rate: GCRA, with a burst. window: a count that begins anew with each period. held: what is in flight. */
+export const LIMIT_KINDS = ["none", "rate", "window", "held"] as const;
+export type LimitKind = (typeof LIMIT_KINDS)[number];
+
+/** One quantity of one rule of `rate_limits`, resolved. */
+export interface LimitRule {
+  /** Of the rule; with the quantity it is unique, and the same after a reload. */
+  readonly name: string;
+  readonly quantity: LimitQuantity;
+  readonly kind: LimitKind;
+  /** What is counted apart; empty: everything together. */
+  readonly scope: readonly LimitPart[];
+  /** Names of the only keys, or models, that it is for; null: all. */
+  readonly keys: readonly string[] | null;
+  readonly models: readonly string[] | null;
+  /** Units per period, or held at a time. */
+  readonly limit: number;
+  /** Units that a rate lets through at once. */
+  readonly burst: number;
+  /** 0: held. */
+  readonly periodMs: number;
+  /** Counts and shows, and refuses nothing. */
+  readonly observes: boolean;
+  /** What happens to requests whose state finds no room. */
+  readonly admitsUnplaced: boolean;
+}

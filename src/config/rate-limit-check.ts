@@ -1,0 +1,76 @@
+/** What the schema cannot see of `rate_limits`: names that must exist or differ, and settings that need another one. Pure. */
+import { LIMIT_RULES_MAX } from "../base/limits.ts";
+import { type Finding, findingAt, nearest } from "./finding.ts";
+import { limitRulesOf, nameOf, type RateLimitForm } from "./rate-limit.ts";
+import type { Form } from "./schema.ts";
+import { quoted } from "./secret.ts";
+
+export function checkRateLimits(form: Form): readonly Finding[] {
+  const rules = form.rate_limits;
+  const count = rules.flatMap(limitRulesOf).length;
+  const excess =
+    count > LIMIT_RULES_MAX
+      ? [
+          findingAt(
+            ["rate_limits"],
+            `at most ${LIMIT_RULES_MAX} limits are taken, not ${count}; a rule has one for each quantity`,
+          ),
+        ]
+      : [];
+  return [
+    ...excess,
+    ...rules.flatMap((rule, index) => [...settings(rule, index), ...names(form, rule, index)]),
+    ...same(rules),
+  ];
+}
+
+function settings(rule: RateLimitForm, index: number): readonly Finding[] {
+  const rates = [rule.requests, rule.tokens, rule.input_tokens, rule.output_tokens].filter(
+    (rate) => rate !== undefined,
+  );
+  const at = (field: string, message: string) => findingAt(["rate_limits", index, field], message);
+  const findings: Finding[] = [];
+  if (limitRulesOf(rule).length === 0)
+    findings.push(
+      findingAt(
+        ["rate_limits", index],
+        "this limits nothing; give it requests, tokens, input_tokens, output_tokens, concurrency or bytes_in_flight",
+      ),
+    );
+  if (rule.burst !== undefined && rates.length !== 1)
+    findings.push(
+      at("burst", "this needs exactly one of requests, tokens, input_tokens and output_tokens in its rule"),
+    );
+  if (rule.burst !== undefined && rule.algorithm === "fixed_window")
+    findings.push(at("burst", "a fixed window has no burst"));
+  if (new Set(rule.scope).size !== rule.scope.length) findings.push(at("scope", "one of these is given twice"));
+  return findings;
+}
+
+function names(form: Form, { keys = [], models = [] }: RateLimitForm, index: number): readonly Finding[] {
+  const known = { keys: form.keys.map(({ name }) => name), models: Object.keys(form.models) };
+  const unknown = (section: "keys" | "models", list: readonly string[]) => {
+    const there = new Set(known[section]);
+    return list.flatMap((name, position) => {
+      if (there.has(name)) return [];
+      const message = `there is no ${section === "keys" ? "key" : "model"} ${quoted(name, "of this name")}`;
+      return [findingAt(["rate_limits", index, section, position], message, nearest(name, known[section]))];
+    });
+  };
+  return [...unknown("keys", keys), ...unknown("models", models)];
+}
+
+/** State and metrics are found by the name. */
+function same(rules: Form["rate_limits"]): readonly Finding[] {
+  const seen = new Set<string>();
+  return rules.flatMap((rule, index) => {
+    const name = nameOf(rule);
+    const again = seen.has(name);
+    seen.add(name);
+    const message =
+      rule.name === undefined
+        ? "another rule counts the same apart; give this one a 'name'"
+        : "another rule has this name";
+    return again ? [findingAt(["rate_limits", index, rule.name === undefined ? "scope" : "name"], message)] : [];
+  });
+}

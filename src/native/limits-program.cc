@@ -1,0 +1,370 @@
+#include "limits-program.h"
+
+#include <cmath>
+
+namespace sluice {
+namespace {
+
+constexpr int FRACTION_BITS = 32;
+// Nobody can know when a request that runs will end.
+constexpr int64_t HELD_RETRY_NS = 1'000'000'000;
+
+// Odd, so that none of them maps two tags to one. Tags are secret and as good as random, and so are these sums.
+constexpr uint64_t FACTORS[PARTS] = {0x9e3779b97f4a7c15, 0xc2b2ae3d27d4eb4f, 0x165667b19e3779f9, 0xd6e8feb86659fd93,
+                                     0xff51afd7ed558ccd, 0xc4ceb9fe1a85ec53, 0x94d049bb133111eb, 0xbf58476d1ce4e5b9};
+
+Wide wide(const Tag& tag) { return static_cast<Wide>(tag.high) << 64 | tag.low; }
+Tag narrow(Wide value) { return {static_cast<uint64_t>(value), static_cast<uint64_t>(value >> 64)}; }
+
+SignedWide fine(int64_t ns, uint32_t fraction = 0) { return (static_cast<SignedWide>(ns) << FRACTION_BITS) + fraction; }
+SignedWide full_at(const Bucket& bucket) { return fine(bucket.rate.full_at_ns, bucket.rate.full_at_fraction); }
+
+void set_full_at(Bucket& bucket, SignedWide at) {
+  // A correction can be larger than all that a limit gives in centuries.
+  if (at > fine(INT64_MAX)) at = fine(INT64_MAX);
+  bucket.rate.full_at_fraction = static_cast<uint32_t>(at);
+  __atomic_signal_fence(__ATOMIC_SEQ_CST);
+  bucket.rate.full_at_ns = static_cast<int64_t>(at >> FRACTION_BITS);
+}
+
+// Rounded up: whoever waits for so long has waited enough.
+int64_t whole_ns(SignedWide span) { return span <= 0 ? 0 : static_cast<int64_t>((span + (1LL << FRACTION_BITS) - 1) >> FRACTION_BITS); }
+
+bool counts_tokens(Quantity quantity) { return quantity == INPUT_TOKENS || quantity == OUTPUT_TOKENS || quantity == TOKENS; }
+
+constexpr Standing NOWHERE = {-1, 0, 0};
+
+}  // namespace
+
+void LimitsProgram::configure(const std::vector<std::string>& names, const double* figures, int64_t lease_ns) {
+  limits_.clear();
+  lease_ns_ = lease_ns;
+  for (uint64_t& any : any_) any = 0;
+  const SipHash hash = map_.hash();
+  for (size_t i = 0; i < names.size() && i < LIMITS_MAX; i++) {
+    const double* figure = figures + i * FIGURES;
+    Limit one;
+    one.tag = hash.of("limit " + names[i]);
+    one.tally = hash.of("tally " + names[i]);
+    one.quantity = static_cast<Quantity>(figure[0]);
+    one.kind = static_cast<BucketKind>(figure[1]);
+    one.observes = figure[2] != 0;
+    one.admits_unplaced = figure[3] != 0;
+    one.scope = static_cast<uint32_t>(figure[4]);
+    one.wants = static_cast<uint32_t>(figure[5]);
+    one.limit = static_cast<int64_t>(figure[6]);
+    one.burst = static_cast<int64_t>(figure[7]);
+    one.period_ns = static_cast<int64_t>(figure[8]);
+    one.unit = ((static_cast<Wide>(one.period_ns) << FRACTION_BITS) + one.limit - 1) / one.limit;
+    limits_.push_back(one);
+    for (uint32_t part = 0; part < PARTS; part++) {
+      if ((one.wants >> part & 1) == 0) any_[part] |= uint64_t{1} << i;
+    }
+  }
+  for (Subject& subject : subjects_) subject.limits = any_[subject.part];
+  make_tallies();
+}
+
+// Now, so that they have their places when the table is full.
+void LimitsProgram::make_tallies() {
+  if (!map_.lock()) return;
+  map_.begin();
+  const int64_t now = map_.now_ns();
+  for (const Limit& limit : limits_) map_.claim(limit.tally, BucketKind::TALLY, now);
+  map_.unlock();
+}
+
+int32_t LimitsProgram::subject(Part part, std::string_view name, uint64_t limits) {
+  std::string text = std::to_string(part) + " ";
+  text.append(name);
+  const auto [entry, fresh] = numbers_.try_emplace(text, static_cast<int32_t>(subjects_.size()));
+  if (fresh) subjects_.push_back({map_.hash().of(text), part, 0});
+  subjects_[entry->second].limits = any_[part] | limits;
+  return entry->second;
+}
+
+// Which limits apply; fills `parts_`.
+uint64_t LimitsProgram::applying(const Request& request) {
+  uint64_t limits = limits_.size() == LIMITS_MAX ? ~uint64_t{0} : (uint64_t{1} << limits_.size()) - 1;
+  uint32_t present = 0;
+  for (uint32_t part = 0; part < PARTS; part++) {
+    const int32_t number = request.subjects[part];
+    if (number >= 0 && static_cast<size_t>(number) < subjects_.size()) {
+      parts_[part] = subjects_[number].tag;
+      limits &= subjects_[number].limits;
+    } else {
+      limits &= any_[part];
+      if (request.texts[part].empty()) continue;
+      std::string text = std::to_string(part) + " ";
+      text.append(request.texts[part]);
+      parts_[part] = map_.hash().of(text);
+    }
+    present |= 1u << part;
+  }
+  for (uint64_t rest = limits; rest != 0; rest &= rest - 1) {
+    const int index = __builtin_ctzll(rest);
+    if ((limits_[index].scope & ~present) != 0) limits &= ~(uint64_t{1} << index);
+  }
+  return limits;
+}
+
+int64_t LimitsProgram::amount_of(const Request& request, const Limit& limit) {
+  const int64_t amount = request.amounts[limit.quantity];
+  const int64_t most = limit.kind == BucketKind::RATE ? limit.burst : limit.limit;
+  if (amount <= most || (limit.quantity != TOKENS && limit.quantity != OUTPUT_TOKENS)) return amount;
+  const int64_t certain = amount - request.assumed_tokens;
+  return certain > most ? certain : most;
+}
+
+Tag LimitsProgram::tag_of(const Limit& limit) const {
+  Wide sum = wide(limit.tag);
+  for (uint32_t scope = limit.scope; scope != 0; scope &= scope - 1) {
+    const int part = __builtin_ctz(scope);
+    sum += wide(parts_[part]) * FACTORS[part];
+  }
+  return narrow(sum);
+}
+
+void LimitsProgram::admit(const Request& request, Answer* answer) {
+  *answer = {Decision::ADMITTED, -1, -1, 0, NOWHERE, NOWHERE};
+  const uint64_t limits = applying(request);
+  if (limits == 0) return;
+  if (!map_.lock()) {
+    answer->decision = Decision::BUSY;
+    return;
+  }
+  map_.begin();
+  const int64_t now = map_.now_ns();
+  check_count_ = 0;
+  for (uint64_t rest = limits; rest != 0; rest &= rest - 1) {
+    const uint32_t index = static_cast<uint32_t>(__builtin_ctzll(rest));
+    const Limit& limit = limits_[index];
+    const int64_t amount = amount_of(request, limit);
+    if (amount <= 0) continue;
+    Check& check = checks_[check_count_++];
+    check.limit = index;
+    check.amount = amount;
+    check.tag = tag_of(limit);
+    look(&check, now);
+  }
+  refuse(answer);
+  if (answer->decision == Decision::ADMITTED && !take_leases(now)) answer->decision = Decision::UNPLACED;
+  if (answer->decision == Decision::ADMITTED) {
+    bool settles = false;
+    for (uint32_t i = 0; i < check_count_; i++) {
+      const Limit& limit = limits_[checks_[i].limit];
+      if (!checks_[i].admits) continue;
+      charge(checks_[i]);
+      settles = settles || limit.kind == BucketKind::HELD || counts_tokens(limit.quantity);
+    }
+    if (settles) answer->ticket = open_ticket();
+  }
+  stand(answer, answer->decision == Decision::ADMITTED);
+  for (uint32_t i = 0; i < check_count_; i++) {
+    const Check& check = checks_[i];
+    if (check.admits) continue;
+    const Limit& limit = limits_[check.limit];
+    if (check.place == LimitsMap::NONE) count(limit, [](Bucket& bucket) { return ++bucket.tally.unplaced; }, now);
+    else if (limit.observes) count(limit, [](Bucket& bucket) { return ++bucket.tally.observed; }, now);
+    else count(limit, [](Bucket& bucket) { return ++bucket.tally.rejected; }, now);
+  }
+  map_.unlock();
+}
+
+void LimitsProgram::look(Check* check, int64_t now) {
+  const Limit& limit = limits_[check->limit];
+  check->place = map_.claim(check->tag, limit.kind, now);
+  check->never = false;
+  check->retry_ns = check->reset_ns = check->room = 0;
+  if (check->place == LimitsMap::NONE) {
+    check->admits = false;
+    return;
+  }
+  if (limit.kind == BucketKind::RATE) look_at_rate(limit, check, now);
+  else if (limit.kind == BucketKind::WINDOW) look_at_window(limit, check, now);
+  else look_at_held(limit, check);
+}
+
+void LimitsProgram::look_at_rate(const Limit& limit, Check* check, int64_t now) {
+  const SignedWide full = full_at(map_.bucket(check->place));
+  const SignedWide start = fine(now);
+  const SignedWide unit = static_cast<SignedWide>(limit.unit);
+  const SignedWide most = start + limit.burst * unit;
+  check->before = full > start ? full : start;
+  check->after = check->before + check->amount * unit;
+  check->admits = check->after <= most;
+  check->never = check->amount > limit.burst;
+  if (!check->admits) check->retry_ns = whole_ns(check->after - most);
+  const SignedWide then = check->admits ? check->after : check->before;
+  // For the headers only; a double has 53 bits of what is a whole multiple of the unit.
+  check->room = most > then ? static_cast<int64_t>(static_cast<double>(most - then) / static_cast<double>(unit) + 1e-6) : 0;
+  check->reset_ns = whole_ns(then - start);
+}
+
+void LimitsProgram::look_at_window(const Limit& limit, Check* check, int64_t now) {
+  const Bucket& bucket = map_.bucket(check->place);
+  check->window_start = now - now % limit.period_ns;
+  const int64_t used = bucket.window.start_ns == check->window_start ? bucket.window.used : 0;
+  check->admits = used + check->amount <= limit.limit;
+  check->never = check->amount > limit.limit;
+  check->reset_ns = check->window_start + limit.period_ns - now;
+  if (!check->admits) check->retry_ns = check->reset_ns;
+  const int64_t room = limit.limit - used - (check->admits ? check->amount : 0);
+  check->room = room > 0 ? room : 0;
+}
+
+void LimitsProgram::look_at_held(const Limit& limit, Check* check) {
+  const int64_t held = map_.bucket(check->place).held.amount;
+  check->admits = held + check->amount <= limit.limit;
+  check->never = check->amount > limit.limit;
+  if (!check->admits) check->retry_ns = HELD_RETRY_NS;
+}
+
+// The decision, and of those that refuse the one that takes longest.
+void LimitsProgram::refuse(Answer* answer) {
+  for (uint32_t i = 0; i < check_count_; i++) {
+    const Check& check = checks_[i];
+    const Limit& limit = limits_[check.limit];
+    if (check.admits || limit.observes) continue;
+    if (check.place == LimitsMap::NONE && limit.admits_unplaced) continue;
+    const Decision decision =
+        check.place == LimitsMap::NONE ? Decision::UNPLACED : check.never ? Decision::NEVER : Decision::REFUSED;
+    const bool worse = decision == Decision::NEVER && answer->decision != Decision::NEVER;
+    if (answer->limit >= 0 && !worse && (check.retry_ns <= answer->retry_ns || answer->decision == Decision::NEVER)) continue;
+    answer->decision = decision;
+    answer->limit = static_cast<int32_t>(check.limit);
+    answer->retry_ns = check.retry_ns;
+  }
+}
+
+// All that this request needs, or none.
+bool LimitsProgram::take_leases(int64_t now) {
+  for (uint32_t i = 0; i < check_count_; i++) {
+    const Check& check = checks_[i];
+    if (!check.admits || limits_[check.limit].kind != BucketKind::HELD) continue;
+    const uint32_t lease = map_.take_lease(slot, check.place, check.amount, now + lease_ns_);
+    if (lease != LimitsMap::NONE) {
+      taken_[i] = {lease, map_.lease_serial(lease)};
+      continue;
+    }
+    while (i-- > 0) {
+      if (checks_[i].admits && limits_[checks_[i].limit].kind == BucketKind::HELD)
+        map_.return_lease(taken_[i].lease, taken_[i].serial);
+    }
+    return false;
+  }
+  return true;
+}
+
+void LimitsProgram::charge(const Check& check) {
+  Bucket& bucket = map_.bucket(check.place);
+  if (bucket.kind == BucketKind::RATE) set_full_at(bucket, check.after);
+  if (bucket.kind != BucketKind::WINDOW) return;
+  if (bucket.window.start_ns != check.window_start) {
+    bucket.window.used = 0;
+    bucket.window.start_ns = check.window_start;
+    bucket.window.period_ns = limits_[check.limit].period_ns;
+  }
+  bucket.window.used += check.amount;
+}
+
+void LimitsProgram::stand(Answer* answer, bool charged) {
+  for (uint32_t i = 0; i < check_count_; i++) {
+    const Check& check = checks_[i];
+    const Limit& limit = limits_[check.limit];
+    if (limit.kind == BucketKind::HELD || check.place == LimitsMap::NONE) continue;
+    Standing& standing = limit.quantity == REQUESTS ? answer->requests : answer->tokens;
+    // What was looked at as charged, and then was not.
+    const int64_t room = !charged && check.admits ? check.room + check.amount : check.room;
+    const bool nearer = standing.limit < 0 || room < standing.remaining;
+    if (nearer || (room == standing.remaining && check.reset_ns > standing.reset_ns))
+      standing = {limit.limit, room, check.reset_ns};
+  }
+}
+
+void LimitsProgram::count(const Limit& limit, uint64_t (*of)(Bucket&), int64_t now) {
+  const uint32_t place = map_.claim(limit.tally, BucketKind::TALLY, now);
+  if (place != LimitsMap::NONE) of(map_.bucket(place));
+}
+
+// For what was charged just now.
+int32_t LimitsProgram::open_ticket() {
+  int32_t number = free_ticket_;
+  if (number < 0) {
+    number = static_cast<int32_t>(tickets_.size());
+    tickets_.push_back({{}, -1});
+  } else {
+    free_ticket_ = tickets_[number].next_free;
+  }
+  std::vector<Charge>& charges = tickets_[number].charges;
+  charges.clear();
+  for (uint32_t i = 0; i < check_count_; i++) {
+    const Check& check = checks_[i];
+    const Limit& limit = limits_[check.limit];
+    const bool holds = limit.kind == BucketKind::HELD;
+    if (!check.admits || (!holds && !counts_tokens(limit.quantity))) continue;
+    const Taken taken = holds ? taken_[i] : Taken{LimitsMap::NONE, 0};
+    charges.push_back({check.tag, limit.kind, limit.quantity, check.amount, limit.unit, check.window_start, limit.period_ns,
+                       taken.lease, taken.serial});
+  }
+  return number;
+}
+
+void LimitsProgram::settle(int32_t ticket, int64_t input_tokens, int64_t output_tokens) {
+  if (ticket < 0 || static_cast<size_t>(ticket) >= tickets_.size()) return;
+  Ticket& one = tickets_[ticket];
+  // Without the lock leases come back by their deadlines, and reservations stay as they are.
+  if (map_.lock()) {
+    map_.begin();
+    const int64_t now = map_.now_ns();
+    for (const Charge& charge : one.charges) {
+      if (charge.kind == BucketKind::HELD) map_.return_lease(charge.lease, charge.serial);
+      else if (charge.quantity == INPUT_TOKENS) correct(charge, input_tokens, now);
+      else correct(charge, charge.quantity == OUTPUT_TOKENS ? output_tokens : input_tokens + output_tokens, now);
+    }
+    map_.unlock();
+  }
+  one.charges.clear();
+  one.next_free = free_ticket_;
+  free_ticket_ = ticket;
+}
+
+void LimitsProgram::correct(const Charge& charge, int64_t used, int64_t now) {
+  const int64_t more = used - charge.amount;
+  if (more == 0) return;
+  // A bucket that is gone was full again: there is nothing to give back.
+  const uint32_t place = more > 0 ? map_.claim(charge.tag, charge.kind, now) : map_.find(charge.tag);
+  if (place == LimitsMap::NONE) return;
+  Bucket& bucket = map_.bucket(place);
+  if (charge.kind == BucketKind::RATE) {
+    const SignedWide full = full_at(bucket);
+    const SignedWide start = more > 0 && full < fine(now) ? fine(now) : full;
+    set_full_at(bucket, start + static_cast<SignedWide>(charge.unit) * more);
+    return;
+  }
+  const int64_t start = now - now % charge.period_ns;
+  if (bucket.window.start_ns == charge.window_start && (more < 0 || start == charge.window_start)) {
+    bucket.window.used += more;
+  } else if (more > 0) {
+    // Its window is over: what goes beyond the reservation counts in the one that runs.
+    if (bucket.window.start_ns != start) bucket.window.used = 0;
+    bucket.window.start_ns = start;
+    bucket.window.period_ns = charge.period_ns;
+    bucket.window.used += more;
+  }
+}
+
+void LimitsProgram::tally(uint32_t index, uint64_t* out) {
+  out[0] = out[1] = out[2] = 0;
+  if (index >= limits_.size() || !map_.lock()) return;
+  const uint32_t place = map_.find(limits_[index].tally);
+  if (place != LimitsMap::NONE) {
+    const Bucket& bucket = map_.bucket(place);
+    out[0] = bucket.tally.rejected;
+    out[1] = bucket.tally.observed;
+    out[2] = bucket.tally.unplaced;
+  }
+  map_.unlock();
+}
+
+}  // namespace sluice

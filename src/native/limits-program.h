@@ -1,0 +1,173 @@
+// What the limits of a configuration say, compiled, and the decision about one request over all of them together. One per
+// thread; what it decides over stands in the map, which all processes share.
+//
+// A decision reads first and writes only if every limit admits, so a refused request takes nothing of any of them. Rates are
+// GCRA: a bucket says when it will be full again, which one unit moves by period / limit; that is rounded up to 2^-32 ns, and
+// all sums are whole multiples of it, so `burst` units fit exactly. Windows begin at whole multiples of their period since 1970.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "limits-map.h"
+
+namespace sluice {
+
+__extension__ typedef unsigned __int128 Wide;
+__extension__ typedef __int128 SignedWide;
+
+enum Quantity : uint32_t { REQUESTS = 0, INPUT_TOKENS, OUTPUT_TOKENS, TOKENS, CONCURRENCY, BYTES, QUANTITIES };
+
+// What a limit may count apart: its scope is a set of these.
+enum Part : uint32_t { KEY = 0, TEAM, USER, ADDRESS, MODEL, ROUTE, TARGET, PROVIDER, PARTS };
+
+struct Limit {
+  Tag tag;
+  Tag tally;
+  Quantity quantity;
+  BucketKind kind;
+  bool observes;
+  bool admits_unplaced;
+  // Bits of Part.
+  uint32_t scope;
+  // Parts of which it wants certain subjects only.
+  uint32_t wants;
+  int64_t limit;
+  int64_t burst;
+  int64_t period_ns;
+  Wide unit;
+};
+
+struct Request {
+  static constexpr int32_t ABSENT = -1;
+  // Numbers of subjects.
+  int32_t subjects[PARTS];
+  // Subjects that have no number; empty: absent.
+  std::string_view texts[PARTS];
+  int64_t amounts[QUANTITIES];
+  // Output tokens among them that are a guess: it makes no request larger than a limit.
+  int64_t assumed_tokens;
+};
+
+enum class Decision : int32_t { ADMITTED = 0, REFUSED = 1, NEVER = 2, UNPLACED = 3, BUSY = 4 };
+
+// Of the limit that is nearest to its end; limit < 0: there is none.
+struct Standing {
+  int64_t limit;
+  int64_t remaining;
+  int64_t reset_ns;
+};
+
+struct Answer {
+  Decision decision;
+  // To settle; -1: there is nothing to settle.
+  int32_t ticket;
+  // Which limit refused, and after how long it would not have.
+  int32_t limit;
+  int64_t retry_ns;
+  Standing requests;
+  Standing tokens;
+};
+
+class LimitsProgram {
+ public:
+  static constexpr uint32_t LIMITS_MAX = 64;
+  // Numbers of a limit in `figures` of configure().
+  static constexpr uint32_t FIGURES = 9;
+
+  explicit LimitsProgram(LimitsMap& map) : map_(map) {}
+
+  // From now on these limits are in force, and no subject is wanted by any of them yet. Tickets stay good.
+  void configure(const std::vector<std::string>& names, const double* figures, int64_t lease_ns);
+  // The number of a subject, for as long as this process lives; `limits`: those that want it, bits by their number.
+  int32_t subject(Part part, std::string_view name, uint64_t limits);
+
+  uint32_t slot = 0;
+
+  void admit(const Request& request, Answer* answer);
+  // Each ticket once. `tokens`: what was really used of INPUT_TOKENS and OUTPUT_TOKENS.
+  void settle(int32_t ticket, int64_t input_tokens, int64_t output_tokens);
+  // Refused, observed and unplaced of limit `index`.
+  void tally(uint32_t index, uint64_t* out);
+  size_t limit_count() const { return limits_.size(); }
+
+ private:
+  struct Subject {
+    Tag tag;
+    Part part;
+    uint64_t limits;
+  };
+
+  // One limit's view of the request that is being decided.
+  struct Check {
+    uint32_t limit;
+    uint32_t place;
+    Tag tag;
+    int64_t amount;
+    bool admits;
+    bool never;
+    // RATE, in 2^-32 ns: when it is full again without and with this request.
+    SignedWide before, after;
+    int64_t window_start;
+    int64_t room;
+    int64_t reset_ns;
+    int64_t retry_ns;
+  };
+
+  // What is to be corrected when the request is over; says all that it takes, whatever limits are in force then.
+  struct Charge {
+    Tag tag;
+    BucketKind kind;
+    Quantity quantity;
+    int64_t amount;
+    Wide unit;
+    int64_t window_start;
+    int64_t period_ns;
+    uint32_t lease;
+    uint32_t serial;
+  };
+
+  struct Ticket {
+    std::vector<Charge> charges;
+    int32_t next_free;
+  };
+
+  void make_tallies();
+  uint64_t applying(const Request& request);
+  static int64_t amount_of(const Request& request, const Limit& limit);
+  Tag tag_of(const Limit& limit) const;
+  void look(Check* check, int64_t now);
+  void look_at_rate(const Limit& limit, Check* check, int64_t now);
+  void look_at_window(const Limit& limit, Check* check, int64_t now);
+  void look_at_held(const Limit& limit, Check* check);
+  bool take_leases(int64_t now);
+  void charge(const Check& check);
+  void refuse(Answer* answer);
+  void stand(Answer* answer, bool charged);
+  void count(const Limit& limit, uint64_t (*of)(Bucket&), int64_t now);
+  int32_t open_ticket();
+  void correct(const Charge& charge, int64_t used, int64_t now);
+
+  LimitsMap& map_;
+  std::vector<Limit> limits_;
+  std::vector<Subject> subjects_;
+  std::unordered_map<std::string, int32_t> numbers_;
+  // Limits that take any subject of a part, or none.
+  uint64_t any_[PARTS] = {};
+  int64_t lease_ns_ = 0;
+  // Of the request that is being decided.
+  Tag parts_[PARTS];
+  Check checks_[LIMITS_MAX];
+  uint32_t check_count_ = 0;
+  struct Taken {
+    uint32_t lease;
+    uint32_t serial;
+  };
+  Taken taken_[LIMITS_MAX];
+  std::vector<Ticket> tickets_;
+  int32_t free_ticket_ = -1;
+};
+
+}  // namespace sluice

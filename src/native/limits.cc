@@ -1,0 +1,301 @@
+// Binding of LimitsMap and LimitsProgram. Gateway worker, and the supervisor for what it makes, gives back and counts. One per thread.
+#include <cerrno>
+#include <cstring>
+#include <new>
+#include <string>
+#include <vector>
+
+#include "addon.h"
+#include "limits-program.h"
+
+namespace sluice {
+namespace {
+
+// Slots of `limitFields`: the request, which JavaScript writes, and the answer.
+enum Field : uint32_t {
+  SUBJECTS = 0,                     // a number for each Part; -1: absent
+  AMOUNTS = SUBJECTS + PARTS,       // for each Quantity
+  ASSUMED = AMOUNTS + QUANTITIES,   // output tokens of these that nobody asked for
+  TICKET,
+  LIMIT,
+  RETRY_MS,
+  REQUESTS_STANDING,                // limit, remaining, reset in milliseconds
+  TOKENS_STANDING = REQUESTS_STANDING + 3,
+  FIELDS = TOKENS_STANDING + 3
+};
+
+constexpr double NS_PER_MS = 1e6;
+constexpr size_t PATH_BYTES_MAX = 4096;
+
+struct Limits {
+  LimitsMap map;
+  LimitsProgram program{map};
+  double* fields = nullptr;
+  std::string texts[PARTS];
+};
+
+Limits& limits() {
+  thread_local Limits instance;
+  return instance;
+}
+
+napi_value number(napi_env env, double value) {
+  napi_value result = nullptr;
+  ok(env, napi_create_double(env, value, &result));
+  return result;
+}
+
+template <size_t N>
+bool arguments(napi_env env, napi_callback_info info, napi_value (&argv)[N]) {
+  size_t argc = N;
+  return ok(env, napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr));
+}
+
+bool uint_of(napi_env env, napi_value value, uint32_t* out) { return ok(env, napi_get_value_uint32(env, value, out)); }
+
+napi_value open(napi_env env, napi_callback_info info, bool (LimitsMap::*how)(const char*, LimitsMap::Opened*)) {
+  napi_value argv[1];
+  std::string path;
+  if (!arguments(env, info, argv) || !text_of(env, argv[0], &path)) return nullptr;
+  // Tickets and subjects belong to the map before.
+  Limits& own = limits();
+  double* const fields = own.fields;
+  own.~Limits();
+  new (&own) Limits();
+  own.fields = fields;
+  LimitsMap::Opened opened = LimitsMap::Opened::FOREIGN;
+  if (path.size() < PATH_BYTES_MAX && (own.map.*how)(path.c_str(), &opened)) return number(env, static_cast<double>(opened));
+  const std::string message = "cannot use " + path + ": " + std::strerror(errno);
+  napi_throw_error(env, "SLUICE_MAP", message.c_str());
+  return nullptr;
+}
+
+// limitsPrepare(path): 0 taken as it is, 1 made, 2 of another layout.
+napi_value prepare(napi_env env, napi_callback_info info) { return open(env, info, &LimitsMap::prepare); }
+
+// limitsAttach(path): 0, or 2 if limitsPrepare() did not make it.
+napi_value attach(napi_env env, napi_callback_info info) { return open(env, info, &LimitsMap::attach); }
+
+bool is_open(napi_env env) {
+  if (limits().map.is_open()) return true;
+  napi_throw_error(env, "SLUICE_NATIVE", "the map of limits is not open");
+  return false;
+}
+
+// limitsTakeSlot(slot, pid)
+napi_value take_slot(napi_env env, napi_callback_info info) {
+  napi_value argv[2];
+  uint32_t slot = 0, pid = 0;
+  if (!is_open(env) || !arguments(env, info, argv) || !uint_of(env, argv[0], &slot) || !uint_of(env, argv[1], &pid)) return nullptr;
+  Limits& own = limits();
+  if (slot >= LimitsMap::SLOTS || !own.map.lock()) {
+    napi_throw_error(env, "SLUICE_LIMITS", "the map of limits is locked");
+    return nullptr;
+  }
+  own.map.take_slot(slot, pid);
+  own.map.unlock();
+  own.program.slot = slot;
+  return nullptr;
+}
+
+// limitsLeaveSlot(slot, pid)
+napi_value leave_slot(napi_env env, napi_callback_info info) {
+  napi_value argv[2];
+  uint32_t slot = 0, pid = 0;
+  if (!is_open(env) || !arguments(env, info, argv) || !uint_of(env, argv[0], &slot) || !uint_of(env, argv[1], &pid)) return nullptr;
+  LimitsMap& map = limits().map;
+  if (slot >= LimitsMap::SLOTS || !map.lock()) return nullptr;
+  map.leave_slot(slot, pid);
+  map.unlock();
+  return nullptr;
+}
+
+// limitsConfigure(names, figures: Float64Array, leaseMs)
+napi_value configure(napi_env env, napi_callback_info info) {
+  napi_value argv[3];
+  if (!is_open(env) || !arguments(env, info, argv)) return nullptr;
+  uint32_t count = 0;
+  if (!ok(env, napi_get_array_length(env, argv[0], &count))) return nullptr;
+  std::vector<std::string> names(count);
+  for (uint32_t i = 0; i < count; i++) {
+    napi_value element = nullptr;
+    if (!ok(env, napi_get_element(env, argv[0], i, &element)) || !text_of(env, element, &names[i])) return nullptr;
+  }
+  napi_typedarray_type type;
+  size_t length = 0;
+  void* figures = nullptr;
+  double lease_ms = 0;
+  if (!ok(env, napi_get_typedarray_info(env, argv[1], &type, &length, &figures, nullptr, nullptr))) return nullptr;
+  if (!ok(env, napi_get_value_double(env, argv[2], &lease_ms))) return nullptr;
+  if (type != napi_float64_array || length != count * LimitsProgram::FIGURES || count > LimitsProgram::LIMITS_MAX) {
+    napi_throw_range_error(env, "SLUICE_LIMITS", "limitsConfigure: figures do not fit the names");
+    return nullptr;
+  }
+  limits().program.configure(names, static_cast<const double*>(figures), static_cast<int64_t>(lease_ms * NS_PER_MS));
+  return nullptr;
+}
+
+// limitsSubject(part, name, low, high): number; `low` and `high`: bits of the limits that want it.
+napi_value subject(napi_env env, napi_callback_info info) {
+  napi_value argv[4];
+  uint32_t part = 0, low = 0, high = 0;
+  std::string name;
+  if (!is_open(env) || !arguments(env, info, argv) || !uint_of(env, argv[0], &part) || !text_of(env, argv[1], &name)) return nullptr;
+  if (!uint_of(env, argv[2], &low) || !uint_of(env, argv[3], &high)) return nullptr;
+  if (part >= PARTS) {
+    napi_throw_range_error(env, "SLUICE_LIMITS", "limitsSubject: there is no such part");
+    return nullptr;
+  }
+  return number(env, limits().program.subject(static_cast<Part>(part), name, uint64_t{high} << 32 | low));
+}
+
+// limitsText(part, text): of the next request, where it has no number.
+napi_value text(napi_env env, napi_callback_info info) {
+  napi_value argv[2];
+  uint32_t part = 0;
+  if (!arguments(env, info, argv) || !uint_of(env, argv[0], &part) || part >= PARTS) return nullptr;
+  text_of(env, argv[1], &limits().texts[part]);
+  return nullptr;
+}
+
+void put_standing(double* out, const Standing& standing) {
+  out[0] = static_cast<double>(standing.limit);
+  out[1] = static_cast<double>(standing.remaining);
+  out[2] = static_cast<double>(standing.reset_ns) / NS_PER_MS;
+}
+
+// More than any limit has, and little enough to be multiplied by a day in 2^-32 ns.
+constexpr double AMOUNT_MAX = 0x1p40;
+
+int64_t amount_of(double value) { return static_cast<int64_t>(value < AMOUNT_MAX ? value : AMOUNT_MAX); }
+
+// limitsAdmit(): decision
+napi_value admit(napi_env env, napi_callback_info) {
+  if (!is_open(env)) return nullptr;
+  Limits& own = limits();
+  Request request;
+  for (uint32_t part = 0; part < PARTS; part++) {
+    request.subjects[part] = static_cast<int32_t>(own.fields[SUBJECTS + part]);
+    request.texts[part] = own.texts[part];
+  }
+  for (uint32_t i = 0; i < QUANTITIES; i++) request.amounts[i] = amount_of(own.fields[AMOUNTS + i]);
+  request.assumed_tokens = amount_of(own.fields[ASSUMED]);
+  Answer answer;
+  own.program.admit(request, &answer);
+  for (std::string& one : own.texts) one.clear();
+  own.fields[TICKET] = answer.ticket;
+  own.fields[LIMIT] = answer.limit;
+  own.fields[RETRY_MS] = static_cast<double>(answer.retry_ns) / NS_PER_MS;
+  put_standing(own.fields + REQUESTS_STANDING, answer.requests);
+  put_standing(own.fields + TOKENS_STANDING, answer.tokens);
+  napi_value result = nullptr;
+  napi_create_int32(env, static_cast<int32_t>(answer.decision), &result);
+  return result;
+}
+
+// limitsSettle(ticket, inputTokens, outputTokens)
+napi_value settle(napi_env env, napi_callback_info info) {
+  napi_value argv[3];
+  int32_t ticket = -1;
+  int64_t input = 0, output = 0;
+  if (!is_open(env) || !arguments(env, info, argv) || !ok(env, napi_get_value_int32(env, argv[0], &ticket))) return nullptr;
+  if (!ok(env, napi_get_value_int64(env, argv[1], &input)) || !ok(env, napi_get_value_int64(env, argv[2], &output))) return nullptr;
+  const int64_t most = static_cast<int64_t>(AMOUNT_MAX);
+  limits().program.settle(ticket, input < most ? input : most, output < most ? output : most);
+  return nullptr;
+}
+
+napi_value tick(napi_env env, napi_callback_info) {
+  if (!is_open(env)) return nullptr;
+  LimitsMap& map = limits().map;
+  if (!map.lock()) return nullptr;
+  map.tick();
+  map.unlock();
+  return nullptr;
+}
+
+// limitsTally(index, out: Float64Array of 3)
+napi_value tally(napi_env env, napi_callback_info info) {
+  napi_value argv[2];
+  uint32_t index = 0;
+  napi_typedarray_type type;
+  size_t length = 0;
+  void* out = nullptr;
+  if (!is_open(env) || !arguments(env, info, argv) || !uint_of(env, argv[0], &index)) return nullptr;
+  if (!ok(env, napi_get_typedarray_info(env, argv[1], &type, &length, &out, nullptr, nullptr))) return nullptr;
+  if (type != napi_float64_array || length < 3) {
+    napi_throw_range_error(env, "SLUICE_LIMITS", "limitsTally: a Float64Array of 3 is expected");
+    return nullptr;
+  }
+  uint64_t counts[3];
+  limits().program.tally(index, counts);
+  for (int i = 0; i < 3; i++) static_cast<double*>(out)[i] = static_cast<double>(counts[i]);
+  return nullptr;
+}
+
+// limitsState(out: Float64Array of 4): locks recovered, buckets reclaimed, claims without a place, leases expired.
+napi_value state(napi_env env, napi_callback_info info) {
+  napi_value argv[1];
+  napi_typedarray_type type;
+  size_t length = 0;
+  void* out = nullptr;
+  if (!is_open(env) || !arguments(env, info, argv)) return nullptr;
+  if (!ok(env, napi_get_typedarray_info(env, argv[0], &type, &length, &out, nullptr, nullptr))) return nullptr;
+  if (type != napi_float64_array || length < 4) {
+    napi_throw_range_error(env, "SLUICE_LIMITS", "limitsState: a Float64Array of 4 is expected");
+    return nullptr;
+  }
+  const LimitsMap::Header& header = limits().map.header();
+  const uint64_t counts[4] = {header.recoveries, header.reclaimed, header.unplaced, header.expired};
+  for (int i = 0; i < 4; i++) static_cast<double*>(out)[i] = static_cast<double>(counts[i]);
+  return nullptr;
+}
+
+// limitsHoldTime(ms since 1970, or below 0: time runs). For tests.
+napi_value hold_time(napi_env env, napi_callback_info info) {
+  napi_value argv[1];
+  double ms = -1;
+  if (!arguments(env, info, argv) || !ok(env, napi_get_value_double(env, argv[0], &ms))) return nullptr;
+  limits().map.hold_time(ms < 0 ? -1 : static_cast<int64_t>(ms) * static_cast<int64_t>(NS_PER_MS));
+  return nullptr;
+}
+
+// Takes the lock and keeps it, so that a test can end this process with it.
+napi_value hold_lock(napi_env env, napi_callback_info) {
+  if (is_open(env)) limits().map.lock();
+  return nullptr;
+}
+
+// Makes exports.limitFields, and holds it as long as the environment lives.
+void define_fields(napi_env env, napi_value exports) {
+  void* data = nullptr;
+  napi_value buffer = nullptr;
+  napi_value array = nullptr;
+  napi_ref held = nullptr;
+  if (!ok(env, napi_create_arraybuffer(env, FIELDS * sizeof(double), &data, &buffer))) return;
+  if (!ok(env, napi_create_typedarray(env, napi_float64_array, FIELDS, buffer, 0, &array))) return;
+  if (!ok(env, napi_create_reference(env, buffer, 1, &held))) return;
+  if (ok(env, napi_set_named_property(env, exports, "limitFields", array))) limits().fields = static_cast<double*>(data);
+}
+
+}  // namespace
+
+void register_limits(napi_env env, napi_value exports) {
+  define(env, exports, "limitsPrepare", prepare);
+  define(env, exports, "limitsAttach", attach);
+  define(env, exports, "limitsTakeSlot", take_slot);
+  define(env, exports, "limitsLeaveSlot", leave_slot);
+  define(env, exports, "limitsConfigure", configure);
+  define(env, exports, "limitsSubject", subject);
+  define(env, exports, "limitsText", text);
+  define(env, exports, "limitsAdmit", admit);
+  define(env, exports, "limitsSettle", settle);
+  define(env, exports, "limitsTick", tick);
+  define(env, exports, "limitsTally", tally);
+  define(env, exports, "limitsState", state);
+  define(env, exports, "limitsHoldTime", hold_time);
+  define(env, exports, "limitsHoldLock", hold_lock);
+  define_fields(env, exports);
+}
+
+}  // namespace sluice

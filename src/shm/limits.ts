@@ -1,0 +1,189 @@
+/**
+ * The map of limits (memory map: native/limits-map.h), as one thread of a process sees it: the supervisor makes it and gives back what
+ * dead workers held, workers decide on it. The work is done in the addon; one thread has one map open at a time.
+ */
+import { renameSync } from "node:fs";
+import { join } from "node:path";
+import process from "node:process";
+import { assert } from "../base/assert.ts";
+import { CodedError } from "../base/errors.ts";
+import {
+  LIMIT_KINDS,
+  LIMIT_PARTS,
+  LIMIT_QUANTITIES,
+  type LimitPart,
+  type LimitQuantity,
+  type LimitRule,
+} from "../base/limit-terms.ts";
+import { native } from "../native/native.ts";
+
+/** Decisions of native/limits-program.h. */
+export const LIMIT_ADMITTED = 0;
+export const LIMIT_REFUSED = 1;
+/** It asks for more than the limit ever has. */
+export const LIMIT_NEVER = 2;
+/** The table is full. */
+export const LIMIT_UNPLACED = 3;
+/** The lock could not be had. */
+export const LIMIT_BUSY = 4;
+
+const OPENED_FOREIGN = 2;
+
+/** Slots of `limitFields`. */
+const AMOUNTS = LIMIT_PARTS.length;
+const ASSUMED = AMOUNTS + LIMIT_QUANTITIES.length;
+const TICKET = ASSUMED + 1;
+const LIMIT = TICKET + 1;
+const RETRY_MS = TICKET + 2;
+const REQUESTS = TICKET + 3;
+const TOKENS = TICKET + 6;
+
+export const LIMIT_AT = {
+  /** Where the number of a request's subject goes, for each part; -1: it has none. */
+  parts: Object.fromEntries(LIMIT_PARTS.map((part, i) => [part, i])) as Readonly<Record<LimitPart, number>>,
+  /** Where what it takes of each quantity goes. */
+  amounts: Object.fromEntries(LIMIT_QUANTITIES.map((quantity, i) => [quantity, AMOUNTS + i])) as Readonly<
+    Record<LimitQuantity, number>
+  >,
+  /** How many of its output tokens are only assumed. */
+  assumed: ASSUMED,
+  /** What comes back: to settle it with; -1: nothing to settle. */
+  ticket: TICKET,
+  /** Which rule refused. */
+  limit: LIMIT,
+  retryMs: RETRY_MS,
+  /** Of the nearest limit: how many (-1: there is none), how many are left, and milliseconds until all are. */
+  requests: REQUESTS,
+  tokens: TOKENS,
+} as const;
+
+const FIGURES = 9;
+const NS_PER_MS = 1e6;
+
+/** What was refused, would have been, or found no room, since the map was made. */
+export interface LimitTally {
+  readonly rule: LimitRule;
+  readonly rejected: number;
+  readonly observed: number;
+  readonly unplaced: number;
+}
+
+export class LimitsMap {
+  readonly fields = native.limitFields;
+  readonly admit = native.limitsAdmit;
+  readonly settle = native.limitsSettle;
+  readonly tick = native.limitsTick;
+  readonly #counts = new Float64Array(3);
+  readonly #numbers = new Map<string, number>();
+  #rules: readonly LimitRule[] = [];
+  /** The subjects that each rule is only for. */
+  #wanted: readonly { readonly key: ReadonlySet<string>; readonly route: ReadonlySet<string> }[] = [];
+
+  /** These rules are in force from now on. `leaseMs`: the longest that a request can take. */
+  configure(rules: readonly LimitRule[], leaseMs: number): void {
+    this.#rules = rules;
+    this.#wanted = rules.map(({ keys, models }) => ({ key: setOf(keys), route: setOf(models) }));
+    const figures = Float64Array.from(rules.flatMap(figuresOf));
+    assert(figures.length === rules.length * FIGURES, "each limit has its figures");
+    native.limitsConfigure(rules.map(identityOf), figures, leaseMs);
+  }
+
+  /** The number of a subject, the same as long as the process lives. After configure(), once for each that a rule may want. */
+  subject(part: LimitPart, name: string): number {
+    let low = 0;
+    let high = 0;
+    for (const [index, wanted] of this.#wanted.entries()) {
+      if ((part !== "key" && part !== "route") || !wanted[part].has(name)) continue;
+      if (index < 32) low |= 1 << index;
+      else high |= 1 << (index - 32);
+    }
+    const number = native.limitsSubject(LIMIT_PARTS.indexOf(part), name, low >>> 0, high >>> 0);
+    this.#numbers.set(`${part} ${name}`, number);
+    return number;
+  }
+
+  /** Of a subject that subject() knows; -1: it does not. */
+  numberOf(part: LimitPart, name: string): number {
+    return this.#numbers.get(`${part} ${name}`) ?? -1;
+  }
+
+  /** A subject of the next request that has no number. */
+  text(part: LimitPart, text: string): void {
+    native.limitsText(LIMIT_PARTS.indexOf(part), text);
+  }
+
+  ruleAt(index: number): LimitRule | undefined {
+    return this.#rules[index];
+  }
+
+  /** The worker `pid` of `slot` is dead. */
+  leaveSlot(slot: number, pid: number): void {
+    native.limitsLeaveSlot(slot, pid);
+  }
+
+  tallies(): LimitTally[] {
+    return this.#rules.map((rule, index) => {
+      native.limitsTally(index, this.#counts);
+      const [rejected = 0, observed = 0, unplaced = 0] = this.#counts;
+      return { rule, rejected, observed, unplaced };
+    });
+  }
+}
+
+function setOf(names: readonly string[] | null): ReadonlySet<string> {
+  return new Set(names ?? []);
+}
+
+/** What its state is found by: all that would give the state another meaning. */
+function identityOf({ name, quantity, kind, scope, periodMs }: LimitRule): string {
+  return [name, quantity, kind, ...(kind === "window" ? [periodMs] : []), ...[...scope].sort()].join("\n");
+}
+
+function figuresOf(rule: LimitRule): number[] {
+  const bits = (parts: readonly LimitPart[]) => parts.reduce((sum, part) => sum | (1 << LIMIT_PARTS.indexOf(part)), 0);
+  const wants = [...(rule.keys === null ? [] : ["key" as const]), ...(rule.models === null ? [] : ["route" as const])];
+  return [
+    LIMIT_QUANTITIES.indexOf(rule.quantity),
+    LIMIT_KINDS.indexOf(rule.kind),
+    rule.observes ? 1 : 0,
+    rule.admitsUnplaced ? 1 : 0,
+    bits(rule.scope),
+    bits(wants),
+    rule.limit,
+    rule.burst,
+    rule.periodMs * NS_PER_MS,
+  ];
+}
+
+function limitsPath(dataDir: string): string {
+  return join(dataDir, "limits.map");
+}
+
+/** Makes the map, or takes over what is there; one of another layout is put aside. Supervisor, at start. */
+export function prepareLimits(dataDir: string): LimitsMap {
+  const path = limitsPath(dataDir);
+  try {
+    if (native.limitsPrepare(path) === OPENED_FOREIGN) {
+      // Workers of the program before keep what they have mapped.
+      renameSync(path, `${path}.old`);
+      native.limitsPrepare(path);
+    }
+    return new LimitsMap();
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new CodedError(
+      "data_dir_unusable",
+      `The data directory (setting 'data_dir') cannot be used: ${reason}`,
+      cause,
+    );
+  }
+}
+
+/** The map that the supervisor made, for the worker that holds `slot`: what an earlier holder held comes back. */
+export function attachLimits(dataDir: string, slot: number): LimitsMap {
+  const path = limitsPath(dataDir);
+  if (native.limitsAttach(path) === OPENED_FOREIGN)
+    throw new CodedError("limits_invalid", `${path} was not made by this version's supervisor`);
+  native.limitsTakeSlot(slot, process.pid);
+  return new LimitsMap();
+}

@@ -1,0 +1,39 @@
+/**
+ * A process that decides on a map of limits like a worker: `limits-child.ts DATA_DIR SLOT RULES DO`, RULES as JSON. What it does: a number
+ * of admissions, then it prints how many were admitted; "admit" for one that it keeps; "lock", and keeps the lock. It says "ready" before it waits for
+ * a line of standard input, and goes on then.
+ */
+import { once } from "node:events";
+import process from "node:process";
+import type { LimitRule } from "../../src/base/limit-terms.ts";
+import { native } from "../../src/native/native.ts";
+import { attachLimits, LIMIT_ADMITTED, LIMIT_AT, type LimitsMap } from "../../src/shm/limits.ts";
+
+const LEASE_MS = 60_000;
+
+function admissions(map: LimitsMap, count: number): number {
+  // So that no rate gives anything back.
+  native.limitsHoldTime(Date.UTC(2030, 0, 1));
+  let admitted = 0;
+  for (let i = 0; i < count; i += 1) {
+    if (map.admit() === LIMIT_ADMITTED) admitted += 1;
+    const ticket = map.fields[LIMIT_AT.ticket] ?? -1;
+    if (ticket >= 0) map.settle(ticket, 0, 0);
+  }
+  return admitted;
+}
+
+const [dataDir = "", slot = "", rules = "[]", what = ""] = process.argv.slice(2);
+const map = attachLimits(dataDir, Number(slot));
+map.configure(JSON.parse(rules) as LimitRule[], LEASE_MS);
+map.fields.fill(-1);
+map.fields[LIMIT_AT.parts.key] = map.subject("key", "one");
+map.fields[LIMIT_AT.amounts.requests] = 1;
+map.fields[LIMIT_AT.amounts.concurrency] = 1;
+map.fields[LIMIT_AT.amounts.tokens] = 1;
+if (what === "admit") process.stdout.write(`${map.admit()}\n`);
+if (what === "lock") native.limitsHoldLock();
+process.stdout.write("ready\n");
+await once(process.stdin, "data");
+if (what !== "admit" && what !== "lock") process.stdout.write(`${admissions(map, Number(what))}\n`);
+process.stdin.destroy();
