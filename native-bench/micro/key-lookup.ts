@@ -11,7 +11,7 @@ import { compare } from "./contest.ts";
 const KEYS = 1_000;
 const texts = Array.from({ length: KEYS }, (_, i) => `sk-sluice-benchmark-${String(i).padStart(40, "0")}`);
 const bytes = texts.map((text) => Buffer.from(text));
-const key = { name: "benchmark", enabled: true, expiresAtMs: null, models: null };
+const key = { name: "benchmark", enabled: true, expiresAtMs: null, models: null, team: null };
 const snapshot = snapshotOf({ keys: texts.map((text) => ({ ...key, hash: hash("sha256", text, "hex") })) });
 const exchange = exchangeOf({ snapshot });
 const secret = randomBytes(16);

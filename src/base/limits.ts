@@ -16,6 +16,8 @@ export const REQUEST_ID_BYTES_MAX = 63;
 export const KEY_BYTES_MAX = 256;
 /** Model names, bytes: longest seen in the wild is about 90 (fine-tuned ids). */
 export const MODEL_BYTES_MAX = 256;
+/** Of a request's `user`, what limits tell users apart by, bytes: identifiers of users are hashes or UUIDs. */
+export const USER_BYTES_MAX = 512;
 /** Default of limits.body_bytes. */
 export const BODY_BYTES_DEFAULT = 33_554_432;
 /** Default of limits.body_bytes_in_flight: sum of request bodies one worker holds at a time. */

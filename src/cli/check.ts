@@ -3,9 +3,11 @@
  * that are in its data directory. It shows where credentials come from and never what they are.
  */
 import { Command } from "commander";
+import type { LimitRule } from "../base/limit-terms.ts";
 import { listenerText, placeText } from "../config/listener.ts";
 import { readConfig } from "../config/load.ts";
 import { formatProblems } from "../config/problem.ts";
+import { durationText } from "../config/scalar.ts";
 import type { Config, CredentialForm, Form, KeyConfig, ProviderConfig, ProviderForm } from "../config/schema.ts";
 import { storeRefusal } from "../telemetry/sinks/store.ts";
 import { CONFIG_VARIABLE } from "./config-option.ts";
@@ -79,6 +81,7 @@ function summary(form: Form, config: Config): readonly string[] {
       "keys",
       config.keys.map((key) => keyCells(key, config.loadedAtMs)),
     ),
+    ...(config.limits.length === 0 ? [] : section("rate limits", config.limits.map(limitCells))),
   ];
 }
 
@@ -116,6 +119,19 @@ function credentialText(source: CredentialForm | undefined): string {
 function keyCells(key: KeyConfig, nowMs: number): readonly string[] {
   const models = key.models === null ? "all models" : key.models.join(", ");
   return [key.name, keyState(key, nowMs), models];
+}
+
+function limitCells({ name, scope, quantity, kind, limit, burst, periodMs, keys, models, observes }: LimitRule) {
+  const rate = periodMs === 0 ? `${limit} at a time` : `${limit} per ${durationText(periodMs)}`;
+  const how = kind === "window" ? ", in windows" : burst === limit ? "" : `, burst ${burst}`;
+  const only = [...(keys ?? []), ...(models ?? [])];
+  return [
+    name,
+    quantity,
+    `${rate}${how}`,
+    scope.length === 0 ? "all together" : `each ${scope.join(" and ")}`,
+    `${only.length === 0 ? "" : `only ${only.join(", ")}`}${observes ? " (observed only)" : ""}`,
+  ];
 }
 
 function keyState({ enabled, expiresAtMs }: KeyConfig, nowMs: number): string {

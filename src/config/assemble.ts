@@ -113,6 +113,6 @@ function priceOf({ input, cached_input, output }: Form["prices"][string]): Price
   return { inputPico: input, cachedInputPico: cached_input ?? input, outputPico: output };
 }
 
-function keyOf({ name, hash, enabled, expires, models }: Form["keys"][number]): KeyConfig {
-  return { name, hash, enabled, expiresAtMs: expires ?? null, models: models ?? null };
+function keyOf({ name, hash, enabled, expires, models, team }: Form["keys"][number]): KeyConfig {
+  return { name, hash, enabled, expiresAtMs: expires ?? null, models: models ?? null, team: team ?? null };
 }

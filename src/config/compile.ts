@@ -48,6 +48,8 @@ export function compileSnapshot(config: Config, epoch: number): Snapshot {
     timeouts: Object.freeze({ ...config.timeouts }),
     bounds: Object.freeze({ ...config.bounds }),
     recordAddress: config.accessLogPath !== null,
+    readUser: config.limits.some(({ scope }) => scope.includes("user")),
+    readAddress: config.accessLogPath !== null || config.limits.some(({ scope }) => scope.includes("address")),
     replayStale: config.replayStale,
     limits: config.limits,
     loadedAtS: Math.floor(config.loadedAtMs / 1000),
@@ -62,6 +64,7 @@ function compileKey(key: KeyConfig, number: number): KeyRecord {
     enabled: key.enabled,
     expiresAtMs: key.expiresAtMs ?? Number.POSITIVE_INFINITY,
     models: key.models === null ? null : new Set(key.models),
+    team: key.team,
   });
 }
 

@@ -5,6 +5,9 @@ import { limitRulesOf, nameOf, type RateLimitForm } from "./rate-limit.ts";
 import type { Form } from "./schema.ts";
 import { quoted } from "./secret.ts";
 
+/** A bucket says when it is full again, in nanoseconds that have 63 bits. */
+const REFILL_MS_MAX = 366 * 86_400_000;
+
 export function checkRateLimits(form: Form): readonly Finding[] {
   const rules = form.rate_limits;
   const count = rules.flatMap(limitRulesOf).length;
@@ -43,6 +46,9 @@ function settings(rule: RateLimitForm, index: number): readonly Finding[] {
     );
   if (rule.burst !== undefined && rule.algorithm === "fixed_window")
     findings.push(at("burst", "a fixed window has no burst"));
+  const slow = rates.find((rate) => ((rule.burst ?? rate.amount) / rate.amount) * rate.periodMs > REFILL_MS_MAX);
+  if (slow !== undefined)
+    findings.push(at("burst", "at this rate it would take more than a year until all of this is there again"));
   if (new Set(rule.scope).size !== rule.scope.length) findings.push(at("scope", "one of these is given twice"));
   return findings;
 }

@@ -112,6 +112,8 @@ export interface KeyConfig {
   readonly expiresAtMs: number | null;
   /** Aliases that the key may use; null: all. */
   readonly models: readonly string[] | null;
+  /** Whom it belongs to, for limits; null: nobody. */
+  readonly team: string | null;
 }
 
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -323,6 +325,10 @@ const KEY = mapping({
     .meta({ expects: "list of models" })
     .optional()
     .describe("The only models that it may use; without it, all."),
+  team: scalar(readName(KEY_LABEL_BYTES - 1))
+    .meta({ expects: "name" })
+    .optional()
+    .describe("Whom it belongs to: limits can count the keys of a team together."),
 });
 
 const KEYS = section(z.array(KEY), []).describe("What applications send as their API key.");

@@ -23,6 +23,8 @@ export interface KeyRecord {
   readonly expiresAtMs: number;
   /** Aliases that the key may use; null: all. */
   readonly models: ReadonlySet<string> | null;
+  /** Whose it is; null: nobody's. */
+  readonly team: string | null;
 }
 
 /** native: HTTP/1.1 by the addon. undici: also HTTP/2 and proxies. */
@@ -128,6 +130,10 @@ export interface Snapshot {
   readonly bounds: Bounds;
   /** Whether records have the client's address: it is personal data, and only the access log shows it. */
   readonly recordAddress: boolean;
+  /** Whether limits count by the `user` of requests. */
+  readonly readUser: boolean;
+  /** Whether it is read at all: limits may count by it. */
+  readonly readAddress: boolean;
   /** Whether a request that met a stale connection is sent once more. */
   readonly replayStale: boolean;
   readonly limits: readonly LimitRule[];

@@ -65,7 +65,7 @@ export class ClientStream implements Downstream {
     this.#exchange = exchange;
     this.#response.onAborted(() => this.#onAborted());
     // A copy: the package shows a buffer of its own, and nothing once the client is gone. A system call, so only if wanted.
-    if (exchange.snapshot.recordAddress)
+    if (exchange.snapshot.readAddress)
       this.#address = address ?? new Uint8Array(this.#response.getRemoteAddress()).slice();
   }
 

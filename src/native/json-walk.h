@@ -231,6 +231,9 @@ class Walk {
     switch (field) {
       case OUTPUT_TOKENS:
       case CHOICES: return OK;
+      case USER:
+        out_[USER_START] = c == '"' ? at : -1;
+        return OK;
       case MODEL:
         if (c != '"') return fail(WRONG_TYPE, field);
         out_[MODEL_START] = at;
@@ -261,6 +264,7 @@ class Walk {
       out_[MODEL_ESCAPED] = std::memchr(body_ + out_[MODEL_START], '\\', static_cast<size_t>(end - out_[MODEL_START])) != nullptr;
     }
     if (depth_ == 1 && pending_ == OUTPUT_TOKENS) raise(OUTPUT_MAX);
+    if (depth_ == 1 && pending_ == USER) out_[USER_END] = end;
     if (depth_ == 1 && pending_ == CHOICES) raise(CHOICE_COUNT);
     if (PARTIAL && depth_ == 1 && pending_ == STREAM) out_[STREAM_WHOLE] = 1;
     if (depth_ == 1 && out_[OPTIONS_START] >= 0 && out_[OPTIONS_END] < 0) {

@@ -10,8 +10,8 @@ namespace sluice {
 
 // Routing fields; the number goes to `out[DETAIL]` with DUPLICATE and WRONG_TYPE.
 enum Field : int32_t { NONE = 0, MODEL = 1, STREAM = 2, STREAM_OPTIONS = 3, INCLUDE_USAGE = 4,
-  // From here on they decide nothing but estimates: any type is taken, and of several numbers the largest counts.
-  OUTPUT_TOKENS = 5, CHOICES = 6 };
+  // From here on they decide nothing but estimates: any type is taken, and of several numbers the largest counts, of users the last.
+  OUTPUT_TOKENS = 5, CHOICES = 6, USER = 7 };
 
 // Slots of the result array. Offsets are bytes into the body; -1: absent.
 enum Out : int32_t {
@@ -33,7 +33,9 @@ enum Out : int32_t {
   STREAM_WHOLE = 15,  // 1: the value of stream has come
   OUTPUT_MAX = 16,    // the largest of max_tokens, max_completion_tokens and max_output_tokens
   CHOICE_COUNT = 17,  // n
-  OUT_LENGTH = 18
+  USER_START = 18,    // of the opening quote of user, if it is a string
+  USER_END = 19,
+  OUT_LENGTH = 20
 };
 
 inline void clear_fields(int32_t* out) {
@@ -92,6 +94,7 @@ inline Named field_named(const char* key, size_t length, size_t depth) {
   if (depth == 2) return is("include_usage", INCLUDE_USAGE);
   switch (length) {
     case 1: return is("n", CHOICES);
+    case 4: return is("user", USER);
     case 5: return is("model", MODEL);
     case 6: return is("stream", STREAM);
     case 10: return is("max_tokens", OUTPUT_TOKENS);

@@ -37,7 +37,7 @@ class PartScan {
     if (static_cast<int64_t>(place_.indexed) + delta > INT32_MAX) return false;
     place_.shift(static_cast<size_t>(from), delta);
     walk_.shift(static_cast<size_t>(from), delta);
-    for (const Out offset : {MODEL_END, OPTIONS_START, OPTIONS_END, USAGE_START, USAGE_END, CHECKED}) {
+    for (const Out offset : {MODEL_END, OPTIONS_START, OPTIONS_END, USAGE_START, USAGE_END, USER_START, USER_END, CHECKED}) {
       if (out_[offset] >= from) out_[offset] += delta;
     }
     return true;

@@ -29,7 +29,7 @@ export interface Downstream {
   readonly closed: boolean;
   /** The reader is behind: what is written now is held here. */
   readonly blocked: boolean;
-  /** Peer address in network order, 4 or 16 bytes; empty: not recorded. */
+  /** Peer address in network order, 4 or 16 bytes; empty: not read. */
   address(): Uint8Array;
   /** A whole answer, also before the request's body arrived. `head` is made in response-head.ts. */
   reply(head: string, body: string): void;
@@ -118,6 +118,8 @@ export class Exchange implements Spoke {
   textBytes = 0;
   /** Output tokens that the request allows at most; -1: it does not say. */
   outputTokensMax = -1;
+  /** Of the request's `user`, as it was sent; empty: it has none, or nobody asks. */
+  user = "";
 
   // Limits
   /** Of its reservations and permits, to settle them; -1: it has none. */

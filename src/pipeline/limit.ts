@@ -6,7 +6,7 @@
 import { ERRORS, type ErrorRow } from "../base/errors.ts";
 import type { LimitQuantity, LimitRule } from "../base/limit-terms.ts";
 import { OUTPUT_TOKENS_ASSUMED } from "../base/limits.ts";
-import type { KeyRecord, Route, Snapshot, Target, Timeouts } from "../config/snapshot.ts";
+import type { Snapshot, Timeouts } from "../config/snapshot.ts";
 import { estimateTokens } from "../providers/response-scan.ts";
 import {
   LIMIT_ADMITTED,
@@ -20,8 +20,9 @@ import {
 import { ENDPOINT_EMBEDDINGS, ENDPOINT_MODERATIONS, takesModel } from "./endpoint.ts";
 import type { Exchange, Verdict } from "./exchange.ts";
 import { retryLines, standingLines } from "./limit-headers.ts";
+import { LimitSubjects, routesOf } from "./limit-subjects.ts";
 
-const { parts: PART, amounts: AMOUNT } = LIMIT_AT;
+const { amounts: AMOUNT } = LIMIT_AT;
 const ABSENT = -1;
 const TOKENS: ReadonlySet<LimitQuantity> = new Set(["tokens", "input_tokens", "output_tokens"]);
 /** How fast the learned size of answers follows: a sixteenth of the difference. */
@@ -29,23 +30,20 @@ const LEARNING_SHARE = 16;
 
 export class Limiter {
   readonly #map: LimitsMap;
+  readonly #subjects: LimitSubjects;
   readonly #fields: Float64Array;
   #snapshot: Snapshot | null = null;
   #active = false;
-  /** Limits depend on what may be anywhere in the body: how much text it has, what it allows, or whose it is. */
-  wantsWholeBody = false;
-  /** Numbers of subjects by those of keys, routes and targets in the snapshot. */
-  #keys: Int32Array = new Int32Array(0);
-  #models: Int32Array = new Int32Array(0);
-  #routes: Int32Array = new Int32Array(0);
-  #targets: Int32Array = new Int32Array(0);
-  #providers: Int32Array = new Int32Array(0);
+  /** Limits depend on what may be anywhere in a body: how much text it has, what it allows, or whose it is. */
+  #readsBodies = false;
+  #weighsBodies = false;
   /** Output tokens of an answer, learned, by the number of the route. */
   #outputs: Float64Array = new Float64Array(0);
   #learned = new Map<string, number>();
 
   constructor(map: LimitsMap) {
     this.#map = map;
+    this.#subjects = new LimitSubjects(map);
     this.#fields = map.fields;
   }
 
@@ -54,33 +52,34 @@ export class Limiter {
     this.#remember();
     this.#snapshot = snapshot;
     this.#active = snapshot.limits.length > 0;
-    this.wantsWholeBody = snapshot.limits.some(({ quantity, scope }) => TOKENS.has(quantity) || scope.includes("user"));
+    this.#readsBodies = snapshot.limits.some(({ quantity, scope }) => TOKENS.has(quantity) || scope.includes("user"));
+    this.#weighsBodies = snapshot.limits.some(({ quantity }) => quantity === "bytes_in_flight");
     this.#map.configure(snapshot.limits, longestMs(snapshot.timeouts));
-    this.#keys = Int32Array.from(snapshot.keyRecords, ({ name }) => this.#map.subject("key", name));
-    const routes = routesOf(snapshot);
-    const targets = targetsOf(snapshot, routes);
-    this.#routes = Int32Array.from(routes, ({ alias }) => this.#map.subject("route", alias));
-    this.#models = Int32Array.from(routes, ({ alias }) => (alias === "*" ? ABSENT : this.#map.subject("model", alias)));
-    this.#targets = Int32Array.from(targets, (target) =>
-      namesModel(target) ? this.#map.subject("target", targetName(target, "")) : ABSENT,
+    this.#subjects.configure(snapshot);
+    this.#outputs = Float64Array.from(
+      routesOf(snapshot),
+      ({ alias }) => this.#learned.get(alias) ?? OUTPUT_TOKENS_ASSUMED,
     );
-    this.#providers = Int32Array.from(targets, ({ provider }) => this.#map.subject("provider", provider.name));
-    this.#outputs = Float64Array.from(routes, ({ alias }) => this.#learned.get(alias) ?? OUTPUT_TOKENS_ASSUMED);
   }
 
   #remember(): void {
-    if (this.#snapshot === null) return;
-    for (const { alias, number } of routesOf(this.#snapshot)) this.#learned.set(alias, this.#outputs[number] ?? 0);
+    const routes = this.#snapshot === null ? [] : routesOf(this.#snapshot);
+    this.#learned = new Map(routes.map(({ alias, number }) => [alias, this.#outputs[number] ?? OUTPUT_TOKENS_ASSUMED]));
   }
 
   tick(): void {
     this.#map.tick();
   }
 
+  /** The whole body has to be there before admit(). */
+  wantsWhole({ contentLength }: Exchange): boolean {
+    return this.#readsBodies || (this.#weighsBodies && contentLength < 0);
+  }
+
   /** Charges all limits that apply, or none. 429 when one refuses; 503 when there is no telling. */
   admit(exchange: Exchange): Verdict {
     if (!this.#active) return null;
-    this.#fillSubjects(exchange);
+    this.#subjects.fill(exchange);
     this.#fillAmounts(exchange);
     const decision = this.#map.admit();
     exchange.limitLines = this.#standing();
@@ -103,29 +102,6 @@ export class Limiter {
   #learn(route: number, outputTokens: number): void {
     const before = this.#outputs[route] ?? outputTokens;
     this.#outputs[route] = before + (outputTokens - before) / LEARNING_SHARE;
-  }
-
-  #fillSubjects(exchange: Exchange): void {
-    const { key, route, target, snapshot, model } = exchange;
-    const fields = this.#fields;
-    const current = snapshot === this.#snapshot;
-    fields[PART.key] = key === null ? ABSENT : current ? at(this.#keys, key) : this.#map.numberOf("key", key.name);
-    fields[PART.team] = ABSENT;
-    fields[PART.user] = ABSENT;
-    fields[PART.address] = ABSENT;
-    fields[PART.route] =
-      route === null ? ABSENT : current ? at(this.#routes, route) : this.#map.numberOf("route", route.alias);
-    fields[PART.model] = route === null || !current ? ABSENT : at(this.#models, route);
-    fields[PART.target] = target === null || !current ? ABSENT : at(this.#targets, target);
-    fields[PART.provider] =
-      target === null
-        ? ABSENT
-        : current
-          ? at(this.#providers, target)
-          : this.#map.numberOf("provider", target.provider.name);
-    // Names that clients choose have no numbers.
-    if (model !== "" && fields[PART.model] === ABSENT) this.#map.text("model", model);
-    if (target !== null && fields[PART.target] === ABSENT) this.#map.text("target", targetName(target, model));
   }
 
   #fillAmounts(exchange: Exchange): void {
@@ -171,29 +147,6 @@ export class Limiter {
   #field(index: number): number {
     return this.#fields[index] ?? ABSENT;
   }
-}
-
-function at(numbers: Int32Array, { number }: KeyRecord | Route | Target): number {
-  return numbers[number] ?? ABSENT;
-}
-
-/** By their numbers. */
-function routesOf({ routes, anyModel }: Snapshot): Route[] {
-  const all = [...routes.values(), ...(anyModel === null ? [] : [anyModel])];
-  return all.sort((a, b) => a.number - b.number);
-}
-
-function targetsOf({ passthrough }: Snapshot, routes: readonly Route[]): Target[] {
-  const all = [...routes.map(({ target }) => target), ...(passthrough === null ? [] : [passthrough])];
-  return all.sort((a, b) => a.number - b.number);
-}
-
-function namesModel({ upstreamModel }: Target): boolean {
-  return upstreamModel !== null;
-}
-
-function targetName({ provider, upstreamModel }: Target, model: string): string {
-  return `${provider.name}/${upstreamModel ?? model}`;
 }
 
 /** Beyond it nothing of a request can be left, so its permits come back whatever became of it. */

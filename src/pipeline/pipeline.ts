@@ -128,7 +128,8 @@ export class Pipeline implements RequestHandler, RelayOwner {
 
   /** Where the transport cannot send what is not there, or limits depend on it, the rest is waited for. */
   #beginUpload(exchange: Exchange, upload: Upload, target: Target): void {
-    if (this.#transportOf(target.provider)?.growing !== true || this.#books.limiter?.wantsWholeBody === true) return;
+    if (this.#transportOf(target.provider)?.growing !== true) return;
+    if (this.#books.limiter?.wantsWhole(exchange) === true) return;
     const refusal = this.#limitOnce(exchange);
     if (refusal !== null) {
       this.refuse(exchange, refusal);

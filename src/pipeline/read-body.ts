@@ -3,7 +3,7 @@
  * on other paths a JSON or multipart body may name one, and anything else passes as it is.
  */
 import { ERRORS, type ErrorRow } from "../base/errors.ts";
-import { MODEL_BYTES_MAX } from "../base/limits.ts";
+import { MODEL_BYTES_MAX, USER_BYTES_MAX } from "../base/limits.ts";
 import {
   RequestScan,
   SCAN_DUPLICATE,
@@ -75,12 +75,20 @@ function takeFields(exchange: Exchange): Verdict {
   exchange.stream = scan.stream;
   exchange.textBytes = scan.textBytes;
   exchange.outputTokensMax = scan.outputMax < 0 ? -1 : scan.outputMax * Math.max(scan.choices, 1);
+  if (exchange.snapshot.readUser && scan.userStart >= 0) exchange.user = userText(exchange);
   // The name of an upload that has begun was read, and is the provider's by now.
   if (exchange.request !== null) return null;
   modelRange.start = scan.modelStart;
   modelRange.end = scan.modelEnd;
   modelRange.json = true;
   return takeModel(exchange, modelText(exchange));
+}
+
+/** Two spellings of one name are one user. */
+function userText({ body }: Exchange): string {
+  const end = Math.min(scan.userEnd, scan.userStart + USER_BYTES_MAX);
+  const text = body === null ? "" : body.toString("utf8", scan.userStart + 1, end - 1);
+  return text.includes("\\") && end === scan.userEnd ? String(JSON.parse(`"${text}"`)) : text;
 }
 
 function modelText({ body }: Exchange): string {

@@ -99,7 +99,7 @@ function fillOutcome(exchange: Exchange): void {
   record.attempts = exchange.attempts;
   record.requestBytes = exchange.bodyBytes;
   record.responseBytes = exchange.responseBytes;
-  record.address = exchange.down.address();
+  record.address = exchange.snapshot.recordAddress ? exchange.down.address() : NO_ADDRESS;
   const gone = error === ERRORS.clientAborted || error === ERRORS.clientStalled;
   record.flags =
     (exchange.stream ? FLAG_STREAM : 0) | (gone ? FLAG_CLIENT_ABORTED : 0) | (exchange.replayed ? FLAG_REPLAYED : 0);

@@ -75,6 +75,14 @@ export class ScanFields {
   get outputMax(): number {
     return this.field(16);
   }
+  /** Offset of the opening quote of `user`; -1: there is none. */
+  get userStart(): number {
+    return this.field(18);
+  }
+  /** Offset after its closing quote. */
+  get userEnd(): number {
+    return this.field(19);
+  }
   /** Answers that it asks for; -1: it says nothing. */
   get choices(): number {
     return this.field(17);

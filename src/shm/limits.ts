@@ -41,6 +41,7 @@ const TOKENS = TICKET + 6;
 export const LIMIT_AT = {
   /** Where the number of a request's subject goes, for each part; -1: it has none. */
   parts: Object.fromEntries(LIMIT_PARTS.map((part, i) => [part, i])) as Readonly<Record<LimitPart, number>>,
+  partsEnd: AMOUNTS,
   /** Where what it takes of each quantity goes. */
   amounts: Object.fromEntries(LIMIT_QUANTITIES.map((quantity, i) => [quantity, AMOUNTS + i])) as Readonly<
     Record<LimitQuantity, number>

@@ -21,6 +21,10 @@ const KEYS = [
   "window",
   "large",
   "observed",
+  "users",
+  "address",
+  "team a",
+  "team b",
 ] as const;
 type KeyName = (typeof KEYS)[number];
 
@@ -30,11 +34,15 @@ const RULES = [
   { name: "at once", scope: ["key"], keys: ["held", "killed"], concurrency: 4 },
   { name: "hundred", scope: ["key"], keys: ["tokens", "beyond", "unsaid", "large"], tokens: "100/day" },
   { name: "window", scope: ["key", "model"], keys: ["window"], requests: "3/day", algorithm: "fixed_window" },
+  { scope: ["user"], keys: ["users"], requests: "2/day" },
+  { scope: ["address", "key"], keys: ["address"], requests: "2/day" },
+  { scope: ["team"], requests: "3/day" },
   { name: "observed", scope: ["key"], keys: ["observed"], requests: "1/day", mode: "observe" },
 ];
 
 function configOf(upstream: Upstream, rules: ConfigForm["rate_limits"] = RULES): ConfigForm {
-  const keys = KEYS.map((name) => ({ name, hash: hashOf(secretOf(name)) }));
+  const team = (name: string) => (name.startsWith("team") ? { team: "both" } : {});
+  const keys = KEYS.map((name) => ({ name, hash: hashOf(secretOf(name)), ...team(name) }));
   return {
     ...standardConfig(upstream),
     workers: 2,
@@ -204,4 +212,20 @@ test("an observing limit shows itself, counts, and refuses nothing", async () =>
   deepStrictEqual(await statuses("observed", 3), [200, 200, 200]);
   strictEqual(await sluice.metric("sluice_limit_observed_total", { limit: "observed" }), 2);
   strictEqual(await sluice.metric("sluice_limit_rejections_total", { limit: "observed" }), 0);
+});
+
+test("users are told apart by the request's own field, however it is spelled", async () => {
+  deepStrictEqual(await statuses("users", 2, { user: "a-ü" }), [200, 200]);
+  const body = JSON.stringify({ ...CHAT, user: "a-ü" }).replace("a-ü", "\\u0061-\\u00fc");
+  const { headers } = asked("users");
+  strictEqual((await ask(sluice, "/chat/completions", { body, headers })).status, 429);
+  deepStrictEqual(await statuses("users", 1, { user: "b" }), [200]);
+  // Nobody's requests are nobody's.
+  deepStrictEqual(await statuses("users", 3), [200, 200, 200]);
+});
+
+test("clients are told apart by their addresses, and the keys of a team are not", async () => {
+  deepStrictEqual(await statuses("address", 3), [200, 200, 429]);
+  const both = [...(await statuses("team a", 2)), ...(await statuses("team b", 2))];
+  deepStrictEqual(both, [200, 200, 200, 429]);
 });

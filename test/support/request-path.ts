@@ -49,7 +49,7 @@ export function providerConfig(port: number, changes: Partial<ProviderConfig> = 
 export function configOf(providers: Config["providers"], dataDir: string, changes: Partial<Config> = {}): Config {
   const here = { host: "127.0.0.1", port: 0 };
   const place = { kind: "tcp" as const, ...here };
-  const key = { enabled: true, expiresAtMs: null };
+  const key = { enabled: true, expiresAtMs: null, team: null };
   return {
     loadedAtMs: 1_700_000_000_000,
     listen: [{ place, tls: null, proxies: null }],

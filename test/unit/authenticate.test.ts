@@ -8,7 +8,7 @@ import { hashOf, KEY } from "../support/config.ts";
 import { exchangeOf, snapshotOf } from "../support/exchange.ts";
 
 function entry(name: string, text: string, enabled: boolean, expiresAtMs: number | null) {
-  return { name, hash: hashOf(text).slice(7), enabled, expiresAtMs, models: null };
+  return { name, hash: hashOf(text).slice(7), enabled, expiresAtMs, models: null, team: null };
 }
 
 const long = "k".repeat(KEY_BYTES_MAX);

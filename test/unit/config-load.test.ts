@@ -70,8 +70,35 @@ describe("loading", () => {
 
   test("keys", () => {
     deepEqual(config.keys, [
-      { name: "default", hash: "a".repeat(64), enabled: true, expiresAtMs: null, models: null },
-      { name: "old", hash: "b".repeat(64), enabled: false, expiresAtMs: Date.UTC(2027, 0, 1), models: ["mini"] },
+      { name: "default", hash: "a".repeat(64), enabled: true, expiresAtMs: null, models: null, team: null },
+      {
+        name: "old",
+        hash: "b".repeat(64),
+        enabled: false,
+        expiresAtMs: Date.UTC(2027, 0, 1),
+        models: ["mini"],
+        team: "search",
+      },
+    ]);
+  });
+
+  test("limits, one for each quantity of a rule", () => {
+    const pair = { name: "key+model", scope: ["key", "model"], keys: null, models: null };
+    const strict = { observes: false, admitsUnplaced: false };
+    const some = { name: "once", scope: [], keys: ["old"], models: ["mini", "same"] };
+    const all = { name: "everything", scope: [], keys: null, models: null };
+    const held = { kind: "held", periodMs: 0 };
+    deepEqual(config.limits, [
+      { ...pair, ...strict, quantity: "requests", kind: "rate", limit: 1_000, burst: 1_000, periodMs: 60_000 },
+      { ...pair, ...strict, quantity: "tokens", kind: "rate", limit: 50_000, burst: 50_000, periodMs: 3_600_000 },
+      { ...pair, ...strict, ...held, quantity: "concurrency", limit: 20, burst: 20 },
+      {
+        ...some,
+        ...{ quantity: "input_tokens", kind: "rate", limit: 5, burst: 9, periodMs: 1_000 },
+        ...{ observes: true, admitsUnplaced: true },
+      },
+      { ...all, ...strict, quantity: "output_tokens", kind: "window", limit: 7, burst: 7, periodMs: 86_400_000 },
+      { ...all, ...strict, ...held, quantity: "bytes_in_flight", limit: 1_048_576, burst: 1_048_576 },
     ]);
   });
 
@@ -364,7 +391,7 @@ describe("the first configuration", () => {
     const path = join(mkdtempSync(join(tmpdir(), "sluice-")), "sluice.yaml");
     writeFirstConfig(path, { OPENAI_API_KEY: "a" });
     const text = readFileSync(path, "utf8")
-      .replaceAll(/^# (?:access_log|limits|timeouts|replay_stale):.*\n(?:# {3}.*\n)*/gm, (block) =>
+      .replaceAll(/^# (?:access_log|limits|rate_limits|timeouts|replay_stale):.*\n(?:# {3}.*\n)*/gm, (block) =>
         block.replaceAll(/^# /gm, ""),
       )
       .replaceAll(/^ {2}# ( *[a-z0-9_"*-]+:(?: .*)?)$/gm, "  $1");

@@ -40,6 +40,7 @@ function withKeys(count: number): Snapshot {
     enabled: true,
     expiresAtMs: null,
     models: null,
+    team: null,
   }));
   return snapshotOf({ keys });
 }
