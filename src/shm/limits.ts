@@ -69,12 +69,24 @@ export interface LimitTally {
   readonly unplaced: number;
 }
 
+/** Of the map, since it was made. */
+export interface LimitsState {
+  /** How often the lock was left by a process that died. */
+  readonly recoveries: number;
+  /** Idle counts that gave way to others. */
+  readonly reclaimed: number;
+  readonly unplaced: number;
+  /** Leases that came back by their deadlines. */
+  readonly expired: number;
+}
+
 export class LimitsMap {
   readonly fields = native.limitFields;
   readonly admit = native.limitsAdmit;
   readonly settle = native.limitsSettle;
   readonly tick = native.limitsTick;
   readonly #counts = new Float64Array(3);
+  readonly #state = new Float64Array(4);
   readonly #numbers = new Map<string, number>();
   #rules: readonly LimitRule[] = [];
   /** The subjects that each rule is only for. */
@@ -120,6 +132,12 @@ export class LimitsMap {
   /** The worker `pid` of `slot` is dead. */
   leaveSlot(slot: number, pid: number): void {
     native.limitsLeaveSlot(slot, pid);
+  }
+
+  state(): LimitsState {
+    native.limitsState(this.#state);
+    const [recoveries = 0, reclaimed = 0, unplaced = 0, expired = 0] = this.#state;
+    return { recoveries, reclaimed, unplaced, expired };
   }
 
   tallies(): LimitTally[] {

@@ -8,7 +8,7 @@ import { ERROR_NUMBERS, errorByNumber } from "../base/errors.ts";
 import { REFUSALS } from "../base/refusals.ts";
 import { type CountersReader, histogramOf } from "../shm/counters.ts";
 import { COUNTER, type HistogramName, REFUSAL_0, STATUS_CLASSES } from "../shm/layout.ts";
-import type { LimitsMap, LimitTally } from "../shm/limits.ts";
+import type { LimitsMap, LimitsState, LimitTally } from "../shm/limits.ts";
 import type { Drainer, DrainTally } from "./drainer.ts";
 import type { LatencyTally } from "./latency/rotation.ts";
 import { ENDPOINTS, USAGE_SOURCES } from "./record.ts";
@@ -76,7 +76,7 @@ export interface MetricsOptions {
   readonly counters: CountersReader;
   readonly drainer: Pick<Drainer, "series" | "tally">;
   readonly latencies: { readonly tally: LatencyTally };
-  readonly limits: Pick<LimitsMap, "tallies">;
+  readonly limits: Pick<LimitsMap, "tallies" | "state">;
   /** Workers replaced, by reason. */
   readonly replaced: ReadonlyMap<string, number>;
   /** Routes of the configuration without latency histograms of their own. */
@@ -302,15 +302,35 @@ const LIMIT_COUNTS: readonly [name: string, count: (tally: LimitTally) => number
   ],
 ];
 
+const LIMIT_STATES: readonly [name: string, count: (state: LimitsState) => number, help: string][] = [
+  [
+    "sluice_limits_lock_recoveries_total",
+    ({ recoveries }) => recoveries,
+    "Times that a process died while it decided over limits.",
+  ],
+  [
+    "sluice_limits_reclaimed_total",
+    ({ reclaimed }) => reclaimed,
+    "Counts of limits that were full again and gave way to others.",
+  ],
+  [
+    "sluice_limits_leases_expired_total",
+    ({ expired }) => expired,
+    "Permits that came back by their deadlines, which those of requests and of dead workers do earlier.",
+  ],
+];
+
 /** Since the map of limits was made, which may be before this start. */
 function limitFamilies(limits: MetricsOptions["limits"]): Family[] {
   const labels = ({ rule: { name, quantity } }: LimitTally) => ({ limit: name, quantity });
-  return LIMIT_COUNTS.map(([name, count, help]) => ({
+  const ofMap = LIMIT_STATES.map(([name, count, help]) => counted(name, help, () => count(limits.state())));
+  const ofLimits = LIMIT_COUNTS.map(([name, count, help]) => ({
     name,
     help,
     labelNames: ["limit", "quantity"],
     samples: () => limits.tallies().map((tally): Sample => [labels(tally), count(tally)]),
   }));
+  return [...ofLimits, ...ofMap];
 }
 
 function replacedFamily(replaced: ReadonlyMap<string, number>): Family {

@@ -85,10 +85,18 @@ export class LimitsChild {
     });
   }
 
-  static async start(dataDir: string, slot: number, rules: readonly LimitRule[], what: string): Promise<LimitsChild> {
+  /** Killed when the test is over, if it has not ended. */
+  static async start(
+    context: { after: TestContext["after"] },
+    dataDir: string,
+    slot: number,
+    rules: readonly LimitRule[],
+    what: string,
+  ): Promise<LimitsChild> {
     const flags = ["--disable-warning=ExperimentalWarning"];
     const args = [...flags, CHILD, dataDir, String(slot), JSON.stringify(rules), what];
     const child = new LimitsChild(spawn(process.execPath, args, { stdio: ["pipe", "pipe", "inherit"] }));
+    context.after(() => child.#child.kill("SIGKILL"));
     while (!child.#text.includes("ready\n")) await once(child.#child.stdout ?? child.#child, "data");
     return child;
   }

@@ -1,5 +1,7 @@
 /** The map of limits: rates and windows against plain models with time that stands still, all or none, leases, a full table. */
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
+import { closeSync, openSync, readSync, writeSync } from "node:fs";
+import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import type { LimitRule } from "../../src/base/limit-terms.ts";
 import { native } from "../../src/native/native.ts";
@@ -23,13 +25,6 @@ function mapOf(context: TestContext, ...rules: readonly LimitRule[]): LimitsMap 
   map.configure(rules, LEASE_MS);
   native.limitsHoldTime(START_MS);
   return map;
-}
-
-/** Locks recovered, buckets reclaimed, claims without a place, leases expired. */
-function stateOf(): Float64Array {
-  const counts = new Float64Array(4);
-  native.limitsState(counts);
-  return counts;
 }
 
 /** Repeatable numbers below `bound`. */
@@ -244,7 +239,7 @@ test("a full table refuses or admits as the rule says, counts it, and takes back
   map.configure(rules.slice(0, 1), LEASE_MS);
   native.limitsHoldTime(START_MS + MINUTE_MS);
   for (let i = 0; i < 1_000; i += 1) strictEqual(ask(), LIMIT_ADMITTED);
-  const [, reclaimed = 0] = stateOf();
+  const { reclaimed } = map.state();
   ok(reclaimed > 300, `${reclaimed} buckets were reclaimed`);
 });
 
@@ -256,4 +251,37 @@ test("an observing limit never refuses, and takes only what an enforcing one wou
   map.configure([ruleOf({ limit: 2 })], LEASE_MS);
   native.limitsHoldTime(START_MS + SECOND_MS / 2);
   deepStrictEqual(decisions(map, key, 2), [LIMIT_ADMITTED, LIMIT_REFUSED]);
+});
+
+test("time follows the wall clock forward and not backward, and never stands still", (context) => {
+  const OFFSET_AT = 128;
+  const HOUR_NS = 3_600_000_000_000n;
+  const dataDir = directoryOf(context);
+  const map = prepareLimits(dataDir);
+  native.limitsHoldTime(-1);
+  const file = openSync(join(dataDir, "limits.map"), "r+");
+  const bytes = new BigInt64Array(1);
+  const offset = () => {
+    readSync(file, bytes, 0, 8, OFFSET_AT);
+    return bytes[0] ?? 0n;
+  };
+  const set = (ns: bigint) => {
+    bytes[0] = ns;
+    writeSync(file, bytes, 0, 8, OFFSET_AT);
+  };
+  const ofWall = offset();
+  // As if the wall clock had been set an hour forward since, and then back again.
+  set(ofWall - HOUR_NS);
+  map.tick();
+  const followed = offset() - ofWall;
+  ok(followed > -1_000_000_000n && followed < 1_000_000_000n, `${followed} ns beside the wall clock`);
+  set(ofWall + HOUR_NS);
+  map.tick();
+  strictEqual(offset(), ofWall + HOUR_NS);
+  const rule = ruleOf({ limit: 1_000, burst: 1 });
+  map.configure([rule], LEASE_MS);
+  const key = map.subject("key", "one");
+  let admitted = 0;
+  while (admitted < 5) admitted += admit(map, key) === LIMIT_ADMITTED ? 1 : 0;
+  closeSync(file);
 });

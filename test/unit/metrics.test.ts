@@ -40,7 +40,10 @@ function newMetrics() {
     counters,
     drainer: { series, tally },
     latencies: { tally: latencies },
-    limits: { tallies: () => [{ rule: RULE, rejected: 3, observed: 4, unplaced: 5 }] },
+    limits: {
+      tallies: () => [{ rule: RULE, rejected: 3, observed: 4, unplaced: 5 }],
+      state: () => ({ recoveries: 6, reclaimed: 7, unplaced: 5, expired: 8 }),
+    },
     replaced: new Map(),
     routes: { beyond: 3 },
     version: "1.2.3",
@@ -151,4 +154,7 @@ test("limits count what they refused, what they would have, and what found no ro
   match(text, /^sluice_limit_rejections_total\{limit="key",quantity="requests"\} 3$/m);
   match(text, /^sluice_limit_observed_total\{limit="key",quantity="requests"\} 4$/m);
   match(text, /^sluice_limit_unplaced_total\{limit="key",quantity="requests"\} 5$/m);
+  match(text, /^sluice_limits_lock_recoveries_total 6$/m);
+  match(text, /^sluice_limits_reclaimed_total 7$/m);
+  match(text, /^sluice_limits_leases_expired_total 8$/m);
 });
