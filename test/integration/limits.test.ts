@@ -1,12 +1,13 @@
 /** Limits of the real program with two workers: what clients see of them, and what reloads, restarts and dead workers leave of them. */
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
-import { test } from "node:test";
+import { type TestContext, test } from "node:test";
 import { RateLimitError } from "openai";
 import { type ConfigForm, hashOf, KEY, standardConfig } from "../support/config.ts";
 import { type Answer, ask, errorOf, open } from "../support/http-client.ts";
+import { Sluice } from "../support/sluice.ts";
 import { sdkOf, startStage } from "../support/stage.ts";
 import { until } from "../support/until.ts";
-import type { Upstream } from "../support/upstream.ts";
+import { Upstream } from "../support/upstream.ts";
 
 const KEYS = [
   "requests",
@@ -228,4 +229,33 @@ test("clients are told apart by their addresses, and the keys of a team are not"
   deepStrictEqual(await statuses("address", 3), [200, 200, 429]);
   const both = [...(await statuses("team a", 2)), ...(await statuses("team b", 2))];
   deepStrictEqual(both, [200, 200, 200, 429]);
+});
+
+/** Another gateway, with these rules, and a provider of its own. */
+async function aside(context: TestContext, rules: NonNullable<ConfigForm["rate_limits"]>) {
+  const provider = await Upstream.start();
+  const own = await Sluice.start(provider, { rate_limits: rules });
+  context.after(async () => {
+    await own.stop();
+    await provider.stop();
+  });
+  return { own, provider };
+}
+
+test("a large body that is sent on while it arrives is limited before any of it is", async (context) => {
+  const { own, provider } = await aside(context, [{ scope: ["key"], requests: "1/day" }]);
+  const messages = [{ role: "user", content: "x".repeat(1_000_000) }];
+  const send = () => ask(own, "/chat/completions", { body: { ...CHAT, messages } });
+  strictEqual((await send()).status, 200);
+  const refused = await send();
+  deepStrictEqual([refused.status, refused.headers.get("x-ratelimit-remaining-requests")], [429, "0"]);
+  strictEqual((await provider.journal()).requestsTotal, 1);
+});
+
+test("a large body is weighed whole where its tokens are limited", async (context) => {
+  const { own, provider } = await aside(context, [{ scope: ["key"], input_tokens: "200_000/day" }]);
+  const messages = [{ role: "user", content: "x".repeat(1_000_000) }];
+  const refused = await ask(own, "/chat/completions", { body: { ...CHAT, messages } });
+  strictEqual(errorOf(refused)["code"], "request_exceeds_limit");
+  strictEqual((await provider.journal()).requestsTotal, 0);
 });
