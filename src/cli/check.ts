@@ -7,7 +7,7 @@ import type { LimitRule } from "../base/limit-terms.ts";
 import { listenerText, placeText } from "../config/listener.ts";
 import { readConfig } from "../config/load.ts";
 import { formatProblems } from "../config/problem.ts";
-import { durationText } from "../config/scalar.ts";
+import { durationText, sizeText } from "../config/scalar.ts";
 import type { Config, CredentialForm, Form, KeyConfig, ProviderConfig, ProviderForm } from "../config/schema.ts";
 import { storeRefusal } from "../telemetry/sinks/store.ts";
 import { CONFIG_VARIABLE } from "./config-option.ts";
@@ -122,7 +122,8 @@ function keyCells(key: KeyConfig, nowMs: number): readonly string[] {
 }
 
 function limitCells({ name, scope, quantity, kind, limit, burst, periodMs, keys, models, observes }: LimitRule) {
-  const rate = periodMs === 0 ? `${limit} at a time` : `${limit} per ${durationText(periodMs)}`;
+  const amount = quantity === "bytes_in_flight" ? sizeText(limit) : String(limit);
+  const rate = kind === "held" ? `${amount} at a time` : `${amount} per ${durationText(periodMs)}`;
   const how = kind === "window" ? ", in windows" : burst === limit ? "" : `, burst ${burst}`;
   const only = [...(keys ?? []), ...(models ?? [])];
   return [

@@ -84,6 +84,9 @@ models: { chat: { provider: openai, model: gpt }, "*": { provider: demo } }
 keys:
   - { name: a, hash: "${H1}", enabled: false }
   - { name: b, hash: "sha256:${"3".repeat(64)}", expires: 2001-01-01, models: [chat] }
+rate_limits:
+  - { scope: [key, model], requests: 10/s, burst: 20, bytes_in_flight: 2MiB }
+  - { name: day, models: [chat], tokens: 5_000/day, algorithm: fixed_window, mode: observe }
 `);
     const { status, stdout, stderr } = sluice(["check", path], { A_KEY: "hunter2", WORD: "hunter2" });
     deepEqual([status, stderr], [0, ""]);
@@ -95,6 +98,9 @@ keys:
       /chat +-> openai +gpt$/m,
       /a +disabled +all models$/m,
       /b +expired 2001-01-01T00:00:00.000Z +chat$/m,
+      /key\+model +requests +10 per 1s, burst 20 +each key and model$/m,
+      /key\+model +bytes_in_flight +2MiB at a time +each key and model$/m,
+      /day +tokens +5000 per 24h, in windows +all together +only chat \(observed only\)$/m,
     ])
       match(stdout, line);
     doesNotMatch(stdout, /hunter2|Basic|sha256/);
