@@ -124,6 +124,11 @@ export const BODY_BYTES_IN_FLIGHT_MAX = 68_719_476_736;
 export const KEYS_MAX = 100_000;
 export const MODELS_MAX = 10_000;
 export const PROVIDERS_MAX = 1_000;
+/** Targets of one model: a request remembers which it tried in the bits of one integer. */
+export const TARGETS_MAX = 16;
+/** weight and priority of a target. */
+export const TARGET_WEIGHT_MAX = 1_000;
+export const TARGET_PRIORITY_MAX = 100;
 
 /** Parts of a form that are looked at for the model; OpenAI's forms have a dozen. */
 export const FORM_PARTS_MAX = 256;

@@ -6,6 +6,7 @@ import { Command } from "commander";
 import type { LimitRule } from "../base/limit-terms.ts";
 import { listenerText, placeText } from "../config/listener.ts";
 import { readConfig } from "../config/load.ts";
+import type { ModelConfig } from "../config/model.ts";
 import { formatProblems } from "../config/problem.ts";
 import { durationText, sizeText } from "../config/scalar.ts";
 import type { Config, CredentialForm, Form, KeyConfig, ProviderConfig, ProviderForm } from "../config/schema.ts";
@@ -68,14 +69,7 @@ function summary(form: Form, config: Config): readonly string[] {
         return providerCells(name, provider, meant === undefined ? "" : transportText(meant));
       }),
     ),
-    ...section(
-      "models",
-      Object.entries(config.models).map(([alias, route]) => [
-        alias,
-        `-> ${route.provider}`,
-        route.model ?? "(the client's name)",
-      ]),
-    ),
+    ...section("models", Object.entries(config.models).flatMap(modelCells)),
     `passthrough  ${config.passthrough ?? "none: requests that name no model are refused"}`,
     ...section(
       "keys",
@@ -94,6 +88,20 @@ function section(heading: string, rows: readonly (readonly string[])[]): readonl
     `  ${row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join("  ")}`.trimEnd(),
   );
   return [heading, ...lines, ...(rows.length > listed.length ? [`  and ${rows.length - listed.length} more`] : [])];
+}
+
+/** A row for each target, in the order in which they are tried where nothing else decides. */
+function modelCells([alias, { targets, strategy }]: [
+  alias: string,
+  model: ModelConfig,
+]): readonly (readonly string[])[] {
+  const sorted = targets.toSorted((a, b) => a.priority - b.priority);
+  return sorted.map(({ provider, model, weight, priority }, index) => [
+    index === 0 ? alias : "",
+    `-> ${provider}`,
+    model ?? "(the client's name)",
+    targets.length === 1 ? "" : `${index === 0 ? `${strategy}: ` : ""}priority ${priority}, weight ${weight}`,
+  ]);
 }
 
 function providerCells(name: string, provider: ProviderForm, transport: string): readonly string[] {

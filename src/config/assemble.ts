@@ -5,9 +5,10 @@
 import { resolve } from "node:path";
 import { nowMs, wallMs } from "../base/clock.ts";
 import { listenerOf } from "./listener-files.ts";
+import type { ModelConfig, ModelForm } from "./model.ts";
 import type { Outside } from "./outside.ts";
 import { limitRulesOf } from "./rate-limit.ts";
-import { needsModel } from "./references.ts";
+import { needsModel, targetsOf } from "./references.ts";
 import type { Config, Form, KeyConfig, ProviderConfig, ProviderForm } from "./schema.ts";
 import type { Price, TransportName } from "./snapshot.ts";
 
@@ -27,10 +28,7 @@ export function configOf(form: Form, outside: Outside): Config {
     series: new Map(),
     histograms: { intervalMs: form.histograms.interval, diskBytes: form.histograms.disk_bytes },
     providers: mapValues(form.providers, (provider, name) => providerOf(name, provider, outside)),
-    models: mapValues(form.models, ({ provider, model }, alias) => ({
-      provider,
-      model: model ?? (alias === "*" ? null : alias),
-    })),
+    models: mapValues(form.models, modelOf),
     passthrough: form.passthrough ?? onlyProvider(form),
     prices: mapValues(form.prices, priceOf),
     keys: form.keys.map(keyOf),
@@ -40,6 +38,14 @@ export function configOf(form: Form, outside: Outside): Config {
 
 function mapValues<V, R>(record: Readonly<Record<string, V>>, map: (value: V, name: string) => R): Record<string, R> {
   return Object.fromEntries(Object.entries(record).map(([name, value]) => [name, map(value, name)]));
+}
+
+function modelOf(model: ModelForm, alias: string): ModelConfig {
+  const targets = targetsOf(model).map((target) => ({
+    ...target,
+    model: target.model ?? (alias === "*" ? null : alias),
+  }));
+  return { targets, strategy: model.strategy };
 }
 
 function boundsOf(limits: Form["limits"]): Config["bounds"] {

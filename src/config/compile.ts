@@ -5,9 +5,11 @@
 import { assert } from "../base/assert.ts";
 import { encodeLabel } from "../base/bytes.ts";
 import { headerLines } from "../base/header-lines.ts";
+import type { ModelConfig } from "./model.ts";
 import type { Config, KeyConfig, ProviderConfig } from "./schema.ts";
-import { NO_ALIAS, SERIES_OTHER } from "./series.ts";
+import { NO_ALIAS, SERIES_OTHER, seriesKey } from "./series.ts";
 import {
+  type Choice,
   KEY_LABEL_BYTES,
   type KeyRecord,
   MODEL_LABEL_BYTES,
@@ -17,25 +19,32 @@ import {
   type Route,
   type Snapshot,
   type Target,
+  type TargetState,
 } from "./snapshot.ts";
 
+/** What is known of a target by its provider's name and its model's name there; "*": the client's. */
+export type StateOf = (provider: string, model: string) => TargetState;
+
+const nothingKnown: StateOf = () => ({ inFlight: 0 });
+
 /** Every provider must have its base URL: that of a demo provider was filled in by the supervisor. */
-export function compileSnapshot(config: Config, epoch: number): Snapshot {
+export function compileSnapshot(config: Config, epoch: number, stateOf: StateOf = nothingKnown): Snapshot {
   const prices: ReadonlyMap<string, Price> = new Map(Object.entries(config.prices));
   const providers = new Map(
     Object.entries(config.providers).map(([name, provider]) => [name, compileProvider(name, provider)]),
   );
   let targets = 0;
-  const target = (name: string, model: string | null, alias: string) => {
+  const target = (name: string, model: string | null, alias: string, place = 0) => {
     const [source, provider] = [config.providers[name], providers.get(name)];
     assert(source !== undefined && provider !== undefined, "a configuration that was checked names existing providers");
     targets += 1;
-    const series = config.series.get(alias) ?? SERIES_OTHER;
+    const series = config.series.get(seriesKey(alias, place)) ?? SERIES_OTHER;
     return compileTarget(targets - 1, source, provider, model, alias, series, prices);
   };
-  const routes = Object.entries(config.models).map(([alias, model], number) =>
-    compileRoute(number, alias, target(model.provider, model.model, alias)),
-  );
+  const routes = Object.entries(config.models).map(([alias, model], number) => {
+    const ends = model.targets.map((one, place) => target(one.provider, one.model, alias, place));
+    return compileRoute(number, alias, model, ends, stateOf);
+  });
   const keyRecords = config.keys.map(compileKey);
   return Object.freeze({
     epoch,
@@ -92,8 +101,41 @@ function baseUrl(config: ProviderConfig, model: string): URL {
   return new URL(config.baseUrl.replaceAll("{model}", () => encodeURIComponent(model)));
 }
 
-function compileRoute(number: number, alias: string, target: Target): Route {
-  return Object.freeze({ number, alias, label: encodeLabel(alias, MODEL_LABEL_BYTES), target });
+function compileRoute(
+  number: number,
+  alias: string,
+  model: ModelConfig,
+  targets: readonly Target[],
+  stateOf: StateOf,
+): Route {
+  const choices = targets.length === 1 ? [] : compileChoices(model, targets, stateOf);
+  const target = choices[0]?.target ?? targets[0];
+  assert(target !== undefined, "a model has a target");
+  const { strategy } = model;
+  return Object.freeze({
+    number,
+    alias,
+    label: encodeLabel(alias, MODEL_LABEL_BYTES),
+    target,
+    choices,
+    strategy,
+    turn: { next: 0 },
+  });
+}
+
+/** `targets`: in the order of those in the configuration. */
+function compileChoices(
+  { targets: configs }: ModelConfig,
+  targets: readonly Target[],
+  stateOf: StateOf,
+): readonly Choice[] {
+  const choices = targets.map((target, index) => {
+    const { provider, model, weight = 1, priority = 0 } = configs[index] ?? {};
+    assert(provider !== undefined, "a target is made of its configuration");
+    return { target, weight, priority, state: stateOf(provider, model ?? "*") };
+  });
+  const sorted = choices.toSorted((a, b) => a.priority - b.priority);
+  return Object.freeze(sorted.map((choice, place) => Object.freeze({ ...choice, place })));
 }
 
 /** A model that has the same name upstream as its alias keeps the client's bytes, so there is nothing to splice. */

@@ -4,6 +4,7 @@
  */
 import { KEYS_MAX, MODELS_MAX, PROVIDERS_MAX } from "../base/limits.ts";
 import { type Finding, findingAt, nearest } from "./finding.ts";
+import type { ModelForm, TargetForm } from "./model.ts";
 import { checkRateLimits } from "./rate-limit-check.ts";
 import type { Form, ListenerForm, ProviderForm } from "./schema.ts";
 import { quoted } from "./secret.ts";
@@ -172,12 +173,35 @@ function headerProblem(header: string, seen: Set<string>): string | null {
 }
 
 function models(form: Form): readonly Finding[] {
-  return Object.entries(form.models).flatMap(([alias, { provider, model }]) => {
-    const path = ["models", alias, "provider"];
-    if (!providerOf(form, provider)) return [unknownProvider(form, path, provider)];
-    if (alias !== ANY_MODEL || model !== undefined || !needsModel(form, provider)) return [];
-    return [findingAt(path, "this provider's base_url contains {model}, so the route '*' needs a 'model'")];
+  return Object.entries(form.models).flatMap(([alias, model]) => {
+    const misplaced = targetPlace(alias, model);
+    if (misplaced !== null) return [misplaced];
+    return targetsOf(model).flatMap((target, index) => {
+      const path = model.targets === undefined ? ["models", alias] : ["models", alias, "targets", index];
+      return targetFindings(form, alias, target, [...path, "provider"]);
+    });
   });
+}
+
+/** The targets of a model, also where it has only one and says so without a list. */
+export function targetsOf({ provider, model, targets }: ModelForm): readonly TargetForm[] {
+  if (targets !== undefined) return targets;
+  return provider === undefined ? [] : [{ provider, model, weight: 1, priority: 0 }];
+}
+
+/** A model's target stands in one place. */
+function targetPlace(alias: string, { provider, model, targets }: ModelForm): Finding | null {
+  const path = ["models", alias];
+  if (targets === undefined) return provider === undefined ? findingAt(path, "'provider' is required") : null;
+  if (provider !== undefined) return keyAt([...path, "provider"], "this stands at each of the 'targets'");
+  return model === undefined ? null : keyAt([...path, "model"], "this stands at each of the 'targets'");
+}
+
+function targetFindings(form: Form, alias: string, target: TargetForm, path: readonly PropertyKey[]): Finding[] {
+  const { provider, model } = target;
+  if (!providerOf(form, provider)) return [unknownProvider(form, path, provider)];
+  if (alias !== ANY_MODEL || model !== undefined || !needsModel(form, provider)) return [];
+  return [findingAt(path, "this provider's base_url contains {model}, so the route '*' needs a 'model'")];
 }
 
 function unknownProvider(form: Form, path: readonly PropertyKey[], name: string): Finding {

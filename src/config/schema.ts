@@ -38,6 +38,7 @@ import {
   WORKERS_MAX,
 } from "../base/limits.ts";
 import type { Listener } from "./listener.ts";
+import { MODEL, type ModelConfig } from "./model.ts";
 import { RATE_LIMITS } from "./rate-limit.ts";
 import {
   type Address,
@@ -95,12 +96,6 @@ export interface ProviderConfig {
   readonly proxy: string | null;
   readonly proxyAuthorization: string | null;
   readonly usageOption: boolean;
-}
-
-export interface ModelConfig {
-  readonly provider: string;
-  /** Model name upstream; null: the name that the client used. */
-  readonly model: string | null;
 }
 
 export interface KeyConfig {
@@ -295,11 +290,6 @@ function withType(value: unknown): unknown {
 }
 
 const PROVIDER = z.preprocess(withType, z.discriminatedUnion("type", [OPENAI_PROVIDER, DEMO_PROVIDER]));
-
-const MODEL = mapping({
-  provider: providerName.describe("Where requests for it go."),
-  model: modelName.optional().describe("Its name there, if it is another one."),
-});
 
 const PRICE = mapping({
   input: price.describe("Of input tokens."),

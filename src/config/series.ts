@@ -47,7 +47,7 @@ export class SeriesTable {
 
   /** The configuration with `series` filled in. */
   numbered(config: Config): Config {
-    const series = new Map(seriesOf(config).map(([alias, row]) => [alias, this.#numberOf(row)]));
+    const series = new Map(seriesOf(config).map(([key, row]) => [key, this.#numberOf(row)]));
     this.beyond = [...series.values()].filter((number) => number === SERIES_OTHER).length;
     return { ...config, series };
   }
@@ -63,11 +63,18 @@ export class SeriesTable {
   }
 }
 
-function seriesOf({ models, passthrough }: Config): [alias: string, row: Series][] {
-  const routes = Object.entries(models).map(([alias, { provider, model }]): [string, Series] => [
-    alias,
-    { route: alias.startsWith("~") ? `~${alias}` : alias, provider, model: model ?? "*" },
-  ]);
+/** In `Config.series`, of a target by its place in the file; that of the first one is the alias. */
+export function seriesKey(alias: string, place: number): string {
+  return place === 0 ? alias : `${alias}\n${place}`;
+}
+
+function seriesOf({ models, passthrough }: Config): [key: string, row: Series][] {
+  const routes = Object.entries(models).flatMap(([alias, { targets }]) =>
+    targets.map(({ provider, model }, place): [string, Series] => [
+      seriesKey(alias, place),
+      { route: alias.startsWith("~") ? `~${alias}` : alias, provider, model: model ?? "*" },
+    ]),
+  );
   if (passthrough === null) return routes;
   return [...routes, [NO_ALIAS, { route: "~passthrough", provider: passthrough, model: "*" }]];
 }

@@ -86,13 +86,46 @@ export interface Target {
   readonly series: number;
 }
 
+/** How a target is chosen among those of the same priority. */
+export const STRATEGIES = ["priority", "weighted", "round_robin", "least_in_flight"] as const;
+export type Strategy = (typeof STRATEGIES)[number];
+
+/** What a worker knows of a target, kept over reloads. The only thing in a snapshot that changes. */
+export interface TargetState {
+  /** Attempts of this worker, of routes that have a choice. */
+  inFlight: number;
+}
+
+/** One of several targets of a route. */
+export interface Choice {
+  readonly target: Target;
+  /** Its place in `choices`, below TARGETS_MAX. */
+  readonly place: number;
+  readonly weight: number;
+  readonly priority: number;
+  readonly state: TargetState;
+}
+
 export interface Route {
   /** Its place among the routes of the snapshot. */
   readonly number: number;
   /** Model name that clients use; "*" for the route that takes any. */
   readonly alias: string;
   readonly label: Uint8Array;
+  /** The only one, or the first of `choices`. */
   readonly target: Target;
+  /** By priority, then as in the file; empty: there is no choice. */
+  readonly choices: readonly Choice[];
+  readonly strategy: Strategy;
+  /** Where the next turn begins, for strategies that go round: this worker's. */
+  readonly turn: { next: number };
+}
+
+/** Every target of a snapshot. */
+export function targetsOf({ routes, anyModel, passthrough }: Snapshot): readonly Target[] {
+  const all = [...routes.values(), ...(anyModel === null ? [] : [anyModel])];
+  const routed = all.flatMap(({ target, choices }) => [target, ...choices.map((choice) => choice.target)]);
+  return passthrough === null ? routed : [...routed, passthrough];
 }
 
 export interface Timeouts {

@@ -3,6 +3,7 @@
  * the gateway from starting, because a file that is being set up passes through it. Pure; command line.
  */
 import { type Finding, findingAt, nearest } from "./finding.ts";
+import { targetsOf } from "./references.ts";
 import type { Form } from "./schema.ts";
 import { quoted } from "./secret.ts";
 
@@ -23,8 +24,13 @@ function nothing({ models }: Form): readonly Finding[] {
 /** A price is looked up by the name at the provider, or by the name here. */
 function prices({ models, prices: priced }: Form): readonly Finding[] {
   const any = models["*"];
-  if (any !== undefined && any.model === undefined) return [];
-  const known = new Set(Object.entries(models).flatMap(([alias, { model }]) => [alias, model ?? alias]));
+  if (any !== undefined && targetsOf(any).some(({ model }) => model === undefined)) return [];
+  const known = new Set(
+    Object.entries(models).flatMap(([alias, model]) => [
+      alias,
+      ...targetsOf(model).map((target) => target.model ?? alias),
+    ]),
+  );
   return Object.keys(priced).flatMap((name) => {
     if (known.has(name)) return [];
     const message = `no model is called ${quoted(name, "this")}, so this price has no effect`;

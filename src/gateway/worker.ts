@@ -11,12 +11,13 @@ import { PROGRAM } from "../base/program.ts";
 import { compileSnapshot } from "../config/compile.ts";
 import type { FromWorker, ToWorker } from "../config/messages.ts";
 import type { Config } from "../config/schema.ts";
-import type { Provider, Snapshot } from "../config/snapshot.ts";
+import { type Provider, type Snapshot, targetsOf } from "../config/snapshot.ts";
 import { Edge } from "../http/edge.ts";
 import { Refusals, type Refused } from "../http/refusals.ts";
 import { native } from "../native/native.ts";
 import { Limiter } from "../pipeline/limit.ts";
 import { Pipeline } from "../pipeline/pipeline.ts";
+import { TargetStates } from "../pipeline/target-states.ts";
 import type { Trouble } from "../pipeline/trouble.ts";
 import { openCounters } from "../shm/counters.ts";
 import { HISTOGRAMS_DESCRIPTOR, openHistograms } from "../shm/histogram-map.ts";
@@ -41,6 +42,7 @@ interface Serving {
   readonly sweep: NodeJS.Timeout;
 }
 
+const targetStates = new TargetStates();
 let serving: Serving | null = null;
 /** Told to end before it served. */
 let unwanted = false;
@@ -57,13 +59,11 @@ function tell(message: FromWorker): void {
 }
 
 function providersOf(snapshot: Snapshot): Iterable<Provider> {
-  const targets = [...snapshot.routes.values(), snapshot.anyModel].map((route) => route?.target);
-  const providers = [...targets, snapshot.passthrough].map((target) => target?.provider);
-  return new Set(providers.filter((provider) => provider !== undefined));
+  return new Set(targetsOf(snapshot).map(({ provider }) => provider));
 }
 
 async function serve(config: Config, epoch: number): Promise<void> {
-  const snapshot = compileSnapshot(config, epoch);
+  const snapshot = compileSnapshot(config, epoch, targetStates.stateOf);
   const { slot, writer: ring, notice } = openRing(config.dataDir);
   const counters = openCounters(config.dataDir, slot);
   const limiter = new Limiter(attachLimits(config.dataDir, slot));
@@ -91,7 +91,7 @@ async function reconfigure(
   config: Config,
   epoch: number,
 ): Promise<void> {
-  const snapshot = compileSnapshot(config, epoch);
+  const snapshot = compileSnapshot(config, epoch, targetStates.stateOf);
   await origins.configure(snapshot, providersOf(snapshot));
   edge.configure(config.listen);
   pipeline.snapshot = snapshot;

@@ -3,7 +3,7 @@
  * main thread. `Downstream` is what the pipeline sees of the client's connection (http/client-stream.ts implements it).
  */
 import type { ErrorRow } from "../base/errors.ts";
-import type { KeyRecord, Route, Snapshot, Target } from "../config/snapshot.ts";
+import type { Choice, KeyRecord, Route, Snapshot, Target } from "../config/snapshot.ts";
 import type { Attempt, UpstreamRequest } from "../upstream/transport.ts";
 import type { Upload } from "./upload.ts";
 import type { Spoke } from "./wheel.ts";
@@ -99,6 +99,10 @@ export class Exchange implements Spoke {
   key: KeyRecord | null = null;
   route: Route | null = null;
   target: Target | null = null;
+  /** The same, where its route has several. */
+  choice: Choice | null = null;
+  /** It is in its state's `inFlight`. */
+  counted = false;
   model = "";
   stream = false;
   /** include_usage was added by us: the usage event is ours, not the client's. */

@@ -44,10 +44,14 @@ export class LimitSubjects {
     );
     this.#routes = Int32Array.from(routes, ({ alias }) => map.subject("route", alias));
     this.#models = Int32Array.from(routes, ({ alias }) => (alias === "*" ? ABSENT : map.subject("model", alias)));
-    this.#targets = Int32Array.from(routes, ({ alias, target }) =>
-      alias === "*" && target.upstreamModel === null ? ABSENT : map.subject("target", targetName(target, alias)),
+    this.#targets = Int32Array.from(routes, (one) =>
+      hasChoice(one) || (one.alias === "*" && one.target.upstreamModel === null)
+        ? ABSENT
+        : map.subject("target", targetName(one.target, one.alias)),
     );
-    this.#providers = Int32Array.from(routes, ({ target }) => map.subject("provider", target.provider.name));
+    this.#providers = Int32Array.from(routes, (one) =>
+      hasChoice(one) ? ABSENT : map.subject("provider", one.target.provider.name),
+    );
   }
 
   /** Says whom the next decision is about. */
@@ -92,6 +96,11 @@ export class LimitSubjects {
   #lacks(part: LimitPart): boolean {
     return this.#fields[PART[part]] === ABSENT && this.#counted.has(part);
   }
+}
+
+/** Its target is known for each request only. */
+function hasChoice({ choices }: Route): boolean {
+  return choices.length > 0;
 }
 
 /** By their numbers. */

@@ -29,7 +29,7 @@ import { readBody, readPart } from "./read-body.ts";
 import { Relay, type RelayOwner } from "./relay.ts";
 import { answerError, errorEvent } from "./rescue.ts";
 import { ownHead } from "./response-head.ts";
-import { route } from "./route.ts";
+import { enterTarget, leaveTarget, route } from "./route.ts";
 import { type Books, releaseScan, settle } from "./settle.ts";
 import { type Trouble, Troubles } from "./trouble.ts";
 import { Upload } from "./upload.ts";
@@ -185,6 +185,7 @@ export class Pipeline implements RequestHandler, RelayOwner {
       return;
     }
     exchange.attempts += 1;
+    enterTarget(exchange);
     exchange.enterAttempt(PHASE_QUEUED, this.tickMs);
     const attempt = transport.send(request, new Relay(exchange, this), fresh);
     // A failure may have been told, and even replayed, before send returned.
@@ -208,6 +209,7 @@ export class Pipeline implements RequestHandler, RelayOwner {
 
   settle(exchange: Exchange): void {
     settle(exchange, this.#books);
+    leaveTarget(exchange);
     if (exchange.phase !== PHASE_OVER) exchange.enter(PHASE_FLUSHING, this.tickMs);
   }
 

@@ -1,6 +1,7 @@
 /** Model -> route -> target, as far as the key may. Step of the pipeline; look-ups in the snapshot only. */
 import { ERRORS } from "../base/errors.ts";
 import type { Route } from "../config/snapshot.ts";
+import { nextChoice } from "./choose.ts";
 import { modelDecides } from "./endpoint.ts";
 import type { Exchange, Verdict } from "./exchange.ts";
 
@@ -19,8 +20,29 @@ function routeModel(exchange: Exchange): Verdict {
   }
   if (found === null) return exchange.fail(ERRORS.modelNotFound, model);
   exchange.route = found;
-  exchange.target = found.target;
+  if (found.choices.length === 0) exchange.target = found.target;
+  else choose(exchange, found);
   return null;
+}
+
+function choose(exchange: Exchange, { choices, strategy, turn }: Route): void {
+  const choice = nextChoice(choices, strategy, turn, 0, Math.random());
+  exchange.choice = choice;
+  exchange.target = choice === null ? null : choice.target;
+}
+
+/** An attempt at the exchange's choice begins. */
+export function enterTarget(exchange: Exchange): void {
+  if (exchange.choice === null || exchange.counted) return;
+  exchange.counted = true;
+  exchange.choice.state.inFlight += 1;
+}
+
+/** It is over. */
+export function leaveTarget(exchange: Exchange): void {
+  if (exchange.choice === null || !exchange.counted) return;
+  exchange.counted = false;
+  exchange.choice.state.inFlight -= 1;
 }
 
 function routeWithoutModel(exchange: Exchange): Verdict {

@@ -50,7 +50,7 @@ export function keyNotice(configPath: string, key: string): string {
 /** A model that answers without a provider's credential, if there is one. */
 function modelOf({ models, providers }: Config): string {
   const named = Object.entries(models).filter(([alias]) => alias !== "*");
-  const demo = named.find(([, { provider }]) => providers[provider]?.type === "demo");
+  const demo = named.find(([, { targets }]) => targets.every(({ provider }) => providers[provider]?.type === "demo"));
   return (demo ?? named[0])?.[0] ?? "gpt-4o-mini";
 }
 

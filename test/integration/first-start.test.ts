@@ -113,7 +113,10 @@ test("with OPENAI_API_KEY set, OpenAI is a target as well, and stays one", async
   const file = join(directory, "sluice.yaml");
   strictEqual(readFileSync(file, "utf8").includes("sk-openai"), false);
   const { models: routes, providers } = loadConfig(file, { OPENAI_API_KEY: "sk-openai-not-real" });
-  deepStrictEqual([routes["gpt-4o-mini"]?.provider, routes["demo-chat"]?.provider], ["openai", "demo"]);
+  deepStrictEqual(
+    [routes["gpt-4o-mini"]?.targets[0]?.provider, routes["demo-chat"]?.targets[0]?.provider],
+    ["openai", "demo"],
+  );
   strictEqual(providers["openai"]?.baseUrl, "https://api.openai.com/v1");
   const later = start(directory, "");
   strictEqual(await later.end(), 1);

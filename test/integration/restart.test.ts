@@ -218,8 +218,8 @@ test("new workers that do not come up after the trial are tried again, and the o
   const sluice = await Sluice.start(upstream, {}, tree.root);
   const [old = 0] = sluice.workerPids();
   const [sound, broken] = [
-    "snapshot = compileSnapshot(config, epoch)",
-    'snapshot = config.dataDir.includes("trial-") && compileSnapshot(config, epoch)',
+    "snapshot = compileSnapshot(config, epoch",
+    'snapshot = config.dataDir.includes("trial-") && compileSnapshot(config, epoch',
   ];
   tree.change("src/gateway/worker.ts", sound, broken);
   const command = sluice.command("restart");

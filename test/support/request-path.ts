@@ -8,8 +8,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { nowMs } from "../../src/base/clock.ts";
 import { compileSnapshot } from "../../src/config/compile.ts";
+import type { ModelConfig } from "../../src/config/model.ts";
 import type { Config, ProviderConfig } from "../../src/config/schema.ts";
-import type { Provider, Snapshot } from "../../src/config/snapshot.ts";
+import { type Provider, type Snapshot, targetsOf } from "../../src/config/snapshot.ts";
 import { Edge } from "../../src/http/edge.ts";
 import { Refusals } from "../../src/http/refusals.ts";
 import { Pipeline } from "../../src/pipeline/pipeline.ts";
@@ -44,6 +45,11 @@ export function providerConfig(port: number, changes: Partial<ProviderConfig> = 
     usageOption: true,
     ...changes,
   };
+}
+
+/** With one target. */
+export function modelOf(provider: string, model: string | null): ModelConfig {
+  return { targets: [{ provider, model, weight: 1, priority: 0 }], strategy: "priority" };
 }
 
 export function configOf(providers: Config["providers"], dataDir: string, changes: Partial<Config> = {}): Config {
@@ -84,7 +90,7 @@ export function configOf(providers: Config["providers"], dataDir: string, change
     ]),
     histograms: { intervalMs: 60_000, diskBytes: 1_048_576 },
     providers,
-    models: { allowed: { provider: "main", model: "upstream-allowed" }, other: { provider: "main", model: null } },
+    models: { allowed: modelOf("main", "upstream-allowed"), other: modelOf("main", null) },
     passthrough: "main",
     prices: {},
     keys: [
@@ -96,9 +102,7 @@ export function configOf(providers: Config["providers"], dataDir: string, change
 }
 
 export function providersOf(snapshot: Snapshot): Provider[] {
-  const targets = [...snapshot.routes.values(), snapshot.anyModel].map((route) => route?.target);
-  const providers = [...targets, snapshot.passthrough].map((target) => target?.provider);
-  return [...new Set(providers)].filter((provider) => provider !== undefined);
+  return [...new Set(targetsOf(snapshot).map(({ provider }) => provider))];
 }
 
 /** A provider on a port of its own. */

@@ -378,8 +378,8 @@ describe("the first configuration", () => {
       const { key } = writeFirstConfig(path, env);
       const config = loadConfig(path, env);
       ok(compileSnapshot(withDemoUrl(config), 1).keys.has(hashKey(key)));
-      equal(config.models["demo-chat"]?.provider, "demo");
-      equal(config.models["gpt-4o-mini"]?.provider, "OPENAI_API_KEY" in env ? "openai" : "demo");
+      equal(config.models["demo-chat"]?.targets[0]?.provider, "demo");
+      equal(config.models["gpt-4o-mini"]?.targets[0]?.provider, "OPENAI_API_KEY" in env ? "openai" : "demo");
       equal(config.passthrough, "OPENAI_API_KEY" in env ? "openai" : "demo");
       equal(statSync(path).mode & 0o777, 0o600);
       const text = readFileSync(path, "utf8");

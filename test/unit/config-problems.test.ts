@@ -260,6 +260,32 @@ describe("references between sections", () => {
     `${DEMO}models: { a: { provider: constructor } }\n`,
     "2:26: there is no provider 'constructor'",
   );
+  problem("a model that goes nowhere", `${DEMO}models: { a: { model: b } }\n`, "2:14: 'provider' is required");
+  problem(
+    "a model with one target and several",
+    `${DEMO}models: { a: { provider: demo, targets: [{ provider: demo }] } }\n`,
+    "2:16: this stands at each of the 'targets'",
+  );
+  problem(
+    "a name there beside several targets",
+    `${DEMO}models: { a: { model: b, targets: [{ provider: demo }] } }\n`,
+    "2:16: this stands at each of the 'targets'",
+  );
+  problem(
+    "a target of an unknown provider",
+    `${DEMO}models: { a: { targets: [{ provider: demo }, { provider: dmeo }] } }\n`,
+    "2:58: there is no provider 'dmeo'; did you mean 'demo'?",
+  );
+  problem(
+    "a target without a share",
+    `${DEMO}models: { a: { targets: [{ provider: demo, weight: 0 }] } }\n`,
+    "2:52: expected a whole number from 1 to 1000",
+  );
+  problem(
+    "a strategy that does not exist",
+    `${DEMO}models: { a: { strategy: weigthed, targets: [{ provider: demo }] } }\n`,
+    "2:26: expected one of: priority, weighted, round_robin, least_in_flight; did you mean 'weighted'?",
+  );
   problem(
     "passthrough to an unknown provider",
     `${DEMO}passthrough: dem\n`,

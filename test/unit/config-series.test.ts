@@ -3,26 +3,44 @@ import { deepStrictEqual, strictEqual } from "node:assert/strict";
 import { test } from "node:test";
 import { HDR_SERIES_MAX } from "../../src/base/limits.ts";
 import { compileSnapshot } from "../../src/config/compile.ts";
-import type { Config, ModelConfig } from "../../src/config/schema.ts";
+import type { ModelConfig } from "../../src/config/model.ts";
+import type { Config } from "../../src/config/schema.ts";
 import { NO_ALIAS, SERIES_OTHER, SeriesTable } from "../../src/config/series.ts";
-import { configOf, providerConfig } from "../support/request-path.ts";
+import { configOf, modelOf, providerConfig } from "../support/request-path.ts";
 
 function config(models: Record<string, ModelConfig>, passthrough: string | null = "main"): Config {
   const providers = { main: providerConfig(9), second: providerConfig(10) };
   return configOf(providers, "/nowhere", { models, passthrough, series: new Map() });
 }
 
-const kept = (provider: string): ModelConfig => ({ provider, model: null });
+const kept = (provider: string): ModelConfig => modelOf(provider, null);
 
 test("every route with its target has a number, and so has what names no model", () => {
   const table = new SeriesTable();
-  const { series } = table.numbered(config({ a: { provider: "main", model: "A" }, "*": kept("second") }));
+  const { series } = table.numbered(config({ a: modelOf("main", "A"), "*": kept("second") }));
   deepStrictEqual(
     [...series].map(([alias, number]) => [alias, table.rows[number]]),
     [
       ["a", { route: "a", provider: "main", model: "A" }],
       ["*", { route: "*", provider: "second", model: "*" }],
       [NO_ALIAS, { route: "~passthrough", provider: "main", model: "*" }],
+    ],
+  );
+});
+
+test("each target of a route has a number, and the snapshot has it at that target", () => {
+  const targets = [
+    { provider: "main", model: "A", weight: 1, priority: 1 },
+    { provider: "second", model: "B", weight: 1, priority: 0 },
+  ];
+  const table = new SeriesTable();
+  const numbered = table.numbered(config({ a: { targets, strategy: "priority" } }, null));
+  const choices = compileSnapshot(numbered, 1).routes.get("a")?.choices ?? [];
+  deepStrictEqual(
+    choices.map(({ target }) => table.rows[target.series]),
+    [
+      { route: "a", provider: "second", model: "B" },
+      { route: "a", provider: "main", model: "A" },
     ],
   );
 });

@@ -4,8 +4,9 @@ import { test } from "node:test";
 import { ERRORS } from "../../src/base/errors.ts";
 import { modelsBody } from "../../src/pipeline/models.ts";
 import { exchangeOf, snapshotOf } from "../support/exchange.ts";
+import { modelOf } from "../support/request-path.ts";
 
-const kept = { provider: "main", model: null };
+const kept = modelOf("main", null);
 const snapshot = snapshotOf({ models: { allowed: kept, "meta/llama": kept, "a b": kept, "*": kept } });
 const narrow = [...snapshot.keys.values()].find(({ name }) => name === "narrow") ?? null;
 

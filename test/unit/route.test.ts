@@ -6,9 +6,10 @@ import type { Snapshot } from "../../src/config/snapshot.ts";
 import { classify } from "../../src/pipeline/endpoint.ts";
 import { route } from "../../src/pipeline/route.ts";
 import { exchangeOf, snapshotOf } from "../support/exchange.ts";
+import { modelOf } from "../support/request-path.ts";
 
 const plain = snapshotOf();
-const models = { allowed: { provider: "main", model: "up" }, "*": { provider: "main", model: null } };
+const models = { allowed: modelOf("main", "up"), "*": modelOf("main", null) };
 const open = snapshotOf({ models, passthrough: null });
 const CHAT = "/v1/chat/completions";
 

@@ -44,7 +44,11 @@ const CONFIG = {
   listen: [{ place: { kind: "tcp", host: "0.0.0.0", port: 8081 }, tls: null, proxies: null }],
   admin: { host: "::1", port: 8080 },
   providers: { openai: { type: "openai" }, demo: { type: "demo" } },
-  models: { "*": { provider: "openai" }, "gpt-4o": { provider: "openai" }, "demo-chat": { provider: "demo" } },
+  models: {
+    "*": { targets: [{ provider: "openai" }] },
+    "gpt-4o": { targets: [{ provider: "openai" }] },
+    "demo-chat": { targets: [{ provider: "demo" }] },
+  },
 } as unknown as Config;
 
 test("URLs are those that a client on this machine can use", () => {

@@ -1,0 +1,25 @@
+/** What choosing a target costs where a model has several: nanoseconds per choice, by strategy and number of targets. */
+import { nowMs } from "../../src/base/clock.ts";
+import { STRATEGIES } from "../../src/config/snapshot.ts";
+import { nextChoice } from "../../src/pipeline/choose.ts";
+import { snapshotOf } from "../../test/support/exchange.ts";
+import { compare } from "./contest.ts";
+
+/** Choosers among `count` targets of the same priority, the first of which was tried. */
+function choosers(count: number): Record<string, () => unknown> {
+  const targets = Array.from({ length: count }, (_, i) => ({
+    provider: "main",
+    model: `m${i}`,
+    weight: i + 1,
+    priority: 0,
+  }));
+  const entries = STRATEGIES.map((strategy): [string, () => unknown] => {
+    const route = snapshotOf({ models: { several: { targets, strategy } } }).routes.get("several");
+    if (route === undefined) throw new Error("the route is not there");
+    const { choices, turn } = route;
+    return [`${strategy} of ${count}`, () => nextChoice(choices, strategy, turn, 1, Math.random())];
+  });
+  return Object.fromEntries(entries);
+}
+
+compare("choice of a target", "clock read", { ...choosers(2), ...choosers(16), "clock read": nowMs });

@@ -1,0 +1,59 @@
+/** What the file says of models: their targets and how one of them is chosen. Supervisor and command line. Pure. */
+import { z } from "zod";
+import { MODEL_BYTES_MAX, TARGET_PRIORITY_MAX, TARGET_WEIGHT_MAX, TARGETS_MAX } from "../base/limits.ts";
+import { readInteger, readName } from "./scalar.ts";
+import { mapping, scalar } from "./shape.ts";
+import { PROVIDER_LABEL_BYTES, STRATEGIES, type Strategy } from "./snapshot.ts";
+
+export interface TargetConfig {
+  readonly provider: string;
+  /** Model name upstream; null: the name that the client used. */
+  readonly model: string | null;
+  readonly weight: number;
+  /** Lower ones first. */
+  readonly priority: number;
+}
+
+export interface ModelConfig {
+  /** In the order of the file; at least one. */
+  readonly targets: readonly TargetConfig[];
+  readonly strategy: Strategy;
+}
+
+const integer = (byDefault: number, min: number, max: number) =>
+  scalar(readInteger(min, max))
+    .meta({ expects: `${min} to ${max}` })
+    .default(byDefault);
+const providerName = scalar(readName(PROVIDER_LABEL_BYTES - 1)).meta({ expects: "name of a provider" });
+const modelName = scalar(readName(MODEL_BYTES_MAX)).meta({ expects: "name of a model" });
+
+const TARGET = mapping({
+  provider: providerName.describe("Where requests go."),
+  model: modelName.optional().describe("Its name there, if it is another one."),
+  weight: integer(1, 1, TARGET_WEIGHT_MAX).describe(
+    "Its share beside the others of the same priority, for weighted and least_in_flight.",
+  ),
+  priority: integer(0, 0, TARGET_PRIORITY_MAX).describe(
+    "Lower ones first: those of a higher number get requests only when none of a lower one can take them.",
+  ),
+});
+
+export const MODEL = mapping({
+  provider: providerName.optional().describe("Where requests for it go. Either this or targets."),
+  model: modelName.optional().describe("Its name there, if it is another one."),
+  targets: z
+    .array(TARGET)
+    .min(1)
+    .max(TARGETS_MAX)
+    .optional()
+    .describe("Where requests for it go, if that is several places."),
+  strategy: z
+    .enum(STRATEGIES)
+    .default("priority")
+    .describe(
+      "How a target is chosen among those of the same priority. priority: the first one in the file; weighted: by chance, each by its weight; round_robin: one after the other; least_in_flight: the one with the fewest requests of this worker for its weight.",
+    ),
+});
+
+export type ModelForm = z.output<typeof MODEL>;
+export type TargetForm = z.output<typeof TARGET>;
