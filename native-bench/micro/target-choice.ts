@@ -14,7 +14,7 @@ function choosers(count: number): Record<string, () => unknown> {
     priority: 0,
   }));
   const entries = STRATEGIES.map((strategy): [string, () => unknown] => {
-    const route = snapshotOf({ models: { several: { targets, strategy } } }).routes.get("several");
+    const route = snapshotOf({ models: { several: { targets, strategy, attempts: count } } }).routes.get("several");
     if (route === undefined) throw new Error("the route is not there");
     const { choices, turn } = route;
     return [`${strategy} of ${count}`, () => nextChoice(choices, strategy, turn, 1, Math.random())];

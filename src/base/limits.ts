@@ -129,6 +129,17 @@ export const TARGETS_MAX = 16;
 /** weight and priority of a target. */
 export const TARGET_WEIGHT_MAX = 1_000;
 export const TARGET_PRIORITY_MAX = 100;
+/** Tries of one request, whatever `attempts` says. */
+export const ATTEMPTS_MAX = 32;
+/** retries: the first pause is short beside any model's answer; the longest is one that a person still waits for. */
+export const RETRY_PAUSE_MS_DEFAULT = 200;
+export const RETRY_PAUSE_MAX_MS_DEFAULT = 5_000;
+export const RETRY_PAUSE_MS_MAX = 60_000;
+/** As Finagle and Linkerd have it: a fifth more load on what is failing already, and a few for what is hardly used. */
+export const RETRY_BUDGET_PERCENT_DEFAULT = 20;
+export const RETRY_BUDGET_MIN_DEFAULT = 10;
+export const RETRY_BUDGET_MIN_MAX = 10_000;
+export const RETRY_BUDGET_SECONDS = 10;
 
 /** Parts of a form that are looked at for the model; OpenAI's forms have a dozen. */
 export const FORM_PARTS_MAX = 256;

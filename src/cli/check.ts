@@ -91,16 +91,23 @@ function section(heading: string, rows: readonly (readonly string[])[]): readonl
 }
 
 /** A row for each target, in the order in which they are tried where nothing else decides. */
-function modelCells([alias, { targets, strategy }]: [
+function modelCells([alias, { targets, strategy, attempts }]: [
   alias: string,
   model: ModelConfig,
 ]): readonly (readonly string[])[] {
   const sorted = targets.toSorted((a, b) => a.priority - b.priority);
+  const choice = targets.length === 1 ? [] : [strategy];
+  const strategyText = [...choice, ...(attempts === 1 ? [] : [`up to ${attempts} tries`])].join(", ");
   return sorted.map(({ provider, model, weight, priority }, index) => [
     index === 0 ? alias : "",
     `-> ${provider}`,
     model ?? "(the client's name)",
-    targets.length === 1 ? "" : `${index === 0 ? `${strategy}: ` : ""}priority ${priority}, weight ${weight}`,
+    [
+      ...(index === 0 ? [strategyText] : []),
+      ...(targets.length === 1 ? [] : [`priority ${priority}, weight ${weight}`]),
+    ]
+      .filter((part) => part !== "")
+      .join("; "),
   ]);
 }
 

@@ -9,6 +9,7 @@ import type { ModelConfig, ModelForm } from "./model.ts";
 import type { Outside } from "./outside.ts";
 import { limitRulesOf } from "./rate-limit.ts";
 import { needsModel, targetsOf } from "./references.ts";
+import { retriesOf } from "./retry.ts";
 import type { Config, Form, KeyConfig, ProviderConfig, ProviderForm } from "./schema.ts";
 import type { Price, TransportName } from "./snapshot.ts";
 
@@ -28,6 +29,7 @@ export function configOf(form: Form, outside: Outside): Config {
     series: new Map(),
     histograms: { intervalMs: form.histograms.interval, diskBytes: form.histograms.disk_bytes },
     providers: mapValues(form.providers, (provider, name) => providerOf(name, provider, outside)),
+    retries: retriesOf(form.retries),
     models: mapValues(form.models, modelOf),
     passthrough: form.passthrough ?? onlyProvider(form),
     prices: mapValues(form.prices, priceOf),
@@ -45,7 +47,7 @@ function modelOf(model: ModelForm, alias: string): ModelConfig {
     ...target,
     model: target.model ?? (alias === "*" ? null : alias),
   }));
-  return { targets, strategy: model.strategy };
+  return { targets, strategy: model.strategy, attempts: model.attempts ?? targets.length };
 }
 
 function boundsOf(limits: Form["limits"]): Config["bounds"] {

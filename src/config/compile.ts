@@ -54,6 +54,7 @@ export function compileSnapshot(config: Config, epoch: number, stateOf: StateOf 
     anyModel: routes.find(({ alias }) => alias === "*") ?? null,
     passthrough: config.passthrough === null ? null : target(config.passthrough, null, NO_ALIAS),
     prices,
+    retries: Object.freeze({ ...config.retries }),
     timeouts: Object.freeze({ ...config.timeouts }),
     bounds: Object.freeze({ ...config.bounds }),
     recordAddress: config.accessLogPath !== null,
@@ -111,7 +112,7 @@ function compileRoute(
   const choices = targets.length === 1 ? [] : compileChoices(model, targets, stateOf);
   const target = choices[0]?.target ?? targets[0];
   assert(target !== undefined, "a model has a target");
-  const { strategy } = model;
+  const { strategy, attempts } = model;
   return Object.freeze({
     number,
     alias,
@@ -119,6 +120,7 @@ function compileRoute(
     target,
     choices,
     strategy,
+    attempts,
     turn: { next: 0 },
   });
 }

@@ -1,6 +1,6 @@
 /** What the file says of models: their targets and how one of them is chosen. Supervisor and command line. Pure. */
 import { z } from "zod";
-import { MODEL_BYTES_MAX, TARGET_PRIORITY_MAX, TARGET_WEIGHT_MAX, TARGETS_MAX } from "../base/limits.ts";
+import { ATTEMPTS_MAX, MODEL_BYTES_MAX, TARGET_PRIORITY_MAX, TARGET_WEIGHT_MAX, TARGETS_MAX } from "../base/limits.ts";
 import { readInteger, readName } from "./scalar.ts";
 import { mapping, scalar } from "./shape.ts";
 import { PROVIDER_LABEL_BYTES, STRATEGIES, type Strategy } from "./snapshot.ts";
@@ -18,6 +18,8 @@ export interface ModelConfig {
   /** In the order of the file; at least one. */
   readonly targets: readonly TargetConfig[];
   readonly strategy: Strategy;
+  /** Tries of one request. */
+  readonly attempts: number;
 }
 
 const integer = (byDefault: number, min: number, max: number) =>
@@ -47,6 +49,12 @@ export const MODEL = mapping({
     .max(TARGETS_MAX)
     .optional()
     .describe("Where requests for it go, if that is several places."),
+  attempts: scalar(readInteger(1, ATTEMPTS_MAX))
+    .meta({ expects: `1 to ${ATTEMPTS_MAX}` })
+    .optional()
+    .describe(
+      "Tries of one request at most. Without it, one at each target. With more than that, all of them are tried again, after a pause (retries).",
+    ),
   strategy: z
     .enum(STRATEGIES)
     .default("priority")

@@ -40,6 +40,7 @@ import {
 import type { Listener } from "./listener.ts";
 import { MODEL, type ModelConfig } from "./model.ts";
 import { RATE_LIMITS } from "./rate-limit.ts";
+import { RETRIES } from "./retry.ts";
 import {
   type Address,
   Refusal,
@@ -74,6 +75,7 @@ import {
   PROVIDER_LABEL_BYTES,
   type Price,
   type ProviderTls,
+  type Retries,
   type Timeouts,
   type TransportName,
 } from "./snapshot.ts";
@@ -130,6 +132,7 @@ export interface Config {
   readonly timeouts: Timeouts;
   readonly replayStale: boolean;
   readonly providers: Readonly<Record<string, ProviderConfig>>;
+  readonly retries: Retries;
   /** By alias; "*" is the route of any other model. */
   readonly models: Readonly<Record<string, ModelConfig>>;
   /** Provider of /v1 requests that name no model; null: they are refused. */
@@ -434,6 +437,7 @@ export const FORM = mapping({
   models: section(z.record(modelName, MODEL), {}).describe(
     'The names that applications use, and where each of them goes. "*" is any other name, passed on unchanged.',
   ),
+  retries: section(RETRIES, {}).describe("What comes after a failed try."),
   passthrough: providerName
     .optional()
     .describe(

@@ -117,6 +117,8 @@ export interface Route {
   /** By priority, then as in the file; empty: there is no choice. */
   readonly choices: readonly Choice[];
   readonly strategy: Strategy;
+  /** Tries of one request at most. */
+  readonly attempts: number;
   /** Where the next turn begins, for strategies that go round: this worker's. */
   readonly turn: { next: number };
 }
@@ -126,6 +128,20 @@ export function targetsOf({ routes, anyModel, passthrough }: Snapshot): readonly
   const all = [...routes.values(), ...(anyModel === null ? [] : [anyModel])];
   const routed = all.flatMap(({ target, choices }) => [target, ...choices.map((choice) => choice.target)]);
   return passthrough === null ? routed : [...routed, passthrough];
+}
+
+/** Failures of a try that another one may follow. */
+export const FAILURES = ["connect", "reset", "timeout", "rate_limit", "server_error", "credential"] as const;
+export type Failure = (typeof FAILURES)[number];
+
+/** The section `retries` of the file. */
+export interface Retries {
+  /** Bits `1 << place` of FAILURES. */
+  readonly failures: number;
+  readonly pauseMs: number;
+  readonly pauseMaxMs: number;
+  readonly budgetPercent: number;
+  readonly budgetMin: number;
 }
 
 export interface Timeouts {
@@ -160,6 +176,7 @@ export interface Snapshot {
   /** By upstream model name, for targets that keep the client's name. */
   readonly prices: ReadonlyMap<string, Price>;
   readonly timeouts: Timeouts;
+  readonly retries: Retries;
   readonly bounds: Bounds;
   /** Whether records have the client's address: it is personal data, and only the access log shows it. */
   readonly recordAddress: boolean;

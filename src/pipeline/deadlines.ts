@@ -10,6 +10,7 @@ import {
   PHASE_BODY,
   PHASE_CONNECTING,
   PHASE_FLUSHING,
+  PHASE_PAUSE,
   PHASE_QUEUED,
   PHASE_SENT,
   PHASE_STREAMING,
@@ -40,7 +41,7 @@ function shortestMs({ queueMs, connectMs, firstByteMs, idleMs, stallMs, totalMs 
 }
 
 /** How long nothing may happen in its phase. */
-function phaseMs({ phase, snapshot, down }: Exchange): number {
+function phaseMs({ phase, snapshot, down, pauseMs }: Exchange): number {
   const { timeouts } = snapshot;
   switch (phase) {
     case PHASE_BODY:
@@ -55,6 +56,8 @@ function phaseMs({ phase, snapshot, down }: Exchange): number {
       return down.blocked ? timeouts.stallMs : timeouts.idleMs;
     case PHASE_FLUSHING:
       return timeouts.stallMs;
+    case PHASE_PAUSE:
+      return pauseMs;
     default:
       return Infinity;
   }

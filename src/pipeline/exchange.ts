@@ -5,6 +5,7 @@
 import type { ErrorRow } from "../base/errors.ts";
 import type { Choice, KeyRecord, Route, Snapshot, Target } from "../config/snapshot.ts";
 import type { Attempt, UpstreamRequest } from "../upstream/transport.ts";
+import type { Splice } from "./splice.ts";
 import type { Upload } from "./upload.ts";
 import type { Spoke } from "./wheel.ts";
 
@@ -20,6 +21,8 @@ export const PHASE_STREAMING = 3;
 export const PHASE_FLUSHING = 4;
 export const PHASE_OVER = 5;
 export const PHASE_CONNECTING = 6;
+/** Before a retry. */
+export const PHASE_PAUSE = 7;
 
 /** For Downstream.end(). */
 export const NO_BYTES = new Uint8Array(0);
@@ -103,6 +106,12 @@ export class Exchange implements Spoke {
   choice: Choice | null = null;
   /** It is in its state's `inFlight`. */
   counted = false;
+  /** Bits of the choices that were tried since the last pause. */
+  tried = 0;
+  /** Pauses before retries. */
+  rounds = 0;
+  /** How long the one takes that it is in, milliseconds. */
+  pauseMs = 0;
   model = "";
   stream = false;
   /** include_usage was added by us: the usage event is ours, not the client's. */
@@ -114,6 +123,8 @@ export class Exchange implements Spoke {
   /** What has come of it, with or without room behind it. */
   body: Buffer | null = null;
   bodyBytes = 0;
+  /** What splices put in the place of what, in their order; null: nobody will ask. */
+  splices: Splice[] | null = null;
   /** Of a large body that is still coming. */
   upload: Upload | null = null;
   /** Counted in the worker's bytes in flight. */
@@ -201,6 +212,13 @@ export class Exchange implements Spoke {
   enterAttempt(phase: number, atMs: number): void {
     this.attemptPhase = phase;
     if (!this.bodyPending) this.enter(phase, atMs);
+  }
+
+  /** The next try is at `choice`. */
+  move(choice: Choice, tried: number): void {
+    this.choice = choice;
+    this.target = choice.target;
+    this.tried = tried;
   }
 
   /** Stops with `error`, whose message has `detail` for its `%`. */

@@ -8,8 +8,8 @@ import { ERRORS, type ErrorRow } from "../base/errors.ts";
 import { EXCHANGES_IN_FLIGHT_MAX } from "../base/limits.ts";
 import type { Provider, Snapshot, Target } from "../config/snapshot.ts";
 import { scansOpen } from "../providers/response-scan.ts";
-import { COUNTER } from "../shm/layout.ts";
-import type { Transport } from "../upstream/transport.ts";
+import { COUNTER, FALLBACKS, RETRIES } from "../shm/layout.ts";
+import type { ResponseHead, Transport } from "../upstream/transport.ts";
 import { authenticate } from "./authenticate.ts";
 import { lookMs, overdue } from "./deadlines.ts";
 import { classify, ENDPOINT_MODELS } from "./endpoint.ts";
@@ -18,10 +18,12 @@ import {
   Exchange,
   PHASE_FLUSHING,
   PHASE_OVER,
+  PHASE_PAUSE,
   PHASE_QUEUED,
   type RequestHandler,
   type Verdict,
 } from "./exchange.ts";
+import { failureOf, failureOfStatus, retryAfterMs } from "./failure.ts";
 import { uploadRequest, upstreamRequest } from "./forward.ts";
 import { recordGap } from "./latencies.ts";
 import { modelsBody } from "./models.ts";
@@ -29,8 +31,10 @@ import { readBody, readPart } from "./read-body.ts";
 import { Relay, type RelayOwner } from "./relay.ts";
 import { answerError, errorEvent } from "./rescue.ts";
 import { ownHead } from "./response-head.ts";
+import { NO_MORE, Retrier } from "./retries.ts";
 import { enterTarget, leaveTarget, route } from "./route.ts";
 import { type Books, releaseScan, settle } from "./settle.ts";
+import { unsplice } from "./splice.ts";
 import { type Trouble, Troubles } from "./trouble.ts";
 import { Upload } from "./upload.ts";
 import { Wheel } from "./wheel.ts";
@@ -52,6 +56,7 @@ export class Pipeline implements RequestHandler, RelayOwner {
   readonly #books: Books;
   readonly #transportOf: (provider: Provider) => Transport | undefined;
   readonly #troubles: Troubles;
+  readonly #retrier = new Retrier(Math.random);
   readonly #inFlight = new Wheel<Exchange>(nowMs());
   #bodyBytesInFlight = 0;
 
@@ -126,9 +131,9 @@ export class Pipeline implements RequestHandler, RelayOwner {
     return exchange.model === "" || exchange.target !== null ? null : route(exchange);
   }
 
-  /** Where the transport cannot send what is not there, or limits depend on it, the rest is waited for. */
+  /** Where the transport cannot send what is not there, limits depend on it, or another try may need it, the rest is waited for. */
   #beginUpload(exchange: Exchange, upload: Upload, target: Target): void {
-    if (this.#transportOf(target.provider)?.growing !== true) return;
+    if (this.#transportOf(target.provider)?.growing !== true || mayTryAgain(exchange)) return;
     if (this.#books.limiter?.wantsWhole(exchange) === true) return;
     const refusal = this.#limitOnce(exchange);
     if (refusal !== null) {
@@ -172,6 +177,7 @@ export class Pipeline implements RequestHandler, RelayOwner {
     const { target } = exchange;
     assert(target !== null, "a routed exchange has a target");
     closeUpload(exchange);
+    if (mayTryAgain(exchange)) this.#prepareTries(exchange);
     exchange.request = upstreamRequest(exchange, target);
     exchange.forwardedMs = nowMs();
     this.#attempt(exchange, false);
@@ -197,6 +203,67 @@ export class Pipeline implements RequestHandler, RelayOwner {
     exchange.replayed = true;
     this.#books.counters.add(COUNTER.staleReplays, 1);
     this.#attempt(exchange, true);
+  }
+
+  #prepareTries(exchange: Exchange): void {
+    exchange.splices = [];
+    this.#retrier.request(this.tickMs);
+  }
+
+  fail(exchange: Exchange, error: ErrorRow): void {
+    if (this.#tryAgain(exchange, failureOf(error), 0)) this.#troubles.note(exchange, error, this.tickMs);
+    else this.refuse(exchange, error);
+  }
+
+  passesOver(exchange: Exchange, { status, lines }: ResponseHead): boolean {
+    if (!mayTryAgain(exchange)) return false;
+    return this.#tryAgain(exchange, failureOfStatus(status), retryAfterMs(lines, Date.now()));
+  }
+
+  /** False: what happened is the client's answer. */
+  #tryAgain(exchange: Exchange, failure: number, waitMs: number): boolean {
+    if (failure === 0 || !mayTryAgain(exchange)) return false;
+    const { choice, counted } = exchange;
+    const pauseMs = this.#retrier.next(exchange, failure, waitMs, nowMs());
+    if (pauseMs === NO_MORE) return false;
+    if (choice !== null && counted) choice.state.inFlight -= 1;
+    exchange.counted = false;
+    exchange.attempt?.cancel();
+    exchange.attempt = null;
+    if (pauseMs === 0) this.#nextTry(exchange, FALLBACKS);
+    else this.#pause(exchange, pauseMs);
+    return true;
+  }
+
+  #pause(exchange: Exchange, pauseMs: number): void {
+    exchange.pauseMs = pauseMs;
+    exchange.enter(PHASE_PAUSE, nowMs());
+    // Its place in the wheel is that of a timeout, and later.
+    this.#inFlight.remove(exchange);
+    this.#inFlight.add(exchange, exchange.progressMs + pauseMs);
+  }
+
+  /** The client's body once more, with what this target needs in it. */
+  #nextTry(exchange: Exchange, counter: number): void {
+    this.#books.counters.add(counter, 1);
+    // One that failed before send() returned may stand there.
+    exchange.attempt = null;
+    exchange.headMs = 0;
+    exchange.upstreamStatus = 0;
+    exchange.sent = false;
+    exchange.failureCause = "";
+    exchange.request = null;
+    unsplice(exchange);
+    const { target } = exchange;
+    assert(target !== null, "a try has a target");
+    const error = readBody(exchange);
+    if (error !== null) {
+      this.refuse(exchange, error);
+      return;
+    }
+    exchange.splices = [];
+    exchange.request = upstreamRequest(exchange, target);
+    this.#attempt(exchange, false);
   }
 
   releaseBody(exchange: Exchange): void {
@@ -303,6 +370,9 @@ export class Pipeline implements RequestHandler, RelayOwner {
 
   /** When to look at it next. */
   readonly #look = (exchange: Exchange): number => {
+    if (exchange.phase === PHASE_PAUSE && this.tickMs >= exchange.progressMs + exchange.pauseMs) {
+      this.#nextTry(exchange, RETRIES);
+    }
     const error = overdue(exchange, this.tickMs);
     if (error !== null) this.#expire(exchange, error);
     return lookMs(exchange, this.tickMs);
@@ -332,6 +402,7 @@ export class Pipeline implements RequestHandler, RelayOwner {
       this.settle(exchange);
       this.#cut(exchange);
     } else if (exchange.status === 0) {
+      if (this.#tryAgain(exchange, failureOf(error), 0)) return;
       // A 408 ends the connection (RFC 9110 15.5.9).
       if (error === ERRORS.bodyTimeout) exchange.closing = true;
       this.refuse(exchange, error);
@@ -339,6 +410,11 @@ export class Pipeline implements RequestHandler, RelayOwner {
       this.breakOff(exchange, error);
     }
   }
+}
+
+/** So its body has to be kept as it is. */
+function mayTryAgain({ route }: Exchange): boolean {
+  return route !== null && route.attempts > 1;
 }
 
 /** More of an upload may go upstream; what has no connection yet, or needs another one, begins with it. */

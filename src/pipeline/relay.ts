@@ -36,6 +36,10 @@ export interface RelayOwner {
   /** In the middle of the answer. */
   breakOff(exchange: Exchange, error: ErrorRow): void;
   replay(exchange: Exchange): void;
+  /** An attempt failed before an answer: another one, or the error. */
+  fail(exchange: Exchange, error: ErrorRow): void;
+  /** Whether another attempt takes the place of this answer, an error. */
+  passesOver(exchange: Exchange, head: ResponseHead): boolean;
 }
 
 export class Relay implements AttemptListener {
@@ -66,6 +70,7 @@ export class Relay implements AttemptListener {
     const { status } = head;
     exchange.headMs = nowMs();
     exchange.upstreamStatus = status;
+    if (status >= 400 && this.#owner.passesOver(exchange, head)) return;
     this.#owner.releaseBody(exchange);
     if (status === 401 || status === 407) {
       this.#refuseCredential();
@@ -273,7 +278,7 @@ export class Relay implements AttemptListener {
     if (exchange.settled) exchange.down.end(NO_BYTES);
     else if (exchange.status !== 0) this.#owner.breakOff(exchange, error);
     else if (replayable && exchange.snapshot.replayStale && !exchange.replayed) this.#owner.replay(exchange);
-    else this.#owner.refuse(exchange, error);
+    else this.#owner.fail(exchange, error);
   }
 }
 

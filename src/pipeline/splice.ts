@@ -80,8 +80,30 @@ export function spliceUsageBehind(exchange: Exchange, target: Target): void {
   splice(exchange, end, end, OPTIONS_LAST);
 }
 
+/** What one splice put in, and what was there. */
+export interface Splice {
+  readonly start: number;
+  readonly length: number;
+  readonly before: Buffer;
+}
+
+/** Makes the body what the client sent, for another target. */
+export function unsplice(exchange: Exchange): void {
+  const { splices } = exchange;
+  exchange.splices = null;
+  for (let last = splices?.pop(); last !== undefined; last = splices?.pop()) {
+    splice(exchange, last.start, last.start + last.length, last.before);
+  }
+}
+
+function noteSplice({ body, splices }: Exchange, start: number, end: number, length: number): void {
+  if (body !== null && splices !== null)
+    splices.push({ start, length, before: Buffer.from(body.subarray(start, end)) });
+}
+
 /** Replaces the bytes [start, end) of the body. */
 function splice(exchange: Exchange, start: number, end: number, bytes: Uint8Array): void {
+  noteSplice(exchange, start, end, bytes.length);
   const length = exchange.bodyBytes + bytes.length - (end - start);
   const body = roomFor(exchange, length);
   if (body === null) return;

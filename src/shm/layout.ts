@@ -122,4 +122,7 @@ export const HISTOGRAM_SUM = BUCKETS;
 export const HISTOGRAM_0 = GAUGES_END;
 /** Connections that a front refused, in the order of REFUSALS. */
 export const REFUSAL_0 = HISTOGRAM_0 + HISTOGRAMS.length * HISTOGRAM_LENGTH;
-export const COUNTER_LENGTH = REFUSAL_0 + REFUSALS.length;
+/** Tries after a failed one: at another target, at the same one again, and those that the budget did not allow. */
+export const FALLBACKS = REFUSAL_0 + REFUSALS.length;
+export const RETRIES = FALLBACKS + 1;
+export const COUNTER_LENGTH = RETRIES + 1;

@@ -7,7 +7,7 @@ import { Counter, Gauge, Registry } from "prom-client";
 import { ERROR_NUMBERS, errorByNumber } from "../base/errors.ts";
 import { REFUSALS } from "../base/refusals.ts";
 import { type CountersReader, histogramOf } from "../shm/counters.ts";
-import { COUNTER, type HistogramName, REFUSAL_0, STATUS_CLASSES } from "../shm/layout.ts";
+import { COUNTER, FALLBACKS, type HistogramName, REFUSAL_0, RETRIES, STATUS_CLASSES } from "../shm/layout.ts";
 import type { LimitsMap, LimitsState, LimitTally } from "../shm/limits.ts";
 import type { Drainer, DrainTally } from "./drainer.ts";
 import type { LatencyTally } from "./latency/rotation.ts";
@@ -48,6 +48,8 @@ const SHARED_COUNTERS: readonly [name: string, index: number, help: string][] = 
     COUNTER.staleReplays,
     "Requests sent once more because their reused connection turned out to be closed.",
   ],
+  ["sluice_fallbacks_total", FALLBACKS, "Tries at another target, after one that failed."],
+  ["sluice_retries_total", RETRIES, "Tries after a pause, when every target had failed."],
   ["sluice_upstream_queue_waits_total", COUNTER.queueWaits, "Requests that waited for a connection to a provider."],
 ];
 

@@ -20,6 +20,13 @@ export interface ListenerForm {
   readonly [option: string]: unknown;
 }
 
+export interface ModelForm {
+  readonly provider?: string;
+  readonly model?: string;
+  readonly targets?: readonly { readonly provider: string; readonly model?: string }[];
+  readonly attempts?: number;
+}
+
 /** The sections a test may set; the rest is made by sluice.ts. */
 export interface ConfigForm {
   /** Instead of the one address that sluice.ts chooses. */
@@ -29,7 +36,8 @@ export interface ConfigForm {
   readonly rate_limits?: readonly Readonly<Record<string, unknown>>[];
   readonly timeouts: Readonly<Record<string, string>>;
   readonly providers: Readonly<Record<string, ProviderForm>>;
-  readonly models: Readonly<Record<string, { readonly provider: string; readonly model?: string }>>;
+  readonly models: Readonly<Record<string, ModelForm>>;
+  readonly retries?: Readonly<Record<string, unknown>>;
   readonly passthrough?: string | undefined;
   readonly prices: Readonly<Record<string, Readonly<Record<string, number>>>>;
   readonly keys: readonly KeyForm[];

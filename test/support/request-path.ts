@@ -49,7 +49,7 @@ export function providerConfig(port: number, changes: Partial<ProviderConfig> = 
 
 /** With one target. */
 export function modelOf(provider: string, model: string | null): ModelConfig {
-  return { targets: [{ provider, model, weight: 1, priority: 0 }], strategy: "priority" };
+  return { targets: [{ provider, model, weight: 1, priority: 0 }], strategy: "priority", attempts: 1 };
 }
 
 export function configOf(providers: Config["providers"], dataDir: string, changes: Partial<Config> = {}): Config {
@@ -82,6 +82,7 @@ export function configOf(providers: Config["providers"], dataDir: string, change
       upstreamKeepAliveMs: 10_000,
     },
     replayStale: true,
+    retries: { failures: 0b111111, pauseMs: 10, pauseMaxMs: 1_000, budgetPercent: 20, budgetMin: 10 },
     limits: [],
     series: new Map([
       ["allowed", 2],

@@ -13,7 +13,7 @@ function target(model: string, weight = 1, priority = 0): TargetConfig {
 }
 
 function routeOf(strategy: Strategy, targets: readonly TargetConfig[]): Route {
-  const found = snapshotOf({ models: { several: { targets, strategy } } }).routes.get("several");
+  const found = snapshotOf({ models: { several: { targets, strategy, attempts: 2 } } }).routes.get("several");
   if (found === undefined) throw new Error("the route is not there");
   return found;
 }
@@ -87,7 +87,7 @@ test("least in flight: the emptiest for its weight, and in turn where they are e
 
 test("a request of a route with several targets has one of them, and is counted there while it runs", () => {
   const targets = [target("a"), target("b")];
-  const snapshot = snapshotOf({ models: { several: { targets, strategy: "least_in_flight" } } });
+  const snapshot = snapshotOf({ models: { several: { targets, strategy: "least_in_flight", attempts: 2 } } });
   const begin = () => {
     const exchange = exchangeOf({ snapshot });
     classify(exchange);

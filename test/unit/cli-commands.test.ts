@@ -106,6 +106,29 @@ rate_limits:
     doesNotMatch(stdout, /hunter2|Basic|sha256/);
   });
 
+  test("shows the targets of a model in the order of their priority, how one is chosen, and how many tries there are", () => {
+    const path = file(`providers: { demo: { type: demo } }
+models:
+  chat:
+    strategy: weighted
+    attempts: 5
+    targets: [{ provider: demo, model: late, priority: 1 }, { provider: demo, weight: 3 }]
+  again: { provider: demo, attempts: 2 }
+keys: [{ name: a, hash: "${H1}" }]
+`);
+    const { stdout, stderr } = sluice(["check", path]);
+    deepEqual(stderr, "");
+    const rows = /\nmodels\n(.*?)\n[^ ]/s.exec(stdout)?.[1] ?? "";
+    deepEqual(
+      rows.split("\n").map((row) => row.trim().split(/ {2,}/)),
+      [
+        ["chat", "-> demo", "chat", "weighted, up to 5 tries; priority 0, weight 3"],
+        ["-> demo", "late", "priority 1, weight 1"],
+        ["again", "-> demo", "again", "up to 2 tries"],
+      ],
+    );
+  });
+
   test("problems are exit code 1, on standard error, without a stack trace", () => {
     const path = file(`${DEMO}lissten: 1\n`);
     const { status, stdout, stderr } = sluice(["check", path]);

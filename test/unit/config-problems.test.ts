@@ -287,6 +287,11 @@ describe("references between sections", () => {
     "2:26: expected one of: priority, weighted, round_robin, least_in_flight; did you mean 'weighted'?",
   );
   problem(
+    "a failure that is none",
+    `${DEMO}retries: { on: [connect, 404] }\n`,
+    "2:26: expected one of: connect, reset, timeout, rate_limit, server_error, credential",
+  );
+  problem(
     "passthrough to an unknown provider",
     `${DEMO}passthrough: dem\n`,
     "2:14: there is no provider 'dem'; did you mean 'demo'?",

@@ -34,7 +34,7 @@ test("each target of a route has a number, and the snapshot has it at that targe
     { provider: "second", model: "B", weight: 1, priority: 0 },
   ];
   const table = new SeriesTable();
-  const numbered = table.numbered(config({ a: { targets, strategy: "priority" } }, null));
+  const numbered = table.numbered(config({ a: { targets, strategy: "priority", attempts: 2 } }, null));
   const choices = compileSnapshot(numbered, 1).routes.get("a")?.choices ?? [];
   deepStrictEqual(
     choices.map(({ target }) => table.rows[target.series]),

@@ -2,13 +2,16 @@
 import { deepStrictEqual, strictEqual } from "node:assert/strict";
 import { test } from "node:test";
 import { headerList } from "../../src/base/header-lines.ts";
+import type { Target } from "../../src/config/snapshot.ts";
 import { classify } from "../../src/pipeline/endpoint.ts";
 import type { Exchange } from "../../src/pipeline/exchange.ts";
 import { upstreamRequest } from "../../src/pipeline/forward.ts";
 import { readBody } from "../../src/pipeline/read-body.ts";
 import { route } from "../../src/pipeline/route.ts";
+import { unsplice } from "../../src/pipeline/splice.ts";
 import type { UpstreamRequest } from "../../src/upstream/transport.ts";
 import { type ExchangeForm, exchangeOf, snapshotOf } from "../support/exchange.ts";
+import { modelOf } from "../support/request-path.ts";
 
 function forwarded(form: ExchangeForm): { request: UpstreamRequest; exchange: Exchange; text: string } {
   const exchange = exchangeOf(form);
@@ -16,6 +19,12 @@ function forwarded(form: ExchangeForm): { request: UpstreamRequest; exchange: Ex
   if (exchange.target === null) throw new Error("it has no target");
   const request = upstreamRequest(exchange, exchange.target);
   return { request, exchange, text: Buffer.from(request.body ?? "").toString() };
+}
+
+function compiledTo(model: string): Target {
+  const target = snapshotOf({ models: { any: modelOf("main", model) } }).routes.get("any")?.target;
+  if (target === undefined) throw new Error("it has no target");
+  return target;
 }
 
 const USAGE = '"include_usage":true';
@@ -46,6 +55,28 @@ const BODIES: [string, string][] = [
   [`{"model":"other","stream":true,"stream_options":{${USAGE}}}`, ""],
   ['{"model":"other","stream":false,"stream_options":{"include_usage":false}}', ""],
 ];
+
+for (const [sent] of BODIES) {
+  test(`${sent} is what it was again, and right for another target`, () => {
+    const exchange = exchangeOf({ body: sent });
+    strictEqual(classify(exchange) ?? readBody(exchange) ?? route(exchange), null);
+    const [first, other] = [exchange.target, compiledTo("a-name-that-is-much-longer-than-the-first")];
+    if (first === null) throw new Error("it has no target");
+    exchange.splices = [];
+    upstreamRequest(exchange, first);
+    unsplice(exchange);
+    strictEqual(exchange.bodyView()?.toString(), sent);
+    strictEqual(readBody(exchange), null);
+    const { body } = upstreamRequest(exchange, other);
+    const untouched = exchangeOf({ body: sent });
+    strictEqual(classify(untouched) ?? readBody(untouched), null);
+    strictEqual(
+      Buffer.from(body ?? "").toString(),
+      Buffer.from(upstreamRequest(untouched, other).body ?? "").toString(),
+    );
+    strictEqual(JSON.parse(String(body)).model, "a-name-that-is-much-longer-than-the-first");
+  });
+}
 
 for (const [sent, expected] of BODIES) {
   test(`the body ${sent}`, () => {

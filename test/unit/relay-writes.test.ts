@@ -28,6 +28,10 @@ class Owner implements RelayOwner {
   refuse(): void {}
   breakOff(): void {}
   replay(): void {}
+  fail(): void {}
+  passesOver(): boolean {
+    return false;
+  }
 }
 
 /** What each write had, and what came with the end, for an answer that is read in these parts. */

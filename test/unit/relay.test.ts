@@ -51,6 +51,14 @@ class SeenOwner implements RelayOwner {
     this.gaps.push(gapMs);
   }
 
+  fail(exchange: Exchange, error: ErrorRow): void {
+    this.refuse(exchange, error);
+  }
+
+  passesOver(): boolean {
+    return false;
+  }
+
   replay(exchange: Exchange): void {
     exchange.replayed = true;
     this.calls.push("replay");

@@ -1,0 +1,68 @@
+/**
+ * What comes after a failed try: a fallback to the next target at once, a retry of those that were tried after a pause, or no more.
+ * Gateway worker; called on failures only. Time and chance come from the caller. A request is tried `attempts` times at most, and a
+ * retry, which meets a target again that just failed, needs a share of the budget as well.
+ */
+import type { Retries, Route } from "../config/snapshot.ts";
+import { nextChoice } from "./choose.ts";
+import type { Exchange } from "./exchange.ts";
+import { RetryBudget } from "./retry-budget.ts";
+
+/** Instead of a pause: no more. */
+export const NO_MORE = -1;
+/** The first pause times two to the power of this is more than the longest. */
+const DOUBLINGS_MAX = 20;
+
+export class Retrier {
+  readonly #budget = new RetryBudget();
+  readonly #chance: () => number;
+
+  constructor(chance: () => number) {
+    this.#chance = chance;
+  }
+
+  /** A request begins whose route knows retries. */
+  request(nowMs: number): void {
+    this.#budget.request(nowMs);
+  }
+
+  /** Sets the next target, and says after which pause it is tried, milliseconds; NO_MORE leaves everything as it is. */
+  next(exchange: Exchange, failure: number, retryAfterMs: number, nowMs: number): number {
+    const { route, snapshot } = exchange;
+    if (route === null || (snapshot.retries.failures & failure) === 0) return NO_MORE;
+    if (triesOf(exchange) >= route.attempts) return NO_MORE;
+    if (this.#fallBack(exchange, route)) return 0;
+    return this.#retry(exchange, route, retryAfterMs, nowMs);
+  }
+
+  #fallBack(exchange: Exchange, { choices, strategy, turn }: Route): boolean {
+    if (exchange.choice === null) return false;
+    const tried = exchange.tried | (1 << exchange.choice.place);
+    const choice = nextChoice(choices, strategy, turn, tried, this.#chance());
+    if (choice === null) return false;
+    exchange.move(choice, tried);
+    return true;
+  }
+
+  #retry(exchange: Exchange, { choices, strategy, turn }: Route, retryAfterMs: number, nowMs: number): number {
+    const { retries, timeouts } = exchange.snapshot;
+    const pauseMs = Math.max(this.#pauseMs(exchange, retries), retryAfterMs);
+    const tooLong = pauseMs > retries.pauseMaxMs || nowMs + pauseMs >= exchange.startedMs + timeouts.totalMs;
+    if (tooLong || !this.#budget.take(nowMs, retries.budgetPercent, retries.budgetMin)) return NO_MORE;
+    if (exchange.choice !== null) {
+      exchange.move(nextChoice(choices, strategy, turn, 0, this.#chance()) ?? exchange.choice, 0);
+    }
+    exchange.rounds += 1;
+    return Math.max(1, pauseMs);
+  }
+
+  /** Full jitter (aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter). */
+  #pauseMs({ rounds }: Exchange, { pauseMs, pauseMaxMs }: Retries): number {
+    return this.#chance() * Math.min(pauseMaxMs, pauseMs * 2 ** Math.min(rounds, DOUBLINGS_MAX));
+  }
+}
+
+/** Those that reached the provider, or tried to: a connection that turned out to be closed was none. */
+function triesOf({ attempts, replayed }: Exchange): number {
+  return replayed ? attempts - 1 : attempts;
+}
