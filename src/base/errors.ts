@@ -106,6 +106,7 @@ export const ERRORS = {
     false,
     "No provider is configured for requests that name no model ('passthrough' in the configuration).",
   ),
+  noTarget: row(47, "no_target_available", 503, UP, true, "No target of the model '%' takes requests at the moment."),
   limitReached: row(44, "rate_limit_exceeded", 429, "rate_limit_error", true, "Rate limit reached: %."),
   limitTooSmall: row(
     45,

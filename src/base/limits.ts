@@ -140,6 +140,19 @@ export const RETRY_BUDGET_PERCENT_DEFAULT = 20;
 export const RETRY_BUDGET_MIN_DEFAULT = 10;
 export const RETRY_BUDGET_MIN_MAX = 10_000;
 export const RETRY_BUDGET_SECONDS = 10;
+/** Targets with a breaker that all workers share, since the gateway started: 64 bytes each. */
+export const BREAKERS_MAX = 4_096;
+/** Of one of them, 32 bits each. */
+export const BREAKER_WORDS = 16;
+/** breaker: five failures in a row are no accident; ten seconds are short for an outage and long for a request. */
+export const BREAKER_FAILURES_DEFAULT = 5;
+export const BREAKER_ERROR_PERCENT_DEFAULT = 50;
+export const BREAKER_REQUESTS_DEFAULT = 20;
+export const BREAKER_COUNT_MAX = 1_000_000;
+export const BREAKER_WINDOW_MS_DEFAULT = 10_000;
+export const BREAKER_COOLDOWN_MS_DEFAULT = 10_000;
+export const BREAKER_COOLDOWN_MAX_MS_DEFAULT = 120_000;
+export const BREAKER_COOLDOWN_MS_MAX = 3_600_000;
 
 /** Parts of a form that are looked at for the model; OpenAI's forms have a dozen. */
 export const FORM_PARTS_MAX = 256;

@@ -4,6 +4,7 @@
  */
 import { resolve } from "node:path";
 import { nowMs, wallMs } from "../base/clock.ts";
+import { breakerRulesOf } from "./breaker.ts";
 import { listenerOf } from "./listener-files.ts";
 import type { ModelConfig, ModelForm } from "./model.ts";
 import type { Outside } from "./outside.ts";
@@ -30,6 +31,7 @@ export function configOf(form: Form, outside: Outside): Config {
     histograms: { intervalMs: form.histograms.interval, diskBytes: form.histograms.disk_bytes },
     providers: mapValues(form.providers, (provider, name) => providerOf(name, provider, outside)),
     retries: retriesOf(form.retries),
+    breaker: breakerRulesOf(form.breaker),
     models: mapValues(form.models, modelOf),
     passthrough: form.passthrough ?? onlyProvider(form),
     prices: mapValues(form.prices, priceOf),

@@ -5,6 +5,7 @@
 import { assert } from "../base/assert.ts";
 import { encodeLabel } from "../base/bytes.ts";
 import { headerLines } from "../base/header-lines.ts";
+import { BREAKER_WORDS } from "../base/limits.ts";
 import type { ModelConfig } from "./model.ts";
 import type { Config, KeyConfig, ProviderConfig } from "./schema.ts";
 import { NO_ALIAS, SERIES_OTHER, seriesKey } from "./series.ts";
@@ -25,7 +26,7 @@ import {
 /** What is known of a target by its provider's name and its model's name there; "*": the client's. */
 export type StateOf = (provider: string, model: string) => TargetState;
 
-const nothingKnown: StateOf = () => ({ inFlight: 0 });
+const nothingKnown: StateOf = () => ({ inFlight: 0, breaker: new Int32Array(BREAKER_WORDS) });
 
 /** Every provider must have its base URL: that of a demo provider was filled in by the supervisor. */
 export function compileSnapshot(config: Config, epoch: number, stateOf: StateOf = nothingKnown): Snapshot {
@@ -54,6 +55,7 @@ export function compileSnapshot(config: Config, epoch: number, stateOf: StateOf 
     anyModel: routes.find(({ alias }) => alias === "*") ?? null,
     passthrough: config.passthrough === null ? null : target(config.passthrough, null, NO_ALIAS),
     prices,
+    breaker: Object.freeze({ ...config.breaker }),
     retries: Object.freeze({ ...config.retries }),
     timeouts: Object.freeze({ ...config.timeouts }),
     bounds: Object.freeze({ ...config.bounds }),

@@ -29,6 +29,14 @@ export type FromWorker =
       readonly requestId: string;
       readonly count: number;
     }
+  /** A target is left alone, or is back: fields of pipeline/target-health.ts. */
+  | {
+      readonly type: "breaker";
+      readonly provider: string;
+      readonly model: string;
+      readonly open: boolean;
+      readonly requestId: string;
+    }
   /** Connections are refused, for the log: fields of http/refusals.ts. */
   | {
       readonly type: "refused";

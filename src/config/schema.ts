@@ -37,6 +37,7 @@ import {
   UPSTREAM_KEEP_ALIVE_MS_DEFAULT,
   WORKERS_MAX,
 } from "../base/limits.ts";
+import { BREAKER } from "./breaker.ts";
 import type { Listener } from "./listener.ts";
 import { MODEL, type ModelConfig } from "./model.ts";
 import { RATE_LIMITS } from "./rate-limit.ts";
@@ -71,6 +72,7 @@ import type { HistogramsConfig } from "./series.ts";
 import { mapping, scalar, section } from "./shape.ts";
 import {
   type Bounds,
+  type BreakerRules,
   KEY_LABEL_BYTES,
   PROVIDER_LABEL_BYTES,
   type Price,
@@ -133,6 +135,7 @@ export interface Config {
   readonly replayStale: boolean;
   readonly providers: Readonly<Record<string, ProviderConfig>>;
   readonly retries: Retries;
+  readonly breaker: BreakerRules;
   /** By alias; "*" is the route of any other model. */
   readonly models: Readonly<Record<string, ModelConfig>>;
   /** Provider of /v1 requests that name no model; null: they are refused. */
@@ -438,6 +441,9 @@ export const FORM = mapping({
     'The names that applications use, and where each of them goes. "*" is any other name, passed on unchanged.',
   ),
   retries: section(RETRIES, {}).describe("What comes after a failed try."),
+  breaker: section(BREAKER, {}).describe(
+    "When a target that fails is left alone, if its model has others: all workers know it together.",
+  ),
   passthrough: providerName
     .optional()
     .describe(

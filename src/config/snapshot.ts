@@ -94,6 +94,8 @@ export type Strategy = (typeof STRATEGIES)[number];
 export interface TargetState {
   /** Attempts of this worker, of routes that have a choice. */
   inFlight: number;
+  /** Its slot of the map of breakers (shm/breakers.ts). */
+  readonly breaker: Int32Array;
 }
 
 /** One of several targets of a route. */
@@ -144,6 +146,18 @@ export interface Retries {
   readonly budgetMin: number;
 }
 
+/** The section `breaker` of the file. */
+export interface BreakerRules {
+  /** In a row. */
+  readonly failures: number;
+  readonly errorPercent: number;
+  /** Tries of a window from which on errorPercent counts. */
+  readonly requests: number;
+  readonly windowMs: number;
+  readonly cooldownMs: number;
+  readonly cooldownMaxMs: number;
+}
+
 export interface Timeouts {
   readonly connectMs: number;
   readonly firstByteMs: number;
@@ -177,6 +191,7 @@ export interface Snapshot {
   readonly prices: ReadonlyMap<string, Price>;
   readonly timeouts: Timeouts;
   readonly retries: Retries;
+  readonly breaker: BreakerRules;
   readonly bounds: Bounds;
   /** Whether records have the client's address: it is personal data, and only the access log shows it. */
   readonly recordAddress: boolean;

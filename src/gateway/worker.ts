@@ -17,8 +17,10 @@ import { Refusals, type Refused } from "../http/refusals.ts";
 import { native } from "../native/native.ts";
 import { Limiter } from "../pipeline/limit.ts";
 import { Pipeline } from "../pipeline/pipeline.ts";
+import type { BreakerChange } from "../pipeline/target-health.ts";
 import { TargetStates } from "../pipeline/target-states.ts";
 import type { Trouble } from "../pipeline/trouble.ts";
+import { openBreakers } from "../shm/breakers.ts";
 import { openCounters } from "../shm/counters.ts";
 import { HISTOGRAMS_DESCRIPTOR, openHistograms } from "../shm/histogram-map.ts";
 import { REFUSAL_0 } from "../shm/layout.ts";
@@ -37,12 +39,12 @@ const MIGRATION_FILE = "/proc/sys/net/ipv4/tcp_migrate_req";
 interface Serving {
   readonly pipeline: Pipeline;
   readonly limiter: Limiter;
+  readonly states: TargetStates;
   readonly origins: Origins;
   readonly edge: Edge;
   readonly sweep: NodeJS.Timeout;
 }
 
-const targetStates = new TargetStates();
 let serving: Serving | null = null;
 /** Told to end before it served. */
 let unwanted = false;
@@ -63,7 +65,8 @@ function providersOf(snapshot: Snapshot): Iterable<Provider> {
 }
 
 async function serve(config: Config, epoch: number): Promise<void> {
-  const snapshot = compileSnapshot(config, epoch, targetStates.stateOf);
+  const states = new TargetStates(openBreakers(config.dataDir));
+  const snapshot = compileSnapshot(config, epoch, states.stateOf);
   const { slot, writer: ring, notice } = openRing(config.dataDir);
   const counters = openCounters(config.dataDir, slot);
   const limiter = new Limiter(attachLimits(config.dataDir, slot));
@@ -73,7 +76,17 @@ async function serve(config: Config, epoch: number): Promise<void> {
   await origins.configure(snapshot, providersOf(snapshot));
   const transportOf = (provider: Provider) => origins.transportOf(provider);
   const onTrouble = (trouble: Trouble) => tell({ type: "trouble", ...trouble });
-  const pipeline = new Pipeline({ snapshot, ring, counters, histograms, limiter, transportOf, onTrouble });
+  const onBreaker = (change: BreakerChange) => tell({ type: "breaker", ...change });
+  const pipeline = new Pipeline({
+    snapshot,
+    ring,
+    counters,
+    histograms,
+    limiter,
+    transportOf,
+    onTrouble,
+    onBreaker,
+  });
   const onRefused = (refused: Refused) => tell({ type: "refused", ...refused });
   const edge = new Edge(pipeline, new Refusals((index) => counters.add(REFUSAL_0 + index, 1), onRefused));
   await edge.listen(config.listen);
@@ -82,16 +95,16 @@ async function serve(config: Config, epoch: number): Promise<void> {
     return;
   }
   const sweep = setInterval(onSweep, SWEEP_INTERVAL_MS);
-  serving = { pipeline, limiter, origins, edge, sweep };
+  serving = { pipeline, limiter, states, origins, edge, sweep };
   tell({ type: "listening", epoch, slot, notice });
 }
 
 async function reconfigure(
-  { pipeline, limiter, origins, edge }: Serving,
+  { pipeline, limiter, states, origins, edge }: Serving,
   config: Config,
   epoch: number,
 ): Promise<void> {
-  const snapshot = compileSnapshot(config, epoch, targetStates.stateOf);
+  const snapshot = compileSnapshot(config, epoch, states.stateOf);
   await origins.configure(snapshot, providersOf(snapshot));
   edge.configure(config.listen);
   pipeline.snapshot = snapshot;

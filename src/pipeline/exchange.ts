@@ -106,6 +106,8 @@ export class Exchange implements Spoke {
   choice: Choice | null = null;
   /** It is in its state's `inFlight`. */
   counted = false;
+  /** Its try is the probe of a breaker that is half-open. */
+  probing = false;
   /** Bits of the choices that were tried since the last pause. */
   tried = 0;
   /** Pauses before retries. */

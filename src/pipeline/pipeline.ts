@@ -3,7 +3,7 @@
  * `#inFlight` from its head until its last byte is handed over or its client is gone, and is settled exactly once.
  */
 import { assert } from "../base/assert.ts";
-import { nowMs } from "../base/clock.ts";
+import { nowMs, wallMs } from "../base/clock.ts";
 import { ERRORS, type ErrorRow } from "../base/errors.ts";
 import { EXCHANGES_IN_FLIGHT_MAX } from "../base/limits.ts";
 import type { Provider, Snapshot, Target } from "../config/snapshot.ts";
@@ -35,6 +35,7 @@ import { NO_MORE, Retrier } from "./retries.ts";
 import { enterTarget, leaveTarget, route } from "./route.ts";
 import { type Books, releaseScan, settle } from "./settle.ts";
 import { unsplice } from "./splice.ts";
+import { type BreakerChange, TargetHealth } from "./target-health.ts";
 import { type Trouble, Troubles } from "./trouble.ts";
 import { Upload } from "./upload.ts";
 import { Wheel } from "./wheel.ts";
@@ -46,6 +47,7 @@ export interface PipelineParts extends Books {
   readonly transportOf: (provider: Provider) => Transport | undefined;
   /** For the log. */
   readonly onTrouble: (trouble: Trouble) => void;
+  readonly onBreaker: (change: BreakerChange) => void;
 }
 
 export class Pipeline implements RequestHandler, RelayOwner {
@@ -57,6 +59,7 @@ export class Pipeline implements RequestHandler, RelayOwner {
   readonly #transportOf: (provider: Provider) => Transport | undefined;
   readonly #troubles: Troubles;
   readonly #retrier = new Retrier(Math.random);
+  readonly #health: TargetHealth;
   readonly #inFlight = new Wheel<Exchange>(nowMs());
   #bodyBytesInFlight = 0;
 
@@ -65,6 +68,7 @@ export class Pipeline implements RequestHandler, RelayOwner {
     this.#books = { ring: parts.ring, counters: parts.counters, histograms: parts.histograms, limiter: parts.limiter };
     this.#transportOf = parts.transportOf;
     this.#troubles = new Troubles(parts.onTrouble);
+    this.#health = new TargetHealth(Math.random, parts.onBreaker);
   }
 
   get inFlight(): number {
@@ -211,23 +215,27 @@ export class Pipeline implements RequestHandler, RelayOwner {
   }
 
   fail(exchange: Exchange, error: ErrorRow): void {
+    this.#health.error(exchange, error, wallMs(nowMs()));
     if (this.#tryAgain(exchange, failureOf(error), 0)) this.#troubles.note(exchange, error, this.tickMs);
     else this.refuse(exchange, error);
   }
 
   passesOver(exchange: Exchange, { status, lines }: ResponseHead): boolean {
-    if (!mayTryAgain(exchange)) return false;
-    return this.#tryAgain(exchange, failureOfStatus(status), retryAfterMs(lines, Date.now()));
+    if (exchange.choice === null && !mayTryAgain(exchange)) return false;
+    const failure = failureOfStatus(status);
+    const atMs = wallMs(nowMs());
+    const waitMs = failure === 0 ? 0 : retryAfterMs(lines, atMs);
+    this.#health.answer(exchange, failure, waitMs, atMs);
+    return this.#tryAgain(exchange, failure, waitMs);
   }
 
   /** False: what happened is the client's answer. */
   #tryAgain(exchange: Exchange, failure: number, waitMs: number): boolean {
     if (failure === 0 || !mayTryAgain(exchange)) return false;
-    const { choice, counted } = exchange;
-    const pauseMs = this.#retrier.next(exchange, failure, waitMs, nowMs());
+    leaveTarget(exchange);
+    const atMs = nowMs();
+    const pauseMs = this.#retrier.next(exchange, failure, waitMs, atMs, wallMs(atMs));
     if (pauseMs === NO_MORE) return false;
-    if (choice !== null && counted) choice.state.inFlight -= 1;
-    exchange.counted = false;
     exchange.attempt?.cancel();
     exchange.attempt = null;
     if (pauseMs === 0) this.#nextTry(exchange, FALLBACKS);
@@ -310,6 +318,7 @@ export class Pipeline implements RequestHandler, RelayOwner {
   }
 
   breakOff(exchange: Exchange, error: ErrorRow): void {
+    if (exchange.choice !== null) this.#health.broke(exchange, error, wallMs(nowMs()));
     // A head goes out with its first bytes: without them there is still an answer to give.
     if (exchange.responseBytes === 0 && !exchange.settled && exchange.answerLength !== 0) {
       this.refuse(exchange, error);
@@ -402,6 +411,7 @@ export class Pipeline implements RequestHandler, RelayOwner {
       this.settle(exchange);
       this.#cut(exchange);
     } else if (exchange.status === 0) {
+      this.#health.error(exchange, error, wallMs(nowMs()));
       if (this.#tryAgain(exchange, failureOf(error), 0)) return;
       // A 408 ends the connection (RFC 9110 15.5.9).
       if (error === ERRORS.bodyTimeout) exchange.closing = true;

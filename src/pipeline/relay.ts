@@ -38,7 +38,7 @@ export interface RelayOwner {
   replay(exchange: Exchange): void;
   /** An attempt failed before an answer: another one, or the error. */
   fail(exchange: Exchange, error: ErrorRow): void;
-  /** Whether another attempt takes the place of this answer, an error. */
+  /** Of an answer that is an error or has a choice of targets behind it: whether another attempt takes its place. */
   passesOver(exchange: Exchange, head: ResponseHead): boolean;
 }
 
@@ -70,7 +70,7 @@ export class Relay implements AttemptListener {
     const { status } = head;
     exchange.headMs = nowMs();
     exchange.upstreamStatus = status;
-    if (status >= 400 && this.#owner.passesOver(exchange, head)) return;
+    if ((status >= 400 || exchange.choice !== null) && this.#owner.passesOver(exchange, head)) return;
     this.#owner.releaseBody(exchange);
     if (status === 401 || status === 407) {
       this.#refuseCredential();

@@ -4,9 +4,9 @@
  * retry, which meets a target again that just failed, needs a share of the budget as well.
  */
 import type { Retries, Route } from "../config/snapshot.ts";
-import { nextChoice } from "./choose.ts";
 import type { Exchange } from "./exchange.ts";
 import { RetryBudget } from "./retry-budget.ts";
+import { chooseTarget } from "./route.ts";
 
 /** Instead of a pause: no more. */
 export const NO_MORE = -1;
@@ -27,31 +27,25 @@ export class Retrier {
   }
 
   /** Sets the next target, and says after which pause it is tried, milliseconds; NO_MORE leaves everything as it is. */
-  next(exchange: Exchange, failure: number, retryAfterMs: number, nowMs: number): number {
+  next(exchange: Exchange, failure: number, retryAfterMs: number, nowMs: number, wallMs: number): number {
     const { route, snapshot } = exchange;
     if (route === null || (snapshot.retries.failures & failure) === 0) return NO_MORE;
     if (triesOf(exchange) >= route.attempts) return NO_MORE;
-    if (this.#fallBack(exchange, route)) return 0;
-    return this.#retry(exchange, route, retryAfterMs, nowMs);
+    if (this.#fallBack(exchange, route, wallMs)) return 0;
+    return this.#retry(exchange, route, retryAfterMs, nowMs, wallMs);
   }
 
-  #fallBack(exchange: Exchange, { choices, strategy, turn }: Route): boolean {
+  #fallBack(exchange: Exchange, route: Route, wallMs: number): boolean {
     if (exchange.choice === null) return false;
-    const tried = exchange.tried | (1 << exchange.choice.place);
-    const choice = nextChoice(choices, strategy, turn, tried, this.#chance());
-    if (choice === null) return false;
-    exchange.move(choice, tried);
-    return true;
+    return chooseTarget(exchange, route, exchange.tried | (1 << exchange.choice.place), wallMs, this.#chance);
   }
 
-  #retry(exchange: Exchange, { choices, strategy, turn }: Route, retryAfterMs: number, nowMs: number): number {
+  #retry(exchange: Exchange, route: Route, retryAfterMs: number, nowMs: number, wallMs: number): number {
     const { retries, timeouts } = exchange.snapshot;
     const pauseMs = Math.max(this.#pauseMs(exchange, retries), retryAfterMs);
     const tooLong = pauseMs > retries.pauseMaxMs || nowMs + pauseMs >= exchange.startedMs + timeouts.totalMs;
     if (tooLong || !this.#budget.take(nowMs, retries.budgetPercent, retries.budgetMin)) return NO_MORE;
-    if (exchange.choice !== null) {
-      exchange.move(nextChoice(choices, strategy, turn, 0, this.#chance()) ?? exchange.choice, 0);
-    }
+    if (exchange.choice !== null && !chooseTarget(exchange, route, 0, wallMs + pauseMs, this.#chance)) return NO_MORE;
     exchange.rounds += 1;
     return Math.max(1, pauseMs);
   }

@@ -1,7 +1,9 @@
 /** Model -> route -> target, as far as the key may. Step of the pipeline; look-ups in the snapshot only. */
+import { nowMs, wallMs } from "../base/clock.ts";
 import { ERRORS } from "../base/errors.ts";
 import type { Route } from "../config/snapshot.ts";
-import { nextChoice } from "./choose.ts";
+import { BLOCKED, enterBreaker, forgo, PROBES } from "./breaker.ts";
+import { nextChoice, type Tried } from "./choose.ts";
 import { modelDecides } from "./endpoint.ts";
 import type { Exchange, Verdict } from "./exchange.ts";
 
@@ -21,14 +23,31 @@ function routeModel(exchange: Exchange): Verdict {
   if (found === null) return exchange.fail(ERRORS.modelNotFound, model);
   exchange.route = found;
   if (found.choices.length === 0) exchange.target = found.target;
-  else choose(exchange, found);
+  else if (!chooseTarget(exchange, found, 0, wallMs(nowMs()), Math.random))
+    return exchange.fail(ERRORS.noTarget, model);
   return null;
 }
 
-function choose(exchange: Exchange, { choices, strategy, turn }: Route): void {
-  const choice = nextChoice(choices, strategy, turn, 0, Math.random());
-  exchange.choice = choice;
-  exchange.target = choice === null ? null : choice.target;
+/** The next target that was not tried and whose breaker lets it through; false: there is none. */
+export function chooseTarget(
+  exchange: Exchange,
+  { choices, strategy, turn }: Route,
+  tried: Tried,
+  atMs: number,
+  chance: () => number,
+): boolean {
+  let out = tried;
+  for (;;) {
+    const choice = nextChoice(choices, strategy, turn, out, chance());
+    if (choice === null) return false;
+    const entered = enterBreaker(choice.state.breaker, atMs, exchange.snapshot.breaker);
+    if (entered !== BLOCKED) {
+      exchange.move(choice, tried);
+      exchange.probing = entered === PROBES;
+      return true;
+    }
+    out |= 1 << choice.place;
+  }
 }
 
 /** An attempt at the exchange's choice begins. */
@@ -40,7 +59,11 @@ export function enterTarget(exchange: Exchange): void {
 
 /** It is over. */
 export function leaveTarget(exchange: Exchange): void {
-  if (exchange.choice === null || !exchange.counted) return;
+  if (exchange.choice === null) return;
+  // Nobody knows what it would have shown.
+  if (exchange.probing) forgo(exchange.choice.state.breaker, wallMs(nowMs()));
+  exchange.probing = false;
+  if (!exchange.counted) return;
   exchange.counted = false;
   exchange.choice.state.inFlight -= 1;
 }

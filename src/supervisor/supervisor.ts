@@ -11,6 +11,7 @@ import { CodedError } from "../base/errors.ts";
 import { FINISHING_GENERATIONS_MAX, RINGS_MAX, WORKERS_MAX } from "../base/limits.ts";
 import { type Log, openLog } from "../base/log.ts";
 import { isProgramChange, PROGRAM, programOnDisk } from "../base/program.ts";
+import { choicesOf } from "../config/choices.ts";
 import { controlPath } from "../config/control-path.ts";
 import { writeFirstConfig } from "../config/first.ts";
 import { listenerText } from "../config/listener.ts";
@@ -27,6 +28,7 @@ import { Drainer } from "../telemetry/drainer.ts";
 import { LATENCY_TASK, LatencyRotation } from "../telemetry/latency/rotation.ts";
 import { Metrics } from "../telemetry/metrics.ts";
 import { requireSinks } from "../telemetry/preflight.ts";
+import { TargetTallies } from "../telemetry/targets.ts";
 import { noteCertificates } from "./certificates.ts";
 import { DemoProvider } from "./demo-provider.ts";
 import { EarlyEnds } from "./early-ends.ts";
@@ -76,6 +78,7 @@ interface Parts {
   readonly systemd: Systemd;
   readonly demo: DemoProvider;
   readonly series: SeriesTable;
+  readonly targets: TargetTallies;
   readonly drainer: Drainer;
   readonly latencies: LatencyRotation;
   readonly status: Status;
@@ -139,7 +142,9 @@ async function openParts(configPath: string, { handover, trial }: Origin, closer
   closers.push(() => drainer.close());
   const latencies = openLatencies(config, { descriptor: histograms, series, drainer, log });
   closers.push(() => latencies.close());
-  const metrics = new Metrics({ counters, limits, drainer, latencies, replaced, routes: series, version });
+  const targets = new TargetTallies(memory.breakers);
+  targets.configure(choicesOf(config.models));
+  const metrics = new Metrics({ counters, limits, targets, drainer, latencies, replaced, routes: series, version });
   const status = new Status(version, metrics, latencies);
   status.setFormerServing(handover?.workers.length ?? 0);
   const admin = await openAdmin(config.admin.host, config.admin.port, status, formerAdmin(config, handover));
@@ -185,6 +190,7 @@ async function openParts(configPath: string, { handover, trial }: Origin, closer
     systemd,
     demo,
     series,
+    targets,
     drainer,
     latencies,
   };
@@ -403,12 +409,13 @@ function handoverOf(parts: Parts, reloader: Reloader, left: Handover["workers"])
 }
 
 function openReloader(
-  { log, first, memory, demo, series, drainer, latencies, status, workers }: Parts,
+  { log, first, memory, targets, demo, series, drainer, latencies, status, workers }: Parts,
   configPath: string,
 ): Reloader {
   const apply = async (next: Configured) => {
     const late = await workers.configure(next);
     memory.limits.configure(next.config.limits, 0);
+    targets.configure(choicesOf(next.config.models));
     log.level = next.config.logLevel;
     drainer.setAccessLogPath(next.config.accessLogPath);
     latencies.configure(next.config.histograms);

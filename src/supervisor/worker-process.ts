@@ -30,6 +30,9 @@ export interface Configured {
 /** A provider fails. */
 export type ProviderTrouble = Extract<FromWorker, { type: "trouble" }>;
 
+/** A breaker opened or closed. */
+export type BreakerTurn = Extract<FromWorker, { type: "breaker" }>;
+
 /** Connections to a worker are refused. */
 export type RefusedConnections = Extract<FromWorker, { type: "refused" }>;
 
@@ -39,6 +42,7 @@ export interface WorkerEvents {
   configured(worker: WorkerProcess): void;
   failed(worker: WorkerProcess, code: string, message: string): void;
   trouble(worker: WorkerProcess, trouble: ProviderTrouble): void;
+  breaker(worker: WorkerProcess, turn: BreakerTurn): void;
   refused(worker: WorkerProcess, refused: RefusedConnections): void;
   ended(worker: WorkerProcess, how: string): void;
 }
@@ -134,6 +138,10 @@ export class WorkerProcess {
     }
     if (message.type === "trouble") {
       this.#events.trouble(this, message);
+      return;
+    }
+    if (message.type === "breaker") {
+      this.#events.breaker(this, message);
       return;
     }
     if (message.type === "refused") {

@@ -12,6 +12,7 @@ import type { ReplacedReason } from "../telemetry/metrics.ts";
 import { delayAfter, SOUND_AFTER_MS } from "./backoff.ts";
 import type { LeftWorker } from "./handover.ts";
 import {
+  type BreakerTurn,
   type Configured,
   type ProviderTrouble,
   type RefusedConnections,
@@ -73,6 +74,7 @@ export class Workers {
     configured: (worker) => this.#onConfigured(worker),
     failed: (worker, code, message) => this.#onFailed(worker, code, message),
     trouble: (worker, trouble) => this.#onTrouble(worker, trouble),
+    breaker: (worker, turn) => this.#onBreaker(worker, turn),
     refused: (worker, refused) => this.#onRefused(worker, refused),
     ended: (worker, how) => this.#onEnded(worker, how),
   };
@@ -246,6 +248,12 @@ export class Workers {
     const facts = { worker: worker.place, provider, code, cause, request_id: requestId, count };
     const level = code === ERRORS.upstreamAuth.code ? "error" : "warn";
     this.#log[level](facts, "provider failed");
+  }
+
+  #onBreaker(worker: WorkerProcess, { provider, model, open, requestId }: BreakerTurn): void {
+    const facts = { worker: worker.place, provider, model, request_id: requestId };
+    if (open) this.#log.warn(facts, "target left alone: its breaker is open");
+    else this.#log.info(facts, "target is back: its breaker is closed");
   }
 
   #onRefused(worker: WorkerProcess, { listener, reason, detail, count }: RefusedConnections): void {

@@ -14,6 +14,7 @@ import type { LatencyTally } from "./latency/rotation.ts";
 import { ENDPOINTS, USAGE_SOURCES } from "./record.ts";
 import type { Series, SeriesRow } from "./series.ts";
 import { SharedHistogram } from "./shared-histogram.ts";
+import type { TargetTallies, TargetTally } from "./targets.ts";
 
 const NANODOLLARS_PER_DOLLAR = 1e9;
 
@@ -30,6 +31,8 @@ interface Family {
   readonly labelNames?: readonly string[];
   readonly samples: () => readonly Sample[];
 }
+
+const TARGET_LABELS = ["provider", "model"];
 
 /** Counters without labels that come straight out of shared memory. */
 const SHARED_COUNTERS: readonly [name: string, index: number, help: string][] = [
@@ -79,6 +82,7 @@ export interface MetricsOptions {
   readonly drainer: Pick<Drainer, "series" | "tally">;
   readonly latencies: { readonly tally: LatencyTally };
   readonly limits: Pick<LimitsMap, "tallies" | "state">;
+  readonly targets: Pick<TargetTallies, "tallies">;
   /** Workers replaced, by reason. */
   readonly replaced: ReadonlyMap<string, number>;
   /** Routes of the configuration without latency histograms of their own. */
@@ -101,7 +105,7 @@ export class Metrics {
     this.#sum = options.counters.sum();
     const families = [...this.#requestFamilies(), ...this.#usageFamilies()];
     families.push(...modelFamilies(options.drainer.series), ...drainFamilies(options.drainer.tally));
-    families.push(...limitFamilies(options.limits));
+    families.push(...limitFamilies(options.limits), ...targetFamilies(options.targets));
     families.push(...latencyFamilies(options.latencies.tally), replacedFamily(options.replaced));
     for (const family of families) this.#register(family);
     for (const family of this.#gaugeFamilies(options)) this.#registerGauge(family);
@@ -181,8 +185,14 @@ export class Metrics {
     ];
   }
 
-  #gaugeFamilies({ version, routes }: MetricsOptions): Family[] {
+  #gaugeFamilies({ version, routes, targets }: MetricsOptions): Family[] {
     return [
+      {
+        name: "sluice_target_open",
+        help: "1 while the breaker of a target is open or half-open: it is left alone.",
+        labelNames: TARGET_LABELS,
+        samples: () => targets.tallies().map((tally): Sample => [targetLabels(tally), tally.open ? 1 : 0]),
+      },
       ...SHARED_GAUGES.map(([name, index, help]) => ({ name, help, samples: () => this.#one(index) })),
       {
         name: "sluice_info",
@@ -333,6 +343,26 @@ function limitFamilies(limits: MetricsOptions["limits"]): Family[] {
     samples: () => limits.tallies().map((tally): Sample => [labels(tally), count(tally)]),
   }));
   return [...ofLimits, ...ofMap];
+}
+
+/** Counts of targets that models choose among. */
+const TARGET_COUNTS: readonly [name: string, count: (tally: TargetTally) => number, help: string][] = [
+  ["sluice_target_tries_total", (tally) => tally.tries, "Tries at a target that its breaker was told of."],
+  ["sluice_target_failures_total", (tally) => tally.failures, "Those of them that failed."],
+  ["sluice_target_opens_total", (tally) => tally.opens, "How often its breaker opened."],
+];
+
+function targetFamilies(targets: MetricsOptions["targets"]): Family[] {
+  return TARGET_COUNTS.map(([name, count, help]) => ({
+    name,
+    help,
+    labelNames: TARGET_LABELS,
+    samples: () => targets.tallies().map((tally): Sample => [targetLabels(tally), count(tally)]),
+  }));
+}
+
+function targetLabels({ provider, model }: TargetTally): Record<string, string> {
+  return { provider, model };
 }
 
 function replacedFamily(replaced: ReadonlyMap<string, number>): Family {

@@ -38,6 +38,7 @@ export interface ConfigForm {
   readonly providers: Readonly<Record<string, ProviderForm>>;
   readonly models: Readonly<Record<string, ModelForm>>;
   readonly retries?: Readonly<Record<string, unknown>>;
+  readonly breaker?: Readonly<Record<string, string>>;
   readonly passthrough?: string | undefined;
   readonly prices: Readonly<Record<string, Readonly<Record<string, number>>>>;
   readonly keys: readonly KeyForm[];

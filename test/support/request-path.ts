@@ -82,6 +82,14 @@ export function configOf(providers: Config["providers"], dataDir: string, change
       upstreamKeepAliveMs: 10_000,
     },
     replayStale: true,
+    breaker: {
+      failures: 1_000,
+      errorPercent: 100,
+      requests: 1_000,
+      windowMs: 10_000,
+      cooldownMs: 10_000,
+      cooldownMaxMs: 60_000,
+    },
     retries: { failures: 0b111111, pauseMs: 10, pauseMaxMs: 1_000, budgetPercent: 20, budgetMin: 10 },
     limits: [],
     series: new Map([
@@ -192,6 +200,7 @@ export class RequestPath {
       limiter: null,
       transportOf,
       onTrouble: () => undefined,
+      onBreaker: () => undefined,
     });
     this.#edge = new Edge(
       this.pipeline,

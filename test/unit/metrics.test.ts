@@ -40,6 +40,7 @@ function newMetrics() {
     counters,
     drainer: { series, tally },
     latencies: { tally: latencies },
+    targets: { tallies: () => [{ provider: "one", model: "m", open: true, opens: 2, tries: 9, failures: 7 }] },
     limits: {
       tallies: () => [{ rule: RULE, rejected: 3, observed: 4, unplaced: 5 }],
       state: () => ({ recoveries: 6, reclaimed: 7, unplaced: 5, expired: 8 }),
@@ -157,4 +158,13 @@ test("limits count what they refused, what they would have, and what found no ro
   match(text, /^sluice_limits_lock_recoveries_total 6$/m);
   match(text, /^sluice_limits_reclaimed_total 7$/m);
   match(text, /^sluice_limits_leases_expired_total 8$/m);
+});
+
+test("targets that models choose among show whether they are left alone, and how their tries went", async () => {
+  const { metrics } = newMetrics();
+  const text = await metrics.render();
+  match(text, /^sluice_target_open\{provider="one",model="m"\} 1$/m);
+  match(text, /^sluice_target_opens_total\{provider="one",model="m"\} 2$/m);
+  match(text, /^sluice_target_tries_total\{provider="one",model="m"\} 9$/m);
+  match(text, /^sluice_target_failures_total\{provider="one",model="m"\} 7$/m);
 });

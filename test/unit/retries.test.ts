@@ -40,7 +40,7 @@ function tries(exchange: Exchange, chance: () => number, retryAfterMs = 0): (str
   const retrier = new Retrier(chance);
   const seen: (string | number)[] = [];
   for (;;) {
-    const pauseMs = retrier.next(exchange, 1, retryAfterMs, 1_000);
+    const pauseMs = retrier.next(exchange, 1, retryAfterMs, 1_000, 1e12);
     if (pauseMs === NO_MORE) return seen;
     seen.push(pauseMs, exchange.target?.upstreamModel ?? "none");
     exchange.attempts += 1;

@@ -1,0 +1,64 @@
+/** What tries say about targets: their breakers are told, and the operator when one opens or closes. Gateway worker; pure but for the map. */
+import { ERRORS, type ErrorRow } from "../base/errors.ts";
+import { fail, succeed } from "./breaker.ts";
+import type { Exchange } from "./exchange.ts";
+import { failureOf } from "./failure.ts";
+
+/** A breaker opened or closed. */
+export interface BreakerChange {
+  readonly provider: string;
+  /** Upstream; "*": the client's. */
+  readonly model: string;
+  readonly open: boolean;
+  /** Of the request that decided it. */
+  readonly requestId: string;
+}
+
+/** Our own bounds: they say nothing about the target. */
+const OURS = new Set<ErrorRow>([ERRORS.upstreamQueueFull, ERRORS.upstreamQueueTimeout]);
+/** In the middle of an answer. */
+const BREAKS = new Set<ErrorRow>([
+  ERRORS.upstreamCut,
+  ERRORS.upstreamIdleTimeout,
+  ERRORS.upstreamProtocol,
+  ERRORS.upstreamReset,
+]);
+const BROKE = 1;
+
+export class TargetHealth {
+  readonly #chance: () => number;
+  readonly #tell: (change: BreakerChange) => void;
+
+  constructor(chance: () => number, tell: (change: BreakerChange) => void) {
+    this.#chance = chance;
+    this.#tell = tell;
+  }
+
+  /** An attempt ended without an answer. */
+  error(exchange: Exchange, error: ErrorRow, wallMs: number): void {
+    const failure = failureOf(error);
+    if (failure !== 0 && !OURS.has(error)) this.answer(exchange, failure, 0, wallMs);
+  }
+
+  /** An answer broke off whose head was taken for a good one. */
+  broke(exchange: Exchange, error: ErrorRow, wallMs: number): void {
+    if (BREAKS.has(error)) this.answer(exchange, BROKE, 0, wallMs);
+  }
+
+  /** An answer began; `failure`: the kind of one that is none, or 0. */
+  answer(exchange: Exchange, failure: number, retryAfterMs: number, wallMs: number): void {
+    const { choice, probing, snapshot } = exchange;
+    if (choice === null) return;
+    exchange.probing = false;
+    const { breaker: slot } = choice.state;
+    if (failure === 0) {
+      if (succeed(slot, wallMs, snapshot.breaker, probing)) this.#changed(exchange, false);
+    } else if (fail(slot, wallMs, snapshot.breaker, probing, retryAfterMs, this.#chance()))
+      this.#changed(exchange, true);
+  }
+
+  #changed({ target, requestId }: Exchange, open: boolean): void {
+    if (target === null) return;
+    this.#tell({ provider: target.provider.name, model: target.upstreamModel ?? "*", open, requestId });
+  }
+}

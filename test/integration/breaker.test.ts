@@ -1,0 +1,100 @@
+/** Outages under load with the real program and two workers: no request fails, and a dead provider is hardly asked. */
+import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
+import { after, test } from "node:test";
+import { type ConfigForm, mockProvider, standardConfig } from "../support/config.ts";
+import { type Answer, chat, errorOf } from "../support/http-client.ts";
+import { Sluice } from "../support/sluice.ts";
+import { until } from "../support/until.ts";
+import { Upstream } from "../support/upstream.ts";
+
+const sick = await Upstream.start();
+const well = await Upstream.start();
+const FAILURES = 5;
+
+/** With providers in front of the healthy one, by the fault that each has. */
+function formOf(faults: Readonly<Record<string, string>>, cooldown: string): ConfigForm {
+  const broken = Object.entries(faults).map(([name, fault]) => [
+    name,
+    { ...mockProvider(sick.url), headers: { "x-mock": fault } },
+  ]);
+  const targets = (name: string) => ({
+    targets: [
+      { provider: name, model: "m" },
+      { provider: "well", model: "m" },
+    ],
+  });
+  return {
+    ...standardConfig(well),
+    workers: 2,
+    timeouts: { drain: "5s", first_byte: "300ms" },
+    providers: { well: mockProvider(well.url), ...Object.fromEntries(broken) },
+    models: {
+      ...Object.fromEntries(Object.keys(faults).map((name) => [name, targets(name)])),
+      nowhere: {
+        targets: [
+          { provider: "failing", model: "m" },
+          { provider: "failing", model: "n" },
+        ],
+      },
+    },
+    passthrough: "well",
+    breaker: { failures: String(FAILURES), cooldown },
+  };
+}
+
+const FAULTS = { failing: "status=500", resetting: "reset-before-head", hanging: "stall-before-head" };
+const sluice = await Sluice.start(well, formOf(FAULTS, "1h"));
+after(async () => {
+  await sluice.stop();
+  await sick.stop();
+  await well.stop();
+});
+
+function body(model: string): object {
+  return { model, messages: [{ role: "user", content: "Say it." }] };
+}
+
+/** `count` requests, eight at a time. */
+async function load(model: string, count: number): Promise<Answer[]> {
+  const answers: Answer[] = [];
+  const client = async () => {
+    for (let i = 0; i < count / 8; i += 1) answers.push(await chat(sluice, "", body(model)));
+  };
+  await Promise.all(Array.from({ length: 8 }, client));
+  return answers;
+}
+
+for (const name of Object.keys(FAULTS)) {
+  test(`a provider that is ${name} fails no request under load, and is asked no more once that is known`, async () => {
+    await sick.reset();
+    const answers = await load(name, 400);
+    deepStrictEqual(
+      [answers.length, answers.filter(({ status }) => status !== 200).map(({ text }) => text)],
+      [400, []],
+    );
+    const { requestsTotal } = await sick.journal();
+    // Eight may be on their way when the last of the failures comes.
+    ok(requestsTotal >= FAILURES && requestsTotal <= FAILURES + 8, `${requestsTotal} requests to a dead provider`);
+    strictEqual(await sluice.metric("sluice_target_open", { provider: name, model: "m" }), 1);
+    strictEqual(await sluice.metric("sluice_target_opens_total", { provider: name, model: "m" }), 1);
+    await until("it is in the log", () => sluice.log.includes("target left alone") || undefined);
+    const last = await sluice.recordOf(answers.at(-1)?.requestId ?? "");
+    deepStrictEqual([last.provider, last.attempts], ["well", 1]);
+  });
+}
+
+test("a reload keeps what is known of targets, and so does a restart that takes over", async () => {
+  await sick.reset();
+  strictEqual((await sluice.command("reload")).code, 0);
+  deepStrictEqual(new Set((await load("failing", 40)).map(({ status }) => status)), new Set([200]));
+  strictEqual((await sluice.command("restart")).code, 0);
+  deepStrictEqual(new Set((await load("failing", 40)).map(({ status }) => status)), new Set([200]));
+  strictEqual((await sick.journal()).requestsTotal, 0);
+});
+
+test("where every target is left alone, the answer says so", async () => {
+  await load("nowhere", 16);
+  const answer = await chat(sluice, "", body("nowhere"));
+  deepStrictEqual([answer.status, errorOf(answer)["code"]], [503, "no_target_available"]);
+  match(answer.headers.get("retry-after") ?? "", /^\d+$/);
+});
