@@ -16,6 +16,8 @@ import { BREAKER_AT } from "../shm/breakers.ts";
 const CLOSED = 0;
 const OPEN = 1;
 const HALF_OPEN = 2;
+/** Open, and its time has come. */
+const COOLED = 3;
 const STATE_BITS = 2;
 const STATE_MASK = 3;
 const TICK_MS = 16;
@@ -57,7 +59,7 @@ export function isClosed(slot: Int32Array): boolean {
 export function enterBreaker(slot: Int32Array, wallMs: number, { cooldownMs }: BreakerRules): number {
   const gate = Atomics.load(slot, BREAKER_AT.gate);
   if ((gate & STATE_MASK) === CLOSED) return PASSES;
-  if (!isDue(gate, tickOf(wallMs))) return BLOCKED;
+  if ((gate & STATE_MASK) !== COOLED && !isDue(gate, tickOf(wallMs))) return BLOCKED;
   const next = gateOf(HALF_OPEN, tickOf(wallMs + cooldownMs));
   return Atomics.compareExchange(slot, BREAKER_AT.gate, gate, next) === gate ? PROBES : BLOCKED;
 }
@@ -98,10 +100,10 @@ export function fail(
 }
 
 /** The probe ended without a verdict, as its client left: the next request is one. */
-export function forgo(slot: Int32Array, wallMs: number): void {
+export function forgo(slot: Int32Array): void {
   const gate = Atomics.load(slot, BREAKER_AT.gate);
   if ((gate & STATE_MASK) !== HALF_OPEN) return;
-  Atomics.compareExchange(slot, BREAKER_AT.gate, gate, gateOf(OPEN, tickOf(wallMs)));
+  Atomics.compareExchange(slot, BREAKER_AT.gate, gate, COOLED);
 }
 
 /** Twice as long each time that a probe fails, and spread, so that machines that saw the same outage do not probe together. */

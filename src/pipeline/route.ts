@@ -61,7 +61,7 @@ export function enterTarget(exchange: Exchange): void {
 export function leaveTarget(exchange: Exchange): void {
   if (exchange.choice === null) return;
   // Nobody knows what it would have shown.
-  if (exchange.probing) forgo(exchange.choice.state.breaker, wallMs(nowMs()));
+  if (exchange.probing) forgo(exchange.choice.state.breaker);
   exchange.probing = false;
   if (!exchange.counted) return;
   exchange.counted = false;

@@ -110,7 +110,7 @@ test("a probe that fails opens it for twice as long, up to the longest", () => {
 test("a probe whose client left is another request's, and so is one that does not come back", () => {
   const subject = new Subject().cool();
   strictEqual(subject.enter(), PROBES);
-  forgo(subject.slot, subject.atMs);
+  forgo(subject.slot);
   deepStrictEqual([subject.enter(), subject.enter()], [PROBES, BLOCKED]);
   subject.atMs += 1_020;
   deepStrictEqual([subject.enter(), subject.enter()], [PROBES, BLOCKED]);
@@ -147,7 +147,7 @@ function simulate(seed: number): { tries: number; triesWhileDown: number; downMs
     for (const one of running.filter(({ endMs }) => endMs <= subject.atMs)) {
       running.splice(running.indexOf(one), 1);
       if (one.probe) probing -= 1;
-      if (one.probe && random.chance(0.1)) forgo(subject.slot, subject.atMs);
+      if (one.probe && random.chance(0.1)) forgo(subject.slot);
       else if (down) subject.fail(one.probe);
       else subject.succeed(one.probe);
     }
