@@ -60,14 +60,22 @@ compare("a decision", "eight scopes", {
   },
 });
 
-const snapshot = snapshotOf({ limits: EIGHT });
 const limiter = new Limiter(map);
-limiter.configure(snapshot);
-const exchange = exchangeOf({ snapshot });
-exchange.key = snapshot.keyRecords[0] ?? null;
-exchange.route = snapshot.routes.get("other") ?? null;
-exchange.target = exchange.route?.target ?? null;
-exchange.model = "other";
-compare("the step of the pipeline", "eight scopes", { "eight scopes": () => limiter.admit(exchange) });
+
+/** The step of a request that these limits apply to. */
+function step(limits: typeof EIGHT): { before: () => void; call: () => void } {
+  const snapshot = snapshotOf({ limits });
+  const exchange = exchangeOf({ snapshot });
+  exchange.key = snapshot.keyRecords[0] ?? null;
+  exchange.route = snapshot.routes.get("other") ?? null;
+  exchange.target = exchange.route?.target ?? null;
+  exchange.model = "other";
+  return { before: () => limiter.configure(snapshot), call: () => limiter.admit(exchange) };
+}
+
+compare("the step of the pipeline", "eight scopes", {
+  "one scope": step(EIGHT.slice(1, 2)),
+  "eight scopes": step(EIGHT),
+});
 
 rmSync(directory, { recursive: true });

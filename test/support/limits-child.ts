@@ -8,12 +8,12 @@ import process from "node:process";
 import type { LimitRule } from "../../src/base/limit-terms.ts";
 import { native } from "../../src/native/native.ts";
 import { attachLimits, LIMIT_ADMITTED, LIMIT_AT, type LimitsMap } from "../../src/shm/limits.ts";
+import { HELD_TIME_MS } from "./limits.ts";
 
 const LEASE_MS = 60_000;
 
 function admissions(map: LimitsMap, count: number): number {
-  // So that no rate gives anything back.
-  native.limitsHoldTime(Date.UTC(2030, 0, 1));
+  native.limitsHoldTime(HELD_TIME_MS);
   let admitted = 0;
   for (let i = 0; i < count; i += 1) {
     if (map.admit() === LIMIT_ADMITTED) admitted += 1;

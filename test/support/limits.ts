@@ -15,6 +15,8 @@ const CHILD = fileURLToPath(new URL("./limits-child.ts", import.meta.url));
 export const SECOND_MS = 1_000;
 export const MINUTE_MS = 60_000;
 export const DAY_MS = 86_400_000;
+/** The time of processes that admit many requests: it stands, so that no rate gives anything back. */
+export const HELD_TIME_MS = Date.UTC(2030, 0, 1);
 
 /** A rate of 10 requests per second and key, but for `changes`. */
 export function ruleOf(changes: Partial<LimitRule> = {}): LimitRule {
