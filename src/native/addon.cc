@@ -15,5 +15,6 @@ NAPI_MODULE_INIT() {
   sluice::register_hold(env, exports);
   sluice::register_request(env, exports);
   sluice::register_limits(env, exports);
+  sluice::register_uws_response(env, exports);
   return exports;
 }

@@ -103,7 +103,12 @@ export interface NativeAddon extends UpstreamBinding {
   forgetKeys(): void;
   /** SipHash-2-4-128 under a secret of 16 bytes, hexadecimal: for tests. */
   sipHash(secret: Uint8Array, text: Uint8Array): string;
-  /** Whether the uWebSockets.js that this process has loaded is one that readHead() knows. */
+  /**
+   * Of a response of uWebSockets.js that was not begun: from now on `tryEnd` writes bytes as they are, the head of the answer among
+   * them, and its total counts all. `closes`: the connection ends behind them. Only where isKnownUws(). Throws for any other response.
+   */
+  takeFraming(response: object, closes: boolean): void;
+  /** Whether the uWebSockets.js that this process has loaded is one that readHead() and takeFraming() know. */
   isKnownUws(): boolean;
 
   /**

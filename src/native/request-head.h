@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include "uws-request.h"
+#include "uws-memory.h"
 
 namespace sluice {
 

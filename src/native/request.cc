@@ -1,7 +1,6 @@
 // Binding of RequestHead and KeyTags, and the way from uWebSockets.js's request object to the request in memory. Gateway worker.
 #include <elf.h>
 #include <link.h>
-#include <v8.h>
 
 #include <cstring>
 #include <string>
@@ -10,6 +9,7 @@
 #include "addon.h"
 #include "key-tags.h"
 #include "request-head.h"
+#include "uws-object.h"
 
 namespace sluice {
 namespace {
@@ -67,16 +67,9 @@ napi_value one_argument(napi_env env, napi_callback_info info) {
   return ok(env, napi_get_cb_info(env, info, &argc, &argument, nullptr, nullptr)) ? argument : nullptr;
 }
 
-// readHead(request): lines. A napi_value is a handle of V8's, and the package keeps its pointer in the object's first field.
+// readHead(request): lines.
 napi_value read_head(napi_env env, napi_callback_info info) {
-  napi_value argument = one_argument(env, info);
-  v8::Local<v8::Value> value;
-  static_assert(sizeof value == sizeof argument);
-  std::memcpy(static_cast<void*>(&value), &argument, sizeof value);
-  const UwsHeader* request = nullptr;
-  if (value->IsObject() && value.As<v8::Object>()->InternalFieldCount() == 1) {
-    request = static_cast<const UwsHeader*>(value.As<v8::Object>()->GetAlignedPointerFromInternalField(0));
-  }
+  const UwsHeader* request = static_cast<const UwsHeader*>(uws_object(one_argument(env, info)));
   if (request != nullptr) return read(env, request[0], request + 1);
   napi_throw_type_error(env, "SLUICE_NATIVE", "readHead: not a request in its handler");
   return nullptr;

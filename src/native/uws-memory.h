@@ -1,0 +1,31 @@
+// Requests and responses of uWebSockets.js as they lie in memory. It is the layout of the binaries that package-lock.json names, and
+// holds for no other: they are told by their build id, and a process that has loaded another one must not use this (isKnownUws).
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+namespace sluice {
+
+// Of the package uws-pack 20.0.8, Node 22: linux_x64_127 and linux_arm64_127.
+inline constexpr std::string_view UWS_BUILD_IDS[] = {"1a5f8d9e8e1256a5b106000466790ac894422488",
+                                                     "224968a49705589228f277886a3cfde817b81a2c"};
+
+// uWS::HttpRequest, while its handler runs, begins with an array of such pairs: the method and the target, then a pair per header,
+// then one whose name has no data. There is no call that gives all headers at once, and one into JavaScript per header costs more
+// than all that is done with it.
+struct UwsHeader {
+  std::string_view name;
+  std::string_view value;
+};
+
+// uWS::HttpResponse<false>: offsets of how many bytes of the body were taken (64 bits), and of the bits of what was done with it (32
+// bits). Read off the code of getWriteOffset and tryEnd in both binaries; uws-response.cc looks at both before it writes.
+inline constexpr size_t UWS_OFFSET_AT = 224;
+inline constexpr size_t UWS_STATE_AT = 236;
+inline constexpr uint32_t UWS_STATUS_CALLED = 1;
+inline constexpr uint32_t UWS_END_CALLED = 4;
+inline constexpr uint32_t UWS_RESPONSE_PENDING = 8;
+inline constexpr uint32_t UWS_CONNECTION_CLOSE = 16;
+
+}  // namespace sluice
