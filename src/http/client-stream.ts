@@ -1,15 +1,21 @@
 /**
  * The client's side of one exchange over uWebSockets.js: implements Downstream. Gateway worker, main thread.
  *
+ * Chunks are framed here and not by the package, which ends a chunk in front of the next one: clients that wait for its line break
+ * would see each event when the next one comes. So an answer in chunks is its head, its frames and its end as bytes for `tryEnd`.
+ *
  * The rules of the package that are sealed in here, each measured:
  * - one cork callback never writes more than CORK_BYTES_MAX: beyond its 16 KB buffer bytes are lost to a slow reader. Not so of a
  *   `tryEnd`, which goes to the socket from where it is, behind what is in the buffer, and says how much was taken;
  * - `onWritable` is registered before the first write of a streaming answer, and always corks;
- * - a `write` that returns false was taken all the same and is not repeated; `tryEnd` goes on at getWriteOffset();
+ * - what `tryEnd` did not take goes on at getWriteOffset();
  * - nothing touches `res` after it ended or was aborted.
  */
+import { assert } from "../base/assert.ts";
 import { CORK_BYTES_MAX, LINGER_BYTES_MAX, UNREAD_BODY_BYTES_MAX } from "../base/limits.ts";
+import { native } from "../native/native.ts";
 import { type Downstream, type Exchange, NO_BYTES, type RequestHandler } from "../pipeline/exchange.ts";
+import { chunkFrame, dateHeader, headBytes } from "./frames.ts";
 import type { UwsResponse } from "./uws.ts";
 
 /** Shared by all streams without one: never written to. */
@@ -18,12 +24,8 @@ const NO_BACKLOG: Uint8Array[] = [];
 const KEEP_ALIVE = "\r\nkeep-alive: timeout=8";
 const CLOSE = "\r\nconnection: close";
 const LINE_BREAK_BYTES = 2;
-/** For heads on their way: a string would be written as UTF-8, and what is written is copied before the call returns. */
-const HEAD_BYTES = 16_384;
-const HEAD_VIEWS = 2_048;
-const headBytes = Buffer.allocUnsafeSlow(HEAD_BYTES);
-/** Its beginnings by their length, as they were needed: a view costs more than writing the head does. */
-const headViews: (Uint8Array | undefined)[] = Array(HEAD_VIEWS).fill(undefined);
+/** Of an answer whose end is not known yet. */
+const OPEN_END = Number.MAX_SAFE_INTEGER;
 
 /** The stream that a cork callback writes for: corks run at once, so callbacks need no closure. */
 let writing: ClientStream;
@@ -47,17 +49,22 @@ export class ClientStream implements Downstream {
   #headSent = true;
   /** Of the body; -1: chunked. */
   #length = -1;
+  /** What `tryEnd` has taken: of the body, or of an answer in chunks with its head. */
   #sentBytes = 0;
+  /** Of an answer in chunks with its head, so far. */
+  #framedBytes = 0;
   /** What the reader has not taken yet, in order: copies, because a chunk is the writer's again after write(). */
   #backlog: Uint8Array[] = NO_BACKLOG;
   #ending = false;
-  /** The slice, or whole body, that the next cork callback writes. */
+  /** What the next cork callback writes. */
   #slice: Uint8Array | string = NO_BYTES;
   #accepted = true;
+  readonly #takeFraming: typeof native.takeFraming;
 
-  constructor(response: UwsResponse, handler: RequestHandler) {
+  constructor(response: UwsResponse, handler: RequestHandler, takeFraming = native.takeFraming) {
     this.#response = response;
     this.#handler = handler;
+    this.#takeFraming = takeFraming;
   }
 
   /** Once, before anything else. `address`: of the client, if it is not the connection's own. */
@@ -136,10 +143,13 @@ export class ClientStream implements Downstream {
 
   write(chunk: Uint8Array): void {
     if (this.closed || chunk.length === 0) return;
-    if (this.blocked) {
-      this.#keep(chunk);
-      return;
-    }
+    if (this.#length < 0) this.#writeFrame(chunk, false);
+    else if (this.blocked) this.#keep(chunk);
+    else this.#writeSized(chunk);
+  }
+
+  /** Of an answer of known length. */
+  #writeSized(chunk: Uint8Array): void {
     if (!this.#headSent && chunk.length === this.#length && chunk.length <= CORK_BYTES_MAX - this.#head.length) {
       this.#replyWhole(chunk);
       return;
@@ -147,17 +157,36 @@ export class ClientStream implements Downstream {
     if (!this.#headSent) this.#startStreaming();
     // A head that leaves a slice no room has a cork of its own.
     if (this.#head.length > CORK_BYTES_MAX / 2) this.#send(NO_BYTES);
-    this.#writeSlices(chunk);
+    if (this.blocked) this.#keep(chunk);
+    else this.#send(chunk);
   }
 
-  /** In one cork, if they fit; an answer of which nothing is sent yet then has a length. */
+  /** Of an answer in chunks; `isLast`: and its end. */
+  #writeFrame(chunk: Uint8Array, isLast: boolean): void {
+    const frame = chunkFrame(this.#headSent ? "" : this.#startFraming(), chunk, isLast);
+    this.#framedBytes += frame.length;
+    if (isLast) this.#ending = true;
+    if (this.blocked) this.#keep(frame);
+    else this.#send(frame);
+  }
+
+  /** An answer of which nothing is sent yet then has a length, if it fits a cork. */
   end(last: Uint8Array): void {
-    const fits = !this.blocked && this.#length < 0 && last.length <= CORK_BYTES_MAX - this.#head.length;
-    if (!fits) this.write(last);
+    if (this.closed) return;
+    const begins = !this.#headSent && last.length <= CORK_BYTES_MAX - this.#head.length;
+    if (this.#length >= 0) this.#endSized(last);
+    else if (!begins) this.#writeFrame(last, true);
+    else if (last.length > 0) this.#replyWhole(last);
+    else this.#writeEnd();
+  }
+
+  #endSized(last: Uint8Array): void {
+    this.write(last);
     if (this.closed) return;
     this.#ending = true;
-    if (fits && !this.#headSent && last.length > 0) this.#replyWhole(last);
-    else if (!this.blocked) this.#writeEnd(fits ? last : NO_BYTES);
+    if (this.blocked) return;
+    assert(!this.#headSent, "an answer of known length ends with its last byte");
+    this.#writeEnd();
   }
 
   cut(): void {
@@ -181,12 +210,11 @@ export class ClientStream implements Downstream {
     return whole && this.#exchange?.clientCloses !== true ? "" : CLOSE;
   }
 
-  /** Header values are latin1 (RFC 9110 5.5), and uWebSockets.js would write a string as UTF-8. */
   #writeHead(connectionLine: string): void {
     const head = this.#head + connectionLine;
     this.#headSent = true;
     this.#head = "";
-    this.#response.writeStatus(latin1(head));
+    this.#response.writeStatus(headBytes(head));
   }
 
   #replyWhole(body: Uint8Array | string): void {
@@ -206,6 +234,17 @@ export class ClientStream implements Downstream {
     this.#response.onWritable(() => this.#onWritable());
   }
 
+  /** Of an answer in chunks: its head, all of it. */
+  #startFraming(): string {
+    const framing = `\r\ntransfer-encoding: chunked${this.#connectionLine(false)}\r\n`;
+    const head = `HTTP/1.1 ${this.#head}${framing}${dateHeader(Date.now())}\r\n`;
+    this.#takeFraming(this.#response, this.#closing());
+    this.#headSent = true;
+    this.#head = "";
+    this.#startStreaming();
+    return head;
+  }
+
   /** In front of what is kept: the rest of a slice that was taken in part. */
   #keepFirst(rest: Uint8Array): void {
     if (this.#backlog === NO_BACKLOG) this.#backlog = [];
@@ -215,25 +254,6 @@ export class ClientStream implements Downstream {
   #keep(chunk: Uint8Array): void {
     if (this.#backlog === NO_BACKLOG) this.#backlog = [];
     this.#backlog.push(Buffer.from(chunk));
-  }
-
-  /** What one cork may write. The head counts for its first slice. */
-  #sliceBytes(): number {
-    return this.#length >= 0 ? Infinity : CORK_BYTES_MAX - this.#head.length;
-  }
-
-  /** In slices that fit a cork; what the reader cannot take is kept. */
-  #writeSlices(chunk: Uint8Array): void {
-    let at = 0;
-    while (at < chunk.length && !this.closed) {
-      if (this.blocked) {
-        this.#keep(chunk.subarray(at));
-        return;
-      }
-      const end = at + this.#sliceBytes();
-      this.#send(at === 0 && end >= chunk.length ? chunk : chunk.subarray(at, end));
-      at = end;
-    }
   }
 
   #send(slice: Uint8Array): void {
@@ -248,20 +268,24 @@ export class ClientStream implements Downstream {
     this.#accepted = true;
     if (!this.#headSent) this.#writeHead(this.#connectionLine(false));
     const slice = this.#slice;
-    if (slice.length === 0 || typeof slice === "string") return;
-    if (this.#length < 0) this.#accepted = this.#response.write(slice);
-    else this.#tryEnd(slice);
+    if (slice.length > 0 && typeof slice !== "string") this.#tryEnd(slice);
+  }
+
+  /** What `tryEnd` is to take in all. */
+  #totalBytes(): number {
+    if (this.#length >= 0) return this.#length;
+    return this.#ending ? this.#framedBytes : OPEN_END;
   }
 
   #tryEnd(slice: Uint8Array): void {
-    const [accepted, done] = this.#response.tryEnd(slice, this.#length);
-    if (done) {
+    const result = this.#response.tryEnd(slice, this.#totalBytes());
+    if (result[1]) {
       this.#finish();
       return;
     }
-    const taken = this.#response.getWriteOffset() - this.#sentBytes;
+    this.#accepted = result[0];
+    const taken = this.#accepted ? slice.length : this.#response.getWriteOffset() - this.#sentBytes;
     this.#sentBytes += taken;
-    this.#accepted = accepted;
     if (taken < slice.length) this.#keepFirst(slice.subarray(taken));
   }
 
@@ -269,28 +293,18 @@ export class ClientStream implements Downstream {
   #onWritable(): boolean {
     if (this.closed) return true;
     this.blocked = false;
-    this.#send(this.#nextSlice());
-    while (!this.blocked && !this.closed && this.#backlog.length > 0) this.#send(this.#nextSlice());
+    do this.#send(this.#backlog.shift() ?? NO_BYTES);
+    while (!this.blocked && !this.closed && this.#backlog.length > 0);
     if (!this.blocked && !this.closed) this.#onCaughtUp();
     return true;
   }
 
-  #nextSlice(): Uint8Array {
-    const chunk = this.#backlog.shift();
-    if (chunk === undefined) return NO_BYTES;
-    const bytes = this.#sliceBytes();
-    if (chunk.length <= bytes) return chunk;
-    this.#backlog.unshift(chunk.subarray(bytes));
-    return chunk.subarray(0, bytes);
-  }
-
   #onCaughtUp(): void {
-    if (this.#ending) this.#writeEnd(NO_BYTES);
+    if (this.#ending) this.#writeEnd();
     else if (this.#exchange !== null) this.#handler.onCaughtUp(this.#exchange);
   }
 
-  #writeEnd(last: Uint8Array): void {
-    this.#slice = last;
+  #writeEnd(): void {
     writing = this;
     this.#response.cork(writeEnd);
     this.#finish();
@@ -302,10 +316,6 @@ export class ClientStream implements Downstream {
       // endWithoutBody(length) leaves the answer unfinished, and an undefined length is written as 2^63 (measured).
       this.#writeHead(this.#connectionLine(false) + (this.#length > 0 ? `\r\ncontent-length: ${this.#length}` : ""));
       this.#response.endWithoutBody();
-    } else if (this.#headSent) {
-      // A true here would put a header line into the chunked body (measured).
-      if (this.#slice.length > 0) this.#response.end(this.#slice);
-      else this.#response.end();
     } else {
       this.#writeHead(this.#connectionLine(true));
       this.#response.end(undefined, this.#closing());
@@ -330,13 +340,4 @@ export class ClientStream implements Downstream {
     this.#backlog = NO_BACKLOG;
     if (this.#exchange !== null) this.#handler.onAborted(this.#exchange);
   }
-}
-
-/** Valid until the next one. */
-function latin1(head: string): Uint8Array {
-  if (head.length > HEAD_BYTES) return Buffer.from(head, "latin1");
-  const length = headBytes.write(head, "latin1");
-  if (length >= HEAD_VIEWS) return headBytes.subarray(0, length);
-  headViews[length] ??= headBytes.subarray(0, length);
-  return headViews[length];
 }

@@ -17,7 +17,6 @@ import { native } from "../native/native.ts";
 export interface UwsResponse {
   /** Writes "HTTP/1.1 ", `status` and CRLF as they are, unchecked. */
   writeStatus(status: string | Uint8Array): unknown;
-  write(chunk: Uint8Array): boolean;
   end(body?: Uint8Array | string, closeConnection?: boolean): unknown;
   endWithoutBody(): unknown;
   tryEnd(chunk: Uint8Array, totalBytes: number): [boolean, boolean];
@@ -44,7 +43,7 @@ export interface UwsApp {
 }
 
 export function newApp(): UwsApp {
-  assert(native.isKnownUws(), "native/uws-request.h has the memory layout of the uWebSockets.js that is installed");
+  assert(native.isKnownUws(), "native/uws-memory.h has the memory layout of the uWebSockets.js that is installed");
   return NativeApp();
 }
 

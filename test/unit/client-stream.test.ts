@@ -4,6 +4,7 @@ import type { Socket } from "node:net";
 import { after, test } from "node:test";
 import { ClientStream } from "../../src/http/client-stream.ts";
 import type { UwsResponse } from "../../src/http/uws.ts";
+import { ChunkReader } from "../support/chunk-reader.ts";
 import { RawClient } from "../support/raw-client.ts";
 import { chunkedRequest, requestBytes } from "../support/raw-request.ts";
 import { headerOf } from "../support/raw-response.ts";
@@ -123,11 +124,6 @@ class SlowReader implements UwsResponse {
     this.#writable(this.#offset);
   }
 
-  write(chunk: Uint8Array): boolean {
-    this.taken.push(Buffer.from(chunk));
-    return chunk.length <= this.#pace;
-  }
-
   tryEnd(chunk: Uint8Array, totalBytes: number): [boolean, boolean] {
     this.taken.push(Buffer.from(chunk.subarray(0, this.#pace)));
     this.#offset += Math.min(chunk.length, this.#pace);
@@ -155,63 +151,86 @@ class SlowReader implements UwsResponse {
     return new ArrayBuffer(0);
   }
 
-  writeStatus(): void {}
-  end(last?: Uint8Array): void {
-    if (last !== undefined) this.taken.push(Buffer.from(last));
+  /** Of an answer in chunks: of chunks that are whole, and whether it ended. */
+  body(): [Buffer, boolean] {
+    const all = Buffer.concat(this.taken);
+    const chunks = new ChunkReader();
+    const body = Buffer.concat(chunks.read(all.subarray(all.indexOf("\r\n\r\n") + 4)));
+    strictEqual(chunks.rest.length, 0);
+    return [body, chunks.ended];
   }
 
+  writeStatus(): void {}
+  end(): void {}
   endWithoutBody(): void {}
   close(): void {}
   onAborted(): void {}
   onData(): void {}
 }
 
+function streamTo(reader: SlowReader, length: number): ClientStream {
+  const stream = new ClientStream(reader, path.pipeline, () => undefined);
+  stream.begin("200 OK", length);
+  return stream;
+}
+
 for (const length of [-1, BODY.length]) {
   test(`what a slow reader has not taken is kept as a copy (${length < 0 ? "chunked" : "of known length"})`, () => {
     const reader = new SlowReader(1_000);
-    const stream = new ClientStream(reader, path.pipeline);
-    stream.begin("200 OK", length);
+    const stream = streamTo(reader, length);
     for (let at = 0; at < BODY.length; at += 16_000) {
       const chunk = Buffer.from(BODY.subarray(at, at + 16_000));
       stream.write(chunk);
       chunk.fill("#");
     }
     for (let turns = 0; stream.blocked; turns += 1) {
-      ok(turns <= BODY.length / 1_000 + 1);
+      ok(turns <= BODY.length / 1_000 + 2);
       reader.catchUp();
     }
-    ok(Buffer.concat(reader.taken).equals(BODY));
+    if (length < 0) deepStrictEqual(reader.body(), [BODY, false]);
+    else ok(Buffer.concat(reader.taken).equals(BODY));
   });
 }
 
-for (const [bytes, corks] of [
-  [0, 1],
-  [1_000, 1],
-  [15_000, 1],
-  [40_000, 4],
-] as const) {
-  test(`the last ${bytes} bytes of a stream leave with its end, in slices that are safe`, () => {
-    const reader = new SlowReader(100_000);
-    const stream = new ClientStream(reader, path.pipeline);
-    stream.begin("200 OK", -1);
-    stream.write(BODY.subarray(0, 10));
-    stream.end(BODY.subarray(10, 10 + bytes));
-    deepStrictEqual([reader.corks, stream.closed], [1 + corks, true]);
-    ok(Buffer.concat(reader.taken).equals(BODY.subarray(0, 10 + bytes)));
+for (const bytes of [0, 1, 1_000, 15_000, 40_000, 300_000]) {
+  test(`the head leaves with the first bytes, and the last ${bytes} with their end, in one piece each`, () => {
+    const reader = new SlowReader(1_000_000);
+    const stream = streamTo(reader, -1);
+    const last = Buffer.alloc(bytes, BODY);
+    stream.write(BODY);
+    strictEqual(reader.taken.length, 1);
+    stream.end(last);
+    deepStrictEqual([reader.corks, reader.taken.length, stream.closed], [2, 2, true]);
+    deepStrictEqual(reader.body(), [Buffer.concat([BODY, last]), true]);
   });
 }
 
-test("what ends while its reader is behind is kept, and ends when it was taken", () => {
+for (const pace of [1, 1_000]) {
+  test(`what ends while its reader is behind is kept, and ends when it was taken, ${pace} bytes at a time`, () => {
+    const reader = new SlowReader(pace);
+    const stream = streamTo(reader, -1);
+    stream.write(BODY.subarray(0, 2_000));
+    const last = Buffer.from(BODY.subarray(2_000, 2_500));
+    stream.end(last);
+    last.fill("#");
+    deepStrictEqual([reader.corks, stream.closed], [1, false]);
+    for (let turns = 0; !stream.closed; turns += 1) {
+      ok(turns < 3_000);
+      reader.catchUp();
+    }
+    deepStrictEqual(reader.body(), [BODY.subarray(0, 2_500), true]);
+  });
+}
+
+test("a stream that is cut while its reader is behind writes no more", () => {
   const reader = new SlowReader(1_000);
-  const stream = new ClientStream(reader, path.pipeline);
-  stream.begin("200 OK", -1);
-  stream.write(BODY.subarray(0, 2_000));
-  const last = Buffer.from(BODY.subarray(2_000, 2_500));
-  stream.end(last);
-  last.fill("#");
-  deepStrictEqual([reader.corks, stream.closed], [1, false]);
+  const stream = streamTo(reader, -1);
+  stream.write(BODY);
+  stream.write(BODY);
+  stream.cut();
   reader.catchUp();
-  ok(stream.closed && Buffer.concat(reader.taken).equals(BODY.subarray(0, 2_500)));
+  stream.end(BODY);
+  deepStrictEqual([reader.corks, stream.closed], [1, true]);
 });
 
 test("a chunked answer that came in one piece goes on as one, with a length", async () => {
@@ -225,8 +244,7 @@ test("a chunked answer that came in one piece goes on as one, with a length", as
 
 test("an answer of known length is not cut into slices: each chunk of it leaves at once", () => {
   const reader = new SlowReader(BODY.length);
-  const stream = new ClientStream(reader, path.pipeline);
-  stream.begin("200 OK", BODY.length);
+  const stream = streamTo(reader, BODY.length);
   stream.write(BODY.subarray(0, 30_000));
   stream.write(BODY.subarray(30_000));
   deepStrictEqual(
