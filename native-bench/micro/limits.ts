@@ -48,7 +48,7 @@ function admit(): void {
 
 function admitAndSettle(): void {
   admit();
-  map.settle(map.fields[ticket] ?? -1, 1, 0);
+  map.settle(map.fields[ticket] ?? -1, 1, 0, 0);
 }
 
 compare("a decision", "eight scopes", {
@@ -60,7 +60,7 @@ compare("a decision", "eight scopes", {
   },
 });
 
-const limiter = new Limiter(map);
+const limiter = new Limiter(map, () => {});
 
 /** The step of a request that these limits apply to. */
 function step(limits: typeof EIGHT): { before: () => void; call: () => void } {

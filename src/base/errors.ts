@@ -9,6 +9,7 @@ export type ErrorType =
   | "authentication_error"
   | "permission_error"
   | "rate_limit_error"
+  | "insufficient_quota"
   | "server_error"
   | "upstream_error";
 
@@ -123,6 +124,14 @@ export const ERRORS = {
     "server_error",
     true,
     "The gateway cannot count this request towards its limits at the moment.",
+  ),
+  budgetUsedUp: row(
+    48,
+    "insufficient_quota",
+    402,
+    "insufficient_quota",
+    false,
+    "What is left of a budget does not cover this request: %.",
   ),
   // Upstream, before the first byte went to the client
   upstreamQueueFull: row(50, "upstream_queue_full", 503, UP, true, "Too many requests wait for the provider '%'."),

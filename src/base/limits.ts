@@ -83,6 +83,12 @@ export const PROXY_HEADER_BYTES_MAX = 4_096;
 export const LIMIT_RULES_MAX = 64;
 /** What one limit lets through: a day's worth of nanoseconds times it, with 32 bits of fraction, has 128 bits. */
 export const LIMIT_AMOUNT_MAX = 1_000_000_000_000;
+/** Thresholds of one budget: they are bits of its count. */
+export const BUDGET_ALERTS_MAX = 4;
+/** Of a budget that only observes, more than all of it may be worth telling. */
+export const BUDGET_PERCENT_MAX = 1_000;
+/** Keys, teams and so on whose use of one budget is a metric; the use of others is counted all the same. */
+export const BUDGET_SERIES_MAX = 512;
 /** Output tokens that are reserved for a model's first answers, where the request does not say how many it takes. */
 export const OUTPUT_TOKENS_ASSUMED = 512;
 /** Gateway workers. */

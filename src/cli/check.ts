@@ -75,8 +75,19 @@ function summary(form: Form, config: Config): readonly string[] {
       "keys",
       config.keys.map((key) => keyCells(key, config.loadedAtMs)),
     ),
-    ...(config.limits.length === 0 ? [] : section("rate limits", config.limits.map(limitCells))),
+    ...limitsText(
+      "rate limits",
+      config.limits.filter(({ calendar }) => calendar === null),
+    ),
+    ...limitsText(
+      "budgets",
+      config.limits.filter(({ calendar }) => calendar !== null),
+    ),
   ];
+}
+
+function limitsText(heading: string, rules: readonly LimitRule[]): readonly string[] {
+  return rules.length === 0 ? [] : section(heading, rules.map(limitCells));
 }
 
 /** A heading and its rows, in columns. */
@@ -136,18 +147,29 @@ function keyCells(key: KeyConfig, nowMs: number): readonly string[] {
   return [key.name, keyState(key, nowMs), models];
 }
 
-function limitCells({ name, scope, quantity, kind, limit, burst, periodMs, keys, models, observes }: LimitRule) {
-  const amount = quantity === "bytes_in_flight" ? sizeText(limit) : String(limit);
-  const rate = kind === "held" ? `${amount} at a time` : `${amount} per ${durationText(periodMs)}`;
-  const how = kind === "window" ? ", in windows" : burst === limit ? "" : `, burst ${burst}`;
+function limitCells(rule: LimitRule) {
+  const { name, scope, quantity, kind, limit, burst, keys, models, observes, alertAt } = rule;
+  const rate = rateText(rule);
+  const alerts = alertAt.length === 0 ? "" : `, alerts at ${alertAt.map((percent) => `${percent} %`).join(", ")}`;
+  const how =
+    kind === "budget" ? alerts : kind === "window" ? ", in windows" : burst === limit ? "" : `, burst ${burst}`;
   const only = [...(keys ?? []), ...(models ?? [])];
   return [
     name,
-    quantity,
+    quantity === "cost" ? "money" : quantity,
     `${rate}${how}`,
     scope.length === 0 ? "all together" : `each ${scope.join(" and ")}`,
     `${only.length === 0 ? "" : `only ${only.join(", ")}`}${observes ? " (observed only)" : ""}`,
   ];
+}
+
+const NANO_PER_DOLLAR = 1_000_000_000;
+
+function rateText({ quantity, kind, limit, periodMs, calendar }: LimitRule): string {
+  const amount = quantity === "bytes_in_flight" ? sizeText(limit) : String(limit);
+  if (calendar === null) return kind === "held" ? `${amount} at a time` : `${amount} per ${durationText(periodMs)}`;
+  const much = quantity === "cost" ? `${limit / NANO_PER_DOLLAR} USD` : amount;
+  return calendar.per === "total" ? `${much} in total` : `${much} per ${calendar.per} (${calendar.timeZone})`;
 }
 
 function keyState({ enabled, expiresAtMs }: KeyConfig, nowMs: number): string {

@@ -5,6 +5,7 @@
 import { resolve } from "node:path";
 import { nowMs, wallMs } from "../base/clock.ts";
 import { breakerRulesOf } from "./breaker.ts";
+import { budgetRulesOf } from "./budget.ts";
 import { listenerOf } from "./listener-files.ts";
 import type { ModelConfig, ModelForm } from "./model.ts";
 import type { Outside } from "./outside.ts";
@@ -36,7 +37,7 @@ export function configOf(form: Form, outside: Outside): Config {
     passthrough: form.passthrough ?? onlyProvider(form),
     prices: mapValues(form.prices, priceOf),
     keys: form.keys.map(keyOf),
-    limits: form.rate_limits.flatMap(limitRulesOf),
+    limits: [...form.rate_limits.flatMap(limitRulesOf), ...form.budgets.flatMap(budgetRulesOf)],
   };
 }
 

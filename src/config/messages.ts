@@ -45,5 +45,15 @@ export type FromWorker =
       readonly detail: string;
       readonly count: number;
     }
+  /** A threshold of a budget was reached, for the log: fields of pipeline/limit.ts. */
+  | {
+      readonly type: "budget";
+      readonly budget: string;
+      readonly quantity: string;
+      readonly limit: number;
+      readonly percent: number;
+      readonly subject: Readonly<Record<string, string>>;
+      readonly requestId: string;
+    }
   /** It cannot go on and exits after this. `code`: of a CodedError. */
   | { readonly type: "failed"; readonly code: string; readonly message: string };

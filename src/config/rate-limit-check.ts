@@ -1,5 +1,6 @@
 /** What the schema cannot see of `rate_limits`: names that must exist or differ, and settings that need another one. Pure. */
 import { LIMIT_RULES_MAX } from "../base/limits.ts";
+import { budgetRulesOf } from "./budget.ts";
 import { type Finding, findingAt, nearest } from "./finding.ts";
 import { limitRulesOf, nameOf, type RateLimitForm } from "./rate-limit.ts";
 import type { Form } from "./schema.ts";
@@ -10,13 +11,13 @@ const REFILL_MS_MAX = 366 * 86_400_000;
 
 export function checkRateLimits(form: Form): readonly Finding[] {
   const rules = form.rate_limits;
-  const count = rules.flatMap(limitRulesOf).length;
+  const count = rules.flatMap(limitRulesOf).length + form.budgets.flatMap(budgetRulesOf).length;
   const excess =
     count > LIMIT_RULES_MAX
       ? [
           findingAt(
             ["rate_limits"],
-            `at most ${LIMIT_RULES_MAX} limits are taken, not ${count}; a rule has one for each quantity`,
+            `at most ${LIMIT_RULES_MAX} limits are taken, not ${count}; a rule or budget has one for each quantity`,
           ),
         ]
       : [];

@@ -92,6 +92,8 @@ export function limitRulesOf(form: RateLimitForm): LimitRule[] {
     models: form.models ?? null,
     observes: form.mode === "observe",
     admitsUnplaced: form.when_full === "admit",
+    calendar: null,
+    alertAt: [],
   };
   const rates = RATES.flatMap((quantity) => {
     const given = form[quantity];

@@ -3,6 +3,7 @@
  * Pure; supervisor and command line.
  */
 import { KEYS_MAX, MODELS_MAX, PROVIDERS_MAX } from "../base/limits.ts";
+import { checkBudgets } from "./budget.ts";
 import { type Finding, findingAt, nearest } from "./finding.ts";
 import type { ModelForm, TargetForm } from "./model.ts";
 import { checkRateLimits } from "./rate-limit-check.ts";
@@ -36,6 +37,7 @@ export function checkReferences(form: Form): readonly Finding[] {
     ...keyDuplicates(form),
     ...keyModels(form),
     ...checkRateLimits(form),
+    ...checkBudgets(form),
   ];
 }
 

@@ -138,6 +138,25 @@ export function readPrice(text: string): number | Refusal {
   return Number(pico);
 }
 
+/** A whole number, which may be written as 10_000_000. */
+export function readAmount(min: number, max: number): Read<number> {
+  return (text) => {
+    const value = /^\d[\d_]{0,19}$/.test(text) ? Number(text.replaceAll("_", "")) : Number.NaN;
+    return value >= min && value <= max ? value : new Refusal(`expected a whole number from ${min} to ${max}`);
+  };
+}
+
+/** Sums of nano-dollars stay below 2^53. */
+const DOLLARS_MAX = 9_000_000;
+
+/** USD with at most 6 decimals, as nano-dollars: exact, digits only. */
+export function readDollars(text: string): number | Refusal {
+  const parts = /^(\d[\d_]{0,19})(?:\.(\d{1,6}))?$/.exec(text);
+  const nano = BigInt(`${parts?.[1]?.replaceAll("_", "") ?? 0}${(parts?.[2] ?? "").padEnd(9, "0")}`);
+  if (nano >= 1n && nano <= BigInt(DOLLARS_MAX) * 1_000_000_000n) return Number(nano);
+  return new Refusal(`expected USD, such as 50 or 12.50, at most ${DOLLARS_MAX} and with at most 6 decimals`);
+}
+
 const INSTANT = z.union([z.iso.datetime({ offset: true }), z.iso.date()]);
 
 /** Wall-clock milliseconds from an ISO 8601 instant with its zone, or from a date, which begins at midnight UTC. */

@@ -38,6 +38,7 @@ import {
   WORKERS_MAX,
 } from "../base/limits.ts";
 import { BREAKER } from "./breaker.ts";
+import { BUDGETS } from "./budget.ts";
 import type { Listener } from "./listener.ts";
 import { MODEL, type ModelConfig } from "./model.ts";
 import { RATE_LIMITS } from "./rate-limit.ts";
@@ -428,6 +429,9 @@ export const FORM = mapping({
   ),
   rate_limits: section(RATE_LIMITS, []).describe(
     "Limits over all workers, which hold over reloads, restarts and crashes. A request must be within all that apply to it; one that is refused (429) counts for none of them.",
+  ),
+  budgets: section(BUDGETS, []).describe(
+    "Money and tokens per calendar period, over all workers; what is used of them survives reloads, restarts and crashes. A request that what is left does not cover is refused (402).",
   ),
   timeouts: section(TIMEOUTS, {}).describe("Times after which a request fails or a connection is closed."),
   replay_stale: boolean(true).describe(

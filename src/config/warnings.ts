@@ -3,12 +3,13 @@
  * the gateway from starting, because a file that is being set up passes through it. Pure; command line.
  */
 import { type Finding, findingAt, nearest } from "./finding.ts";
+import type { ModelForm } from "./model.ts";
 import { targetsOf } from "./references.ts";
 import type { Form } from "./schema.ts";
 import { quoted } from "./secret.ts";
 
 export function warningsOf(form: Form): readonly Finding[] {
-  return [...nobody(form), ...nothing(form), ...prices(form)];
+  return [...nobody(form), ...nothing(form), ...prices(form), ...unpricedIn(form)];
 }
 
 function nobody({ keys }: Form): readonly Finding[] {
@@ -35,5 +36,22 @@ function prices({ models, prices: priced }: Form): readonly Finding[] {
     if (known.has(name)) return [];
     const message = `no model is called ${quoted(name, "this")}, so this price has no effect`;
     return [{ ...findingAt(["prices", name], message, nearest(name, [...known])), at: "key" as const }];
+  });
+}
+
+/** Models that a budget of money is for and that cost nothing, because they have no price. */
+function unpricedIn(form: Form): readonly Finding[] {
+  const priced = (alias: string, model: ModelForm) =>
+    Object.hasOwn(form.prices, alias) ||
+    targetsOf(model).every(({ model }) => Object.hasOwn(form.prices, model ?? alias));
+  const free = Object.entries(form.models).flatMap(([alias, model]) =>
+    alias === "*" || priced(alias, model) ? [] : [alias],
+  );
+  return form.budgets.flatMap(({ usd, models }, index) => {
+    const [first, ...others] = free.filter((alias) => models?.includes(alias) ?? true);
+    if (usd === undefined || first === undefined) return [];
+    const more = others.length === 0 ? "" : ` and ${others.length} more`;
+    const message = `${quoted(first, "a model")}${more} without a price: this budget does not count what is not in 'prices'`;
+    return [findingAt(["budgets", index, "usd"], message)];
   });
 }

@@ -69,7 +69,7 @@ async function serve(config: Config, epoch: number): Promise<void> {
   const snapshot = compileSnapshot(config, epoch, states.stateOf);
   const { slot, writer: ring, notice } = openRing(config.dataDir);
   const counters = openCounters(config.dataDir, slot);
-  const limiter = new Limiter(attachLimits(config.dataDir, slot));
+  const limiter = new Limiter(attachLimits(config.dataDir, slot), (notice) => tell({ type: "budget", ...notice }));
   limiter.configure(snapshot);
   const histograms = openHistograms(HISTOGRAMS_DESCRIPTOR, slot);
   const origins = new Origins(counters);

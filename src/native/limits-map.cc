@@ -17,7 +17,7 @@ namespace {
 
 // "SLLM"
 constexpr uint32_t MAGIC = 0x4d4c4c53;
-constexpr uint32_t VERSION = 1;
+constexpr uint32_t VERSION = 2;
 constexpr size_t PAGE = 4096;
 constexpr size_t PIDS_AT = 1024;
 constexpr size_t LEASES_AT = PAGE + size_t{LimitsMap::BUCKETS} * sizeof(Bucket);
@@ -214,6 +214,8 @@ bool LimitsMap::idle(const Bucket& one, int64_t now) const {
     case BucketKind::RATE: return one.rate.full_at_ns < now;
     case BucketKind::WINDOW: return one.window.used <= 0 || one.window.start_ns + one.window.period_ns <= now;
     case BucketKind::HELD: return one.held.amount <= 0;
+    case BucketKind::BUDGET:
+      return one.budget.period_s != ENDLESS_S && one.budget.start_ns + one.budget.period_s * SECOND_NS <= now;
     case BucketKind::TALLY: return one.touched_ns + TALLY_IDLE_NS < now;
     default: return true;
   }

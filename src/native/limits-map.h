@@ -27,7 +27,7 @@
 
 namespace sluice {
 
-enum class BucketKind : uint32_t { FREE = 0, RATE = 1, WINDOW = 2, HELD = 3, TALLY = 4 };
+enum class BucketKind : uint32_t { FREE = 0, RATE = 1, WINDOW = 2, HELD = 3, BUDGET = 4, TALLY = 5 };
 
 struct Bucket {
   Tag tag;
@@ -47,6 +47,13 @@ struct Bucket {
       int64_t period_ns;
       int64_t used;
     } window;
+    // BUDGET: what was spent since `start`, with what is reserved. `alerted`: bits of the thresholds that were told of.
+    struct {
+      int64_t start_ns;
+      uint32_t period_s;
+      uint32_t alerted;
+      int64_t used;
+    } budget;
     // HELD: the sum of its leases.
     struct {
       int64_t amount;
@@ -59,9 +66,12 @@ struct Bucket {
     } tally;
   };
   int64_t touched_ns;
-  int64_t reserved;
+  // BUDGET: the part of `used` that is over and known. TALLY: alerts.
+  int64_t settled;
 };
 static_assert(sizeof(Bucket) == 64);
+// Of a budget that never begins anew.
+constexpr uint32_t ENDLESS_S = UINT32_MAX;
 
 struct Lease {
   // Slot of the worker plus one; 0: free. Stored last.

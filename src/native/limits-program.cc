@@ -32,6 +32,11 @@ int64_t whole_ns(SignedWide span) { return span <= 0 ? 0 : static_cast<int64_t>(
 
 bool counts_tokens(Quantity quantity) { return quantity == INPUT_TOKENS || quantity == OUTPUT_TOKENS || quantity == TOKENS; }
 
+// What is corrected, or given back, at the end of a request.
+bool settles(const Limit& limit) {
+  return limit.kind == BucketKind::HELD || limit.kind == BucketKind::BUDGET || counts_tokens(limit.quantity);
+}
+
 constexpr Standing NOWHERE = {-1, 0, 0};
 
 }  // namespace
@@ -55,6 +60,8 @@ void LimitsProgram::configure(const std::vector<std::string>& names, const doubl
     one.limit = static_cast<int64_t>(figure[6]);
     one.burst = static_cast<int64_t>(figure[7]);
     one.period_ns = static_cast<int64_t>(figure[8]);
+    for (uint32_t j = 0; j < Limit::THRESHOLDS; j++) one.alerts[j] = static_cast<int64_t>(figure[9 + j]);
+    for (uint32_t j = 0; j < BOUNDS; j++) one.bounds_s[j] = static_cast<int64_t>(figure[9 + Limit::THRESHOLDS + j]);
     one.unit = ((static_cast<Wide>(one.period_ns) << FRACTION_BITS) + one.limit - 1) / one.limit;
     limits_.push_back(one);
     for (uint32_t part = 0; part < PARTS; part++) {
@@ -111,8 +118,8 @@ uint64_t LimitsProgram::applying(const Request& request) {
 int64_t LimitsProgram::amount_of(const Request& request, const Limit& limit) {
   const int64_t amount = request.amounts[limit.quantity];
   const int64_t most = limit.kind == BucketKind::RATE ? limit.burst : limit.limit;
-  if (amount <= most || (limit.quantity != TOKENS && limit.quantity != OUTPUT_TOKENS)) return amount;
-  const int64_t certain = amount - request.assumed_tokens;
+  if (amount <= most || (limit.quantity != TOKENS && limit.quantity != OUTPUT_TOKENS && limit.quantity != COST)) return amount;
+  const int64_t certain = amount - (limit.quantity == COST ? request.assumed_cost : request.assumed_tokens);
   return certain > most ? certain : most;
 }
 
@@ -127,6 +134,7 @@ Tag LimitsProgram::tag_of(const Limit& limit) const {
 
 void LimitsProgram::admit(const Request& request, Answer* answer) {
   *answer = {Decision::ADMITTED, -1, -1, 0, NOWHERE, NOWHERE};
+  alerts_.clear();
   const uint64_t limits = applying(request);
   if (limits == 0) return;
   if (!map_.lock()) {
@@ -140,7 +148,8 @@ void LimitsProgram::admit(const Request& request, Answer* answer) {
     const uint32_t index = static_cast<uint32_t>(__builtin_ctzll(rest));
     const Limit& limit = limits_[index];
     const int64_t amount = amount_of(request, limit);
-    if (amount <= 0) continue;
+    // A budget counts what nobody can know before, too; below 0 is what it cannot count.
+    if (limit.kind == BucketKind::BUDGET ? amount < 0 || !request.bills : amount <= 0) continue;
     Check& check = checks_[check_count_++];
     check.limit = index;
     check.amount = amount;
@@ -150,23 +159,24 @@ void LimitsProgram::admit(const Request& request, Answer* answer) {
   refuse(answer);
   if (answer->decision == Decision::ADMITTED && !take_leases(now)) answer->decision = Decision::UNPLACED;
   if (answer->decision == Decision::ADMITTED) {
-    bool settles = false;
+    bool any = false;
     for (uint32_t i = 0; i < check_count_; i++) {
       const Limit& limit = limits_[checks_[i].limit];
       if (!checks_[i].admits) continue;
       charge(checks_[i]);
-      settles = settles || limit.kind == BucketKind::HELD || counts_tokens(limit.quantity);
+      any = any || settles(limit);
     }
-    if (settles) answer->ticket = open_ticket();
+    if (any) answer->ticket = open_ticket();
   }
   stand(answer, answer->decision == Decision::ADMITTED);
   for (uint32_t i = 0; i < check_count_; i++) {
     const Check& check = checks_[i];
-    if (check.admits) continue;
+    if (check.admits && !check.over) continue;
     const Limit& limit = limits_[check.limit];
     if (check.place == LimitsMap::NONE) count(limit, [](Bucket& bucket) { return ++bucket.tally.unplaced; }, now);
     else if (limit.observes) count(limit, [](Bucket& bucket) { return ++bucket.tally.observed; }, now);
     else count(limit, [](Bucket& bucket) { return ++bucket.tally.rejected; }, now);
+    if (check.over && !check.never) tell_of_end(check, now);
   }
   map_.unlock();
 }
@@ -174,7 +184,7 @@ void LimitsProgram::admit(const Request& request, Answer* answer) {
 void LimitsProgram::look(Check* check, int64_t now) {
   const Limit& limit = limits_[check->limit];
   check->place = map_.claim(check->tag, limit.kind, now);
-  check->never = false;
+  check->never = check->over = false;
   check->retry_ns = check->reset_ns = check->room = 0;
   if (check->place == LimitsMap::NONE) {
     check->admits = false;
@@ -182,6 +192,7 @@ void LimitsProgram::look(Check* check, int64_t now) {
   }
   if (limit.kind == BucketKind::RATE) look_at_rate(limit, check, now);
   else if (limit.kind == BucketKind::WINDOW) look_at_window(limit, check, now);
+  else if (limit.kind == BucketKind::BUDGET) look_at_budget(limit, check, now);
   else look_at_held(limit, check);
 }
 
@@ -259,6 +270,7 @@ bool LimitsProgram::take_leases(int64_t now) {
 void LimitsProgram::charge(const Check& check) {
   Bucket& bucket = map_.bucket(check.place);
   if (bucket.kind == BucketKind::RATE) set_full_at(bucket, check.after);
+  if (bucket.kind == BucketKind::BUDGET) charge_budget(limits_[check.limit], bucket, check);
   if (bucket.kind != BucketKind::WINDOW) return;
   if (bucket.window.start_ns != check.window_start) {
     bucket.window.used = 0;
@@ -272,7 +284,7 @@ void LimitsProgram::stand(Answer* answer, bool charged) {
   for (uint32_t i = 0; i < check_count_; i++) {
     const Check& check = checks_[i];
     const Limit& limit = limits_[check.limit];
-    if (limit.kind == BucketKind::HELD || check.place == LimitsMap::NONE) continue;
+    if (limit.kind == BucketKind::HELD || limit.kind == BucketKind::BUDGET || check.place == LimitsMap::NONE) continue;
     Standing& standing = limit.quantity == REQUESTS ? answer->requests : answer->tokens;
     // What was looked at as charged, and then was not.
     const int64_t room = !charged && check.admits ? check.room + check.amount : check.room;
@@ -302,15 +314,16 @@ int32_t LimitsProgram::open_ticket() {
     const Check& check = checks_[i];
     const Limit& limit = limits_[check.limit];
     const bool holds = limit.kind == BucketKind::HELD;
-    if (!check.admits || (!holds && !counts_tokens(limit.quantity))) continue;
+    if (!check.admits || !settles(limit)) continue;
     const Taken taken = holds ? taken_[i] : Taken{LimitsMap::NONE, 0};
     charges.push_back({check.tag, limit.kind, limit.quantity, check.amount, limit.unit, check.window_start, limit.period_ns,
-                       taken.lease, taken.serial});
+                       taken.lease, taken.serial, limit.tag});
   }
   return number;
 }
 
-void LimitsProgram::settle(int32_t ticket, int64_t input_tokens, int64_t output_tokens) {
+void LimitsProgram::settle(int32_t ticket, const Used& used) {
+  alerts_.clear();
   if (ticket < 0 || static_cast<size_t>(ticket) >= tickets_.size()) return;
   Ticket& one = tickets_[ticket];
   // Without the lock leases come back by their deadlines, and reservations stay as they are.
@@ -319,8 +332,10 @@ void LimitsProgram::settle(int32_t ticket, int64_t input_tokens, int64_t output_
     const int64_t now = map_.now_ns();
     for (const Charge& charge : one.charges) {
       if (charge.kind == BucketKind::HELD) map_.return_lease(charge.lease, charge.serial);
-      else if (charge.quantity == INPUT_TOKENS) correct(charge, input_tokens, now);
-      else correct(charge, charge.quantity == OUTPUT_TOKENS ? output_tokens : input_tokens + output_tokens, now);
+      else if (charge.quantity == COST) correct(charge, used.cost, now);
+      else if (charge.quantity == INPUT_TOKENS) correct(charge, used.input_tokens, now);
+      else if (charge.quantity == OUTPUT_TOKENS) correct(charge, used.output_tokens, now);
+      else correct(charge, used.input_tokens + used.output_tokens, now);
     }
     map_.unlock();
   }
@@ -330,6 +345,7 @@ void LimitsProgram::settle(int32_t ticket, int64_t input_tokens, int64_t output_
 }
 
 void LimitsProgram::correct(const Charge& charge, int64_t used, int64_t now) {
+  if (charge.kind == BucketKind::BUDGET) return settle_budget(charge, used, now);
   const int64_t more = used - charge.amount;
   if (more == 0) return;
   // A bucket that is gone was full again: there is nothing to give back.
@@ -355,7 +371,7 @@ void LimitsProgram::correct(const Charge& charge, int64_t used, int64_t now) {
 }
 
 void LimitsProgram::tally(uint32_t index, uint64_t* out) {
-  out[0] = out[1] = out[2] = 0;
+  out[0] = out[1] = out[2] = out[3] = 0;
   if (index >= limits_.size() || !map_.lock()) return;
   const uint32_t place = map_.find(limits_[index].tally);
   if (place != LimitsMap::NONE) {
@@ -363,6 +379,7 @@ void LimitsProgram::tally(uint32_t index, uint64_t* out) {
     out[0] = bucket.tally.rejected;
     out[1] = bucket.tally.observed;
     out[2] = bucket.tally.unplaced;
+    out[3] = static_cast<uint64_t>(bucket.settled);
   }
   map_.unlock();
 }

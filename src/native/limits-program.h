@@ -4,6 +4,7 @@
 // A decision reads first and writes only if every limit admits, so a refused request takes nothing of any of them. Rates are
 // GCRA: a bucket says when it will be full again, which one unit moves by period / limit; that is rounded up to 2^-32 ns, and
 // all sums are whole multiples of it, so `burst` units fit exactly. Windows begin at whole multiples of their period since 1970.
+// Budgets are counts too; when their periods begin and end is told from outside, for the one that runs and the next one.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -18,7 +19,7 @@ namespace sluice {
 __extension__ typedef unsigned __int128 Wide;
 __extension__ typedef __int128 SignedWide;
 
-enum Quantity : uint32_t { REQUESTS = 0, INPUT_TOKENS, OUTPUT_TOKENS, TOKENS, CONCURRENCY, BYTES, QUANTITIES };
+enum Quantity : uint32_t { REQUESTS = 0, INPUT_TOKENS, OUTPUT_TOKENS, TOKENS, CONCURRENCY, BYTES, COST, QUANTITIES };
 
 // What a limit may count apart: its scope is a set of these.
 enum Part : uint32_t { KEY = 0, TEAM, USER, ADDRESS, MODEL, ROUTE, TARGET, PROVIDER, PARTS };
@@ -38,6 +39,11 @@ struct Limit {
   int64_t burst;
   int64_t period_ns;
   Wide unit;
+  static constexpr uint32_t THRESHOLDS = 4;
+  // BUDGET: at how much of it somebody is told; 0: none.
+  int64_t alerts[THRESHOLDS];
+  // BUDGET, seconds since 1970: when its period began, ends, and the next one ends. Below 0: never.
+  int64_t bounds_s[3];
 };
 
 struct Request {
@@ -49,6 +55,22 @@ struct Request {
   int64_t amounts[QUANTITIES];
   // Output tokens among them that are a guess: it makes no request larger than a limit.
   int64_t assumed_tokens;
+  // The same of its cost.
+  int64_t assumed_cost;
+  // A provider is paid for it, whatever the amounts: budgets count it.
+  bool bills;
+};
+
+// What a request really used.
+struct Used {
+  int64_t input_tokens;
+  int64_t output_tokens;
+  int64_t cost;
+};
+
+struct Alert {
+  uint32_t limit;
+  uint32_t threshold;
 };
 
 enum class Decision : int32_t { ADMITTED = 0, REFUSED = 1, NEVER = 2, UNPLACED = 3, BUSY = 4 };
@@ -75,7 +97,9 @@ class LimitsProgram {
  public:
   static constexpr uint32_t LIMITS_MAX = 64;
   // Numbers of a limit in `figures` of configure().
-  static constexpr uint32_t FIGURES = 9;
+  static constexpr uint32_t FIGURES = 16;
+  // Numbers of a limit in `bounds` of set_periods().
+  static constexpr uint32_t BOUNDS = 3;
 
   explicit LimitsProgram(LimitsMap& map) : map_(map) {}
 
@@ -87,9 +111,17 @@ class LimitsProgram {
   uint32_t slot = 0;
 
   void admit(const Request& request, Answer* answer);
-  // Each ticket once. `tokens`: what was really used of INPUT_TOKENS and OUTPUT_TOKENS.
-  void settle(int32_t ticket, int64_t input_tokens, int64_t output_tokens);
-  // Refused, observed and unplaced of limit `index`.
+  // Each ticket once.
+  void settle(int32_t ticket, const Used& used);
+  // Thresholds of budgets that the last admit() or settle() was the first to reach.
+  const std::vector<Alert>& alerts() const { return alerts_; }
+  // The periods of budgets, BOUNDS numbers for each limit.
+  void set_periods(const double* bounds);
+  // The count of a budget for these subjects (by Part; the others are ABSENT), in the period that runs.
+  bool spent(uint32_t index, const int32_t* subjects, int64_t* used, int64_t* settled);
+  // Raises what is settled of it to `least`, where it is below.
+  bool raise(uint32_t index, const int32_t* subjects, int64_t least);
+  // Refused, observed, unplaced and alerts of limit `index`.
   void tally(uint32_t index, uint64_t* out);
   size_t limit_count() const { return limits_.size(); }
 
@@ -108,6 +140,8 @@ class LimitsProgram {
     int64_t amount;
     bool admits;
     bool never;
+    // More than there is, whether it is admitted or not.
+    bool over;
     // RATE, in 2^-32 ns: when it is full again without and with this request.
     SignedWide before, after;
     int64_t window_start;
@@ -127,6 +161,8 @@ class LimitsProgram {
     int64_t period_ns;
     uint32_t lease;
     uint32_t serial;
+    // Of its limit.
+    Tag limit;
   };
 
   struct Ticket {
@@ -142,13 +178,19 @@ class LimitsProgram {
   void look_at_rate(const Limit& limit, Check* check, int64_t now);
   void look_at_window(const Limit& limit, Check* check, int64_t now);
   void look_at_held(const Limit& limit, Check* check);
+  void look_at_budget(const Limit& limit, Check* check, int64_t now);
   bool take_leases(int64_t now);
   void charge(const Check& check);
+  void charge_budget(const Limit& limit, Bucket& bucket, const Check& check);
   void refuse(Answer* answer);
   void stand(Answer* answer, bool charged);
   void count(const Limit& limit, uint64_t (*of)(Bucket&), int64_t now);
   int32_t open_ticket();
   void correct(const Charge& charge, int64_t used, int64_t now);
+  void settle_budget(const Charge& charge, int64_t used, int64_t now);
+  void tell_of_end(const Check& check, int64_t now);
+  void tell(uint32_t index, uint32_t threshold, Bucket& bucket, int64_t now);
+  bool tag_for(uint32_t index, const int32_t* subjects);
 
   LimitsMap& map_;
   std::vector<Limit> limits_;
@@ -168,6 +210,7 @@ class LimitsProgram {
   Taken taken_[LIMITS_MAX];
   std::vector<Ticket> tickets_;
   int32_t free_ticket_ = -1;
+  std::vector<Alert> alerts_;
 };
 
 }  // namespace sluice

@@ -16,12 +16,15 @@ enum Field : uint32_t {
   SUBJECTS = 0,                     // a number for each Part; -1: absent
   AMOUNTS = SUBJECTS + PARTS,       // for each Quantity
   ASSUMED = AMOUNTS + QUANTITIES,   // output tokens of these that nobody asked for
+  ASSUMED_COST,                     // and what they cost
+  BILLS,                            // 0: budgets do not count it
   TICKET,
   LIMIT,
   RETRY_MS,
   REQUESTS_STANDING,                // limit, remaining, reset in milliseconds
   TOKENS_STANDING = REQUESTS_STANDING + 3,
-  FIELDS = TOKENS_STANDING + 3
+  ALERTS = TOKENS_STANDING + 3,     // how many there are of limitsAlert()
+  FIELDS
 };
 
 constexpr double NS_PER_MS = 1e6;
@@ -167,7 +170,10 @@ void put_standing(double* out, const Standing& standing) {
 // More than any limit has, and little enough to be multiplied by a day in 2^-32 ns.
 constexpr double AMOUNT_MAX = 0x1p40;
 
-int64_t amount_of(double value) { return static_cast<int64_t>(value < AMOUNT_MAX ? value : AMOUNT_MAX); }
+// A cost is only added, and its sums have 63 bits.
+constexpr double COST_MAX = 0x1p52;
+
+int64_t amount_of(double value, double most = AMOUNT_MAX) { return static_cast<int64_t>(value < most ? value : most); }
 
 // limitsAdmit(): decision
 napi_value admit(napi_env env, napi_callback_info) {
@@ -178,7 +184,9 @@ napi_value admit(napi_env env, napi_callback_info) {
     request.subjects[part] = static_cast<int32_t>(own.fields[SUBJECTS + part]);
     request.texts[part] = own.texts[part];
   }
-  for (uint32_t i = 0; i < QUANTITIES; i++) request.amounts[i] = amount_of(own.fields[AMOUNTS + i]);
+  for (uint32_t i = 0; i < QUANTITIES; i++) request.amounts[i] = amount_of(own.fields[AMOUNTS + i], i == COST ? COST_MAX : AMOUNT_MAX);
+  request.assumed_cost = amount_of(own.fields[ASSUMED_COST], COST_MAX);
+  request.bills = own.fields[BILLS] != 0;
   request.assumed_tokens = amount_of(own.fields[ASSUMED]);
   Answer answer;
   own.program.admit(request, &answer);
@@ -188,21 +196,100 @@ napi_value admit(napi_env env, napi_callback_info) {
   own.fields[RETRY_MS] = static_cast<double>(answer.retry_ns) / NS_PER_MS;
   put_standing(own.fields + REQUESTS_STANDING, answer.requests);
   put_standing(own.fields + TOKENS_STANDING, answer.tokens);
+  own.fields[ALERTS] = static_cast<double>(own.program.alerts().size());
   napi_value result = nullptr;
   napi_create_int32(env, static_cast<int32_t>(answer.decision), &result);
   return result;
 }
 
-// limitsSettle(ticket, inputTokens, outputTokens)
+// limitsSettle(ticket, inputTokens, outputTokens, cost)
 napi_value settle(napi_env env, napi_callback_info info) {
-  napi_value argv[3];
+  napi_value argv[4];
   int32_t ticket = -1;
-  int64_t input = 0, output = 0;
+  int64_t input = 0, output = 0, cost = 0;
   if (!is_open(env) || !arguments(env, info, argv) || !ok(env, napi_get_value_int32(env, argv[0], &ticket))) return nullptr;
   if (!ok(env, napi_get_value_int64(env, argv[1], &input)) || !ok(env, napi_get_value_int64(env, argv[2], &output))) return nullptr;
-  const int64_t most = static_cast<int64_t>(AMOUNT_MAX);
-  limits().program.settle(ticket, input < most ? input : most, output < most ? output : most);
+  if (!ok(env, napi_get_value_int64(env, argv[3], &cost))) return nullptr;
+  const int64_t most = static_cast<int64_t>(AMOUNT_MAX), cost_most = static_cast<int64_t>(COST_MAX);
+  LimitsProgram& program = limits().program;
+  program.settle(ticket, {input < most ? input : most, output < most ? output : most, cost < cost_most ? cost : cost_most});
+  limits().fields[ALERTS] = static_cast<double>(program.alerts().size());
   return nullptr;
+}
+
+// limitsAlert(number): of the last admission or settlement: 4 * limit + threshold; -1: there is none.
+napi_value alert(napi_env env, napi_callback_info info) {
+  napi_value argv[1];
+  uint32_t index = 0;
+  if (!arguments(env, info, argv) || !uint_of(env, argv[0], &index)) return nullptr;
+  const std::vector<Alert>& alerts = limits().program.alerts();
+  if (index >= alerts.size()) return number(env, -1);
+  return number(env, alerts[index].limit * Limit::THRESHOLDS + alerts[index].threshold);
+}
+
+bool doubles_of(napi_env env, napi_value value, size_t least, double** out) {
+  napi_typedarray_type type;
+  size_t length = 0;
+  void* data = nullptr;
+  if (!ok(env, napi_get_typedarray_info(env, value, &type, &length, &data, nullptr, nullptr))) return false;
+  if (type != napi_float64_array || length < least) {
+    napi_throw_range_error(env, "SLUICE_LIMITS", "a longer Float64Array is expected");
+    return false;
+  }
+  *out = static_cast<double*>(data);
+  return true;
+}
+
+// limitsPeriods(bounds: Float64Array, three for each limit)
+napi_value periods(napi_env env, napi_callback_info info) {
+  napi_value argv[1];
+  double* bounds = nullptr;
+  LimitsProgram& program = limits().program;
+  if (!is_open(env) || !arguments(env, info, argv)) return nullptr;
+  if (doubles_of(env, argv[0], program.limit_count() * LimitsProgram::BOUNDS, &bounds)) program.set_periods(bounds);
+  return nullptr;
+}
+
+// What limitFields says whom it is about.
+void subjects_of(const Limits& own, int32_t (&subjects)[PARTS]) {
+  for (uint32_t part = 0; part < PARTS; part++) subjects[part] = static_cast<int32_t>(own.fields[SUBJECTS + part]);
+}
+
+// limitsSpent(index, out: Float64Array of 2): of the subjects in limitFields: used, and settled of it. False: no budget of these.
+napi_value spent(napi_env env, napi_callback_info info) {
+  napi_value argv[2];
+  uint32_t index = 0;
+  double* out = nullptr;
+  if (!is_open(env) || !arguments(env, info, argv) || !uint_of(env, argv[0], &index) || !doubles_of(env, argv[1], 2, &out))
+    return nullptr;
+  int32_t subjects[PARTS];
+  subjects_of(limits(), subjects);
+  int64_t used = 0, settled = 0;
+  napi_value result = nullptr;
+  napi_get_boolean(env, limits().program.spent(index, subjects, &used, &settled), &result);
+  out[0] = static_cast<double>(used);
+  out[1] = static_cast<double>(settled);
+  return result;
+}
+
+// limitsRaise(index, least): the count of the subjects in limitFields is at least this. False: no budget of these, or no room.
+napi_value raise(napi_env env, napi_callback_info info) {
+  napi_value argv[2];
+  uint32_t index = 0;
+  int64_t least = 0;
+  if (!is_open(env) || !arguments(env, info, argv) || !uint_of(env, argv[0], &index)) return nullptr;
+  if (!ok(env, napi_get_value_int64(env, argv[1], &least))) return nullptr;
+  int32_t subjects[PARTS];
+  subjects_of(limits(), subjects);
+  napi_value result = nullptr;
+  napi_get_boolean(env, limits().program.raise(index, subjects, least), &result);
+  return result;
+}
+
+// limitsNow(): milliseconds since 1970, of limits' own time.
+napi_value now(napi_env env, napi_callback_info) {
+  if (!is_open(env)) return nullptr;
+  return number(env, static_cast<double>(limits().map.now_ns()) / NS_PER_MS);
 }
 
 napi_value tick(napi_env env, napi_callback_info) {
@@ -214,40 +301,27 @@ napi_value tick(napi_env env, napi_callback_info) {
   return nullptr;
 }
 
-// limitsTally(index, out: Float64Array of 3)
+// limitsTally(index, out: Float64Array of 4)
 napi_value tally(napi_env env, napi_callback_info info) {
   napi_value argv[2];
   uint32_t index = 0;
-  napi_typedarray_type type;
-  size_t length = 0;
-  void* out = nullptr;
+  double* out = nullptr;
   if (!is_open(env) || !arguments(env, info, argv) || !uint_of(env, argv[0], &index)) return nullptr;
-  if (!ok(env, napi_get_typedarray_info(env, argv[1], &type, &length, &out, nullptr, nullptr))) return nullptr;
-  if (type != napi_float64_array || length < 3) {
-    napi_throw_range_error(env, "SLUICE_LIMITS", "limitsTally: a Float64Array of 3 is expected");
-    return nullptr;
-  }
-  uint64_t counts[3];
+  if (!doubles_of(env, argv[1], 4, &out)) return nullptr;
+  uint64_t counts[4];
   limits().program.tally(index, counts);
-  for (int i = 0; i < 3; i++) static_cast<double*>(out)[i] = static_cast<double>(counts[i]);
+  for (int i = 0; i < 4; i++) out[i] = static_cast<double>(counts[i]);
   return nullptr;
 }
 
 // limitsState(out: Float64Array of 4): locks recovered, buckets reclaimed, claims without a place, leases expired.
 napi_value state(napi_env env, napi_callback_info info) {
   napi_value argv[1];
-  napi_typedarray_type type;
-  size_t length = 0;
-  void* out = nullptr;
-  if (!is_open(env) || !arguments(env, info, argv)) return nullptr;
-  if (!ok(env, napi_get_typedarray_info(env, argv[0], &type, &length, &out, nullptr, nullptr))) return nullptr;
-  if (type != napi_float64_array || length < 4) {
-    napi_throw_range_error(env, "SLUICE_LIMITS", "limitsState: a Float64Array of 4 is expected");
-    return nullptr;
-  }
+  double* out = nullptr;
+  if (!is_open(env) || !arguments(env, info, argv) || !doubles_of(env, argv[0], 4, &out)) return nullptr;
   const LimitsMap::Header& header = limits().map.header();
   const uint64_t counts[4] = {header.recoveries, header.reclaimed, header.unplaced, header.expired};
-  for (int i = 0; i < 4; i++) static_cast<double*>(out)[i] = static_cast<double>(counts[i]);
+  for (int i = 0; i < 4; i++) out[i] = static_cast<double>(counts[i]);
   return nullptr;
 }
 
@@ -290,6 +364,11 @@ void register_limits(napi_env env, napi_value exports) {
   define(env, exports, "limitsText", text);
   define(env, exports, "limitsAdmit", admit);
   define(env, exports, "limitsSettle", settle);
+  define(env, exports, "limitsAlert", alert);
+  define(env, exports, "limitsPeriods", periods);
+  define(env, exports, "limitsSpent", spent);
+  define(env, exports, "limitsRaise", raise);
+  define(env, exports, "limitsNow", now);
   define(env, exports, "limitsTick", tick);
   define(env, exports, "limitsTally", tally);
   define(env, exports, "limitsState", state);

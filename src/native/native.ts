@@ -119,7 +119,7 @@ export interface NativeAddon extends UpstreamBinding {
   limitsAttach(path: string): number;
   limitsTakeSlot(slot: number, pid: number): void;
   limitsLeaveSlot(slot: number, pid: number): void;
-  /** Limits by what they are known by, with the nine figures of each (native/limits-program.cc). */
+  /** Limits by what they are known by, with the figures of each (native/limits-program.cc). */
   limitsConfigure(names: readonly string[], figures: Float64Array, leaseMs: number): void;
   /** `low` and `high`: bits of the limits that are only for subjects such as this one. */
   limitsSubject(part: number, name: string, low: number, high: number): number;
@@ -127,10 +127,20 @@ export interface NativeAddon extends UpstreamBinding {
   /** The request of limitsAdmit(), and its answer. */
   readonly limitFields: Float64Array;
   limitsAdmit(): number;
-  limitsSettle(ticket: number, inputTokens: number, outputTokens: number): void;
+  limitsSettle(ticket: number, inputTokens: number, outputTokens: number, costNanodollars: number): void;
+  /** Thresholds of budgets that the last call of either was the first to reach: 4 times the limit, plus the threshold; -1: no more. */
+  limitsAlert(index: number): number;
+  /** When periods of budgets begin and end, three numbers for each limit. */
+  limitsPeriods(bounds: Float64Array): void;
+  /** Of the subjects in limitFields: what is used of a budget, and how much of that is over. False: it does not count these. */
+  limitsSpent(index: number, out: Float64Array): boolean;
+  /** Raises that to `least`. False: it does not count these, or there is no room. */
+  limitsRaise(index: number, least: number): boolean;
+  /** Milliseconds since 1970 by limits' own clock. */
+  limitsNow(): number;
   /** Takes steps of the wall clock and looks at deadlines: now and then. */
   limitsTick(): void;
-  /** Fills `out` (3 or more): what a limit refused, would have refused, and found no room for. */
+  /** Fills `out` (4 or more): what a limit refused, would have refused, and found no room for, and alerts. */
   limitsTally(index: number, out: Float64Array): void;
   /** Fills `out` (4 or more): locks recovered, buckets reclaimed, claims without a place, leases expired. */
   limitsState(out: Float64Array): void;

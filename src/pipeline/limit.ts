@@ -4,7 +4,7 @@
  * newest configuration, also for requests that began under an earlier one.
  */
 import { ERRORS, type ErrorRow } from "../base/errors.ts";
-import type { LimitQuantity, LimitRule } from "../base/limit-terms.ts";
+import type { BudgetCalendar, LimitPart, LimitQuantity, LimitRule } from "../base/limit-terms.ts";
 import { OUTPUT_TOKENS_ASSUMED } from "../base/limits.ts";
 import type { Snapshot, Timeouts } from "../config/snapshot.ts";
 import { estimateTokens } from "../providers/response-scan.ts";
@@ -17,16 +17,31 @@ import {
   LIMIT_UNPLACED,
   type LimitsMap,
 } from "../shm/limits.ts";
+import type { RequestRecord } from "../telemetry/record.ts";
+import { costAtMost } from "./cost.ts";
 import { ENDPOINT_EMBEDDINGS, ENDPOINT_MODERATIONS, takesModel } from "./endpoint.ts";
 import type { Exchange, Verdict } from "./exchange.ts";
 import { retryLines, standingLines } from "./limit-headers.ts";
 import { LimitSubjects, routesOf } from "./limit-subjects.ts";
 
 const { amounts: AMOUNT } = LIMIT_AT;
+const NANO_PER_DOLLAR = 1_000_000_000;
 const ABSENT = -1;
-const TOKENS: ReadonlySet<LimitQuantity> = new Set(["tokens", "input_tokens", "output_tokens"]);
+const WEIGHED: ReadonlySet<LimitQuantity> = new Set(["tokens", "input_tokens", "output_tokens", "cost"]);
 /** How fast the learned size of answers follows: a sixteenth of the difference. */
 const LEARNING_SHARE = 16;
+
+/** A threshold of a budget was reached: what the operator is told. */
+export interface BudgetNotice {
+  readonly budget: string;
+  readonly quantity: LimitQuantity;
+  readonly limit: number;
+  readonly percent: number;
+  /** Whom it counts apart, but for what clients say about themselves. */
+  readonly subject: Readonly<Record<string, string>>;
+  /** Of the request that reached it. */
+  readonly requestId: string;
+}
 
 export class Limiter {
   readonly #map: LimitsMap;
@@ -41,8 +56,13 @@ export class Limiter {
   #outputs: Float64Array = new Float64Array(0);
   #learned = new Map<string, number>();
 
-  constructor(map: LimitsMap) {
+  /** Of a snapshot: some limit counts money. */
+  #prices = false;
+  readonly #onAlert: (notice: BudgetNotice) => void;
+
+  constructor(map: LimitsMap, onAlert: (notice: BudgetNotice) => void) {
     this.#map = map;
+    this.#onAlert = onAlert;
     this.#subjects = new LimitSubjects(map);
     this.#fields = map.fields;
   }
@@ -52,7 +72,8 @@ export class Limiter {
     this.#remember();
     this.#snapshot = snapshot;
     this.#active = snapshot.limits.length > 0;
-    this.#readsBodies = snapshot.limits.some(({ quantity, scope }) => TOKENS.has(quantity) || scope.includes("user"));
+    this.#readsBodies = snapshot.limits.some(({ quantity, scope }) => WEIGHED.has(quantity) || scope.includes("user"));
+    this.#prices = snapshot.limits.some(({ quantity }) => quantity === "cost");
     this.#weighsBodies = snapshot.limits.some(({ quantity }) => quantity === "bytes_in_flight");
     this.#map.configure(snapshot.limits, longestMs(snapshot.timeouts));
     this.#subjects.configure(snapshot);
@@ -82,6 +103,7 @@ export class Limiter {
     this.#subjects.fill(exchange);
     this.#fillAmounts(exchange);
     const decision = this.#map.admit();
+    if (this.#field(LIMIT_AT.alerts) > 0) this.#alert(exchange);
     exchange.limitLines = this.#standing();
     if (decision === LIMIT_ADMITTED) {
       exchange.limitTicket = this.#field(LIMIT_AT.ticket);
@@ -91,12 +113,27 @@ export class Limiter {
   }
 
   /** Puts what was used in the place of what was reserved, and gives permits back. Once; a second call does nothing. */
-  settle(exchange: Exchange, inputTokens: number, outputTokens: number): void {
+  settle(exchange: Exchange, { inputTokens, outputTokens, costNanodollars: cost }: RequestRecord): void {
     const { limitTicket, route, snapshot } = exchange;
     if (outputTokens > 0 && route !== null && snapshot === this.#snapshot) this.#learn(route.number, outputTokens);
     if (limitTicket < 0) return;
     exchange.limitTicket = -1;
-    this.#map.settle(limitTicket, inputTokens, outputTokens);
+    this.#map.settle(limitTicket, inputTokens, outputTokens, cost);
+    if (this.#field(LIMIT_AT.alerts) > 0) this.#alert(exchange);
+  }
+
+  /** At most once for each threshold, period and subject. */
+  #alert({ key, model, requestId }: Exchange): void {
+    const count = this.#field(LIMIT_AT.alerts);
+    for (let i = 0; i < count; i += 1) {
+      const alert = this.#map.alertAt(i);
+      if (alert === null) continue;
+      const { rule, percent } = alert;
+      const part = (name: LimitPart, value: string | null | undefined) =>
+        rule.scope.includes(name) && value ? { [name]: value } : {};
+      const subject = { ...part("key", key?.name), ...part("team", key?.team), ...part("model", model) };
+      this.#onAlert({ budget: rule.name, quantity: rule.quantity, limit: rule.limit, percent, subject, requestId });
+    }
   }
 
   #learn(route: number, outputTokens: number): void {
@@ -109,13 +146,22 @@ export class Limiter {
     const billed = takesModel(exchange.endpoint);
     const input = billed ? estimateTokens(exchange.textBytes) : 0;
     const output = billed ? this.#outputOf(exchange) : 0;
-    fields[LIMIT_AT.assumed] = exchange.outputTokensMax < 0 ? output : 0;
+    const assumed = exchange.outputTokensMax < 0 ? output : 0;
+    fields[LIMIT_AT.assumed] = assumed;
+    fields[LIMIT_AT.bills] = exchange.method === "POST" ? 1 : 0;
+    if (this.#prices) this.#fillCost(exchange, input, output, assumed);
     fields[AMOUNT.requests] = 1;
     fields[AMOUNT.input_tokens] = input;
     fields[AMOUNT.output_tokens] = output;
     fields[AMOUNT.tokens] = input + output;
     fields[AMOUNT.concurrency] = 1;
     fields[AMOUNT.bytes_in_flight] = Math.max(exchange.bodyBytes, exchange.contentLength);
+  }
+
+  #fillCost(exchange: Exchange, input: number, output: number, assumed: number): void {
+    const cost = costAtMost(exchange, input, output);
+    this.#fields[AMOUNT.cost] = cost;
+    this.#fields[LIMIT_AT.assumedCost] = assumed === 0 || cost < 0 ? 0 : cost - costAtMost(exchange, input, 0);
   }
 
   /** What the request allows at most, or what answers of its route usually have. */
@@ -139,6 +185,7 @@ export class Limiter {
   #refuse(exchange: Exchange, decision: number): ErrorRow {
     const rule = this.#map.ruleAt(this.#field(LIMIT_AT.limit));
     if (decision === LIMIT_BUSY || decision === LIMIT_UNPLACED || rule === undefined) return ERRORS.limitsUnavailable;
+    if (rule.calendar !== null) return exchange.fail(ERRORS.budgetUsedUp, budgetText(rule, rule.calendar));
     if (decision === LIMIT_NEVER) return exchange.fail(ERRORS.limitTooSmall, ruleText(rule));
     if (decision === LIMIT_REFUSED) exchange.limitLines += retryLines(this.#field(LIMIT_AT.retryMs));
     return exchange.fail(ERRORS.limitReached, ruleText(rule));
@@ -160,6 +207,17 @@ const PERIODS: Readonly<Record<number, string>> = {
   3600000: "hour",
   86400000: "day",
 };
+
+/** "12.5 USD", "1000 tokens" */
+function amountText({ quantity, limit }: LimitRule): string {
+  return quantity === "cost" ? `${limit / NANO_PER_DOLLAR} USD` : `${limit} ${quantity.replaceAll("_", " ")}`;
+}
+
+/** "50 USD per month, Europe/Berlin (budget 'key')" */
+function budgetText(rule: LimitRule, { per, timeZone }: BudgetCalendar): string {
+  const period = per === "total" ? "in total" : `per ${per}, ${timeZone}`;
+  return `${amountText(rule)} ${period} (budget '${rule.name}')`;
+}
 
 /** "100 requests per minute (limit 'key')" */
 function ruleText({ name, quantity, limit, periodMs }: LimitRule): string {

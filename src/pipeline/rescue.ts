@@ -12,6 +12,7 @@ const RETRY_AFTER_S = "1";
 const ALLOW_GET = "\r\nallow: GET";
 const ALLOW_POST = "\r\nallow: POST";
 
+const UNPAID = 402;
 const TOO_MANY = 429;
 const SERVER_ERROR = 500;
 const UNAVAILABLE = 503;
@@ -35,8 +36,8 @@ export function errorEvent(error: ErrorRow, detail: string): string {
 export function answerError(exchange: Exchange, error: ErrorRow): void {
   let extra = "";
   if (error.status === UNAVAILABLE) extra += `\r\nretry-after: ${RETRY_AFTER_S}`;
-  // The OpenAI SDKs retry every 429 and 5xx unless they are told not to.
-  if ((error.status >= SERVER_ERROR || error.status === TOO_MANY) && !error.retryable)
+  // The OpenAI SDKs retry every 429 and 5xx unless they are told not to; others may retry 402, which no waiting of theirs helps.
+  if ((error.status >= SERVER_ERROR || error.status === TOO_MANY || error.status === UNPAID) && !error.retryable)
     extra += "\r\nx-should-retry: false";
   if (error.code === "method_not_allowed") extra += exchange.path.startsWith("/v1/models") ? ALLOW_GET : ALLOW_POST;
   exchange.down.reply(ownHead(exchange, extra), errorBody(error, exchange.detail));

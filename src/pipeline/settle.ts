@@ -6,7 +6,7 @@
 import { encodeLabel } from "../base/bytes.ts";
 import { nowMs, wallMs } from "../base/clock.ts";
 import { ERRORS, type ErrorRow } from "../base/errors.ts";
-import { KEY_LABEL_BYTES, MODEL_LABEL_BYTES, PROVIDER_LABEL_BYTES, type Price } from "../config/snapshot.ts";
+import { KEY_LABEL_BYTES, MODEL_LABEL_BYTES, PROVIDER_LABEL_BYTES } from "../config/snapshot.ts";
 import { closeScan, estimateTokens, readUsage, SEEN_USAGE, usage } from "../providers/response-scan.ts";
 import type { CountersWriter } from "../shm/counters.ts";
 import type { HistogramWriter } from "../shm/histogram-map.ts";
@@ -22,6 +22,7 @@ import {
   USAGE_MEASURED,
   USAGE_NONE,
 } from "../telemetry/record.ts";
+import { costNanodollars, priceOf } from "./cost.ts";
 import { ENDPOINT_EMBEDDINGS, takesModel } from "./endpoint.ts";
 import type { Exchange } from "./exchange.ts";
 import { recordLatencies } from "./latencies.ts";
@@ -31,7 +32,6 @@ const NO_KEY = encodeLabel("", KEY_LABEL_BYTES);
 const NO_MODEL = encodeLabel("", MODEL_LABEL_BYTES);
 const NO_PROVIDER = encodeLabel("", PROVIDER_LABEL_BYTES);
 const NO_ADDRESS = new Uint8Array(0);
-const PICO_PER_NANO = 1_000;
 
 /** Written by one settle at a time and copied by the ring before it returns. */
 const record: RequestRecord = {
@@ -83,7 +83,7 @@ export function settle(exchange: Exchange, { ring, counters, histograms, limiter
   fillDurations(exchange, endMs);
   fillUsage(exchange);
   fillCost(exchange);
-  limiter?.settle(exchange, record.inputTokens, record.outputTokens);
+  limiter?.settle(exchange, record);
   counters.recordRequest(record);
   recordLatencies(exchange, endMs, histograms);
   if (!ring.push(record)) counters.add(COUNTER.recordsDropped, 1);
@@ -177,36 +177,12 @@ function setTokens(inputTokens: number, outputTokens: number, source: number): v
   record.usageSource = source;
 }
 
-/** Integers all the way: pico-dollars per token times tokens stays below 2^53, and is rounded once. */
 function fillCost(exchange: Exchange): void {
   record.costNanodollars = 0;
   if (record.usageSource === USAGE_NONE) return;
   const price = priceOf(exchange);
   if (price === null) record.flags |= FLAG_UNPRICED;
   else record.costNanodollars = costNanodollars(price, record.inputTokens, record.cachedTokens, record.outputTokens);
-}
-
-function priceOf({ target, snapshot, model }: Exchange): Price | null {
-  if (target === null) return null;
-  return target.price ?? (target.upstreamModel === null ? (snapshot.prices.get(model) ?? null) : null);
-}
-
-/** Cost in nano-dollars, rounded half up; cached tokens are part of the input tokens. */
-export function costNanodollars(price: Price, input: number, cached: number, output: number): number {
-  const pico = (input - cached) * price.inputPico + cached * price.cachedInputPico + output * price.outputPico;
-  return Number.isSafeInteger(pico)
-    ? Math.round(pico / PICO_PER_NANO)
-    : largeCostNanodollars(price, input, cached, output);
-}
-
-/** The same beyond 2^53 pico-dollars, 9,007 dollars. */
-function largeCostNanodollars(price: Price, input: number, cached: number, output: number): number {
-  const pico =
-    BigInt(input - cached) * BigInt(price.inputPico) +
-    BigInt(cached) * BigInt(price.cachedInputPico) +
-    BigInt(output) * BigInt(price.outputPico);
-  const half = BigInt(PICO_PER_NANO / 2);
-  return Number((pico + half) / BigInt(PICO_PER_NANO));
 }
 
 /** Gives the response scan's slot back; after settle. */

@@ -6,8 +6,10 @@ import { renameSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { assert } from "../base/assert.ts";
+import { periodAt } from "../base/calendar.ts";
 import { CodedError } from "../base/errors.ts";
 import {
+  type BudgetCalendar,
   LIMIT_KINDS,
   LIMIT_PARTS,
   LIMIT_QUANTITIES,
@@ -15,6 +17,7 @@ import {
   type LimitQuantity,
   type LimitRule,
 } from "../base/limit-terms.ts";
+import { BUDGET_ALERTS_MAX } from "../base/limits.ts";
 import { native } from "../native/native.ts";
 
 /** Decisions of native/limits-program.h. */
@@ -32,11 +35,14 @@ const OPENED_FOREIGN = 2;
 /** Slots of `limitFields`. */
 const AMOUNTS = LIMIT_PARTS.length;
 const ASSUMED = AMOUNTS + LIMIT_QUANTITIES.length;
-const TICKET = ASSUMED + 1;
+const ASSUMED_COST = ASSUMED + 1;
+const BILLS = ASSUMED + 2;
+const TICKET = ASSUMED + 3;
 const LIMIT = TICKET + 1;
 const RETRY_MS = TICKET + 2;
 const REQUESTS = TICKET + 3;
 const TOKENS = TICKET + 6;
+const ALERTS = TICKET + 9;
 
 export const LIMIT_AT = {
   /** Where the number of a request's subject goes, for each part; -1: it has none. */
@@ -48,6 +54,10 @@ export const LIMIT_AT = {
   >,
   /** How many of its output tokens are only assumed. */
   assumed: ASSUMED,
+  /** What those cost. */
+  assumedCost: ASSUMED_COST,
+  /** 0: no provider is paid for it, so no budget counts it. */
+  bills: BILLS,
   /** What comes back: to settle it with; -1: nothing to settle. */
   ticket: TICKET,
   /** Which rule refused. */
@@ -56,10 +66,16 @@ export const LIMIT_AT = {
   /** Of the nearest limit: how many (-1: there is none), how many are left, and milliseconds until all are. */
   requests: REQUESTS,
   tokens: TOKENS,
+  /** How many thresholds of budgets were reached: alertAt(). */
+  alerts: ALERTS,
 } as const;
 
-const FIGURES = 9;
+const FIGURES = 16;
+/** Begin and end of a budget's period, and the end of the next one. */
+const BOUNDS = 3;
 const NS_PER_MS = 1e6;
+const MS_PER_S = 1_000;
+const PERCENT = 100;
 
 /** What was refused, would have been, or found no room, since the map was made. */
 export interface LimitTally {
@@ -67,6 +83,20 @@ export interface LimitTally {
   readonly rejected: number;
   readonly observed: number;
   readonly unplaced: number;
+  /** Of a budget: how often a threshold was reached. */
+  readonly alerts: number;
+}
+
+/** What is used of a budget, in its period, by one whom it counts apart. */
+export interface Spent {
+  /** With what is reserved. */
+  readonly used: number;
+  readonly settled: number;
+}
+
+export interface BudgetAlert {
+  readonly rule: LimitRule;
+  readonly percent: number;
 }
 
 /** Of the map, since it was made. */
@@ -84,12 +114,14 @@ export class LimitsMap {
   readonly fields = native.limitFields;
   readonly admit = native.limitsAdmit;
   readonly settle = native.limitsSettle;
-  readonly tick = native.limitsTick;
-  readonly #counts = new Float64Array(3);
+  readonly #counts = new Float64Array(4);
+  readonly #spent = new Float64Array(2);
   readonly #state = new Float64Array(4);
   readonly #numbers = new Map<string, number>();
   #rules: readonly LimitRule[] = [];
   /** The subjects that each rule is only for. */
+  /** When the first period of any budget ends. */
+  #periodsEndMs = Number.POSITIVE_INFINITY;
   #wanted: readonly { readonly key: ReadonlySet<string>; readonly route: ReadonlySet<string> }[] = [];
 
   /** These rules are in force from now on. `leaseMs`: the longest that a request can take. */
@@ -99,6 +131,56 @@ export class LimitsMap {
     const figures = Float64Array.from(rules.flatMap(figuresOf));
     assert(figures.length === rules.length * FIGURES, "each limit has its figures");
     native.limitsConfigure(rules.map(identityOf), figures, leaseMs);
+    this.#setPeriods();
+  }
+
+  /** Every second or so: gives leases back that are over, follows the wall clock, and has budgets begin anew. */
+  tick(): void {
+    native.limitsTick();
+    if (native.limitsNow() >= this.#periodsEndMs) this.#setPeriods();
+  }
+
+  #setPeriods(): void {
+    const nowMs = native.limitsNow();
+    const bounds = this.#rules.map(({ calendar }) => boundsOf(calendar, nowMs));
+    const ends = bounds.map(([, endS = -1]) => (endS < 0 ? Number.POSITIVE_INFINITY : endS * MS_PER_S));
+    this.#periodsEndMs = Math.min(...ends);
+    native.limitsPeriods(Float64Array.from(bounds.flat()));
+  }
+
+  /** Of the admission or settlement before, from 0 to what the field `alerts` says. */
+  alertAt(number: number): BudgetAlert | null {
+    const alert = native.limitsAlert(number);
+    const rule = this.#rules[Math.floor(alert / BUDGET_ALERTS_MAX)];
+    const percent = rule?.alertAt[alert % BUDGET_ALERTS_MAX];
+    return rule === undefined || percent === undefined ? null : { rule, percent };
+  }
+
+  /** What is used of a budget; null: it counts others apart than these. `names`: by part. */
+  spent(rule: LimitRule, names: ReadonlyMap<LimitPart, string>): Spent | null {
+    this.#fillSubjects(names);
+    if (!native.limitsSpent(this.#rules.indexOf(rule), this.#spent)) return null;
+    const [used = 0, settled = 0] = this.#spent;
+    return { used, settled };
+  }
+
+  /** What is used of a budget is at least this much. */
+  raise(rule: LimitRule, names: ReadonlyMap<LimitPart, string>, least: number): void {
+    this.#fillSubjects(names);
+    native.limitsRaise(this.#rules.indexOf(rule), least);
+  }
+
+  #fillSubjects(names: ReadonlyMap<LimitPart, string>): void {
+    this.fields.fill(-1, 0, LIMIT_AT.partsEnd);
+    for (const [part, name] of names) {
+      const known = this.numberOf(part, name);
+      this.fields[LIMIT_AT.parts[part]] = known < 0 ? this.subject(part, name) : known;
+    }
+  }
+
+  /** Milliseconds since 1970, by the clock of limits. */
+  nowMs(): number {
+    return native.limitsNow();
   }
 
   /** The number of a subject, the same as long as the process lives. After configure(), once for each that a rule may want. */
@@ -143,8 +225,8 @@ export class LimitsMap {
   tallies(): LimitTally[] {
     return this.#rules.map((rule, index) => {
       native.limitsTally(index, this.#counts);
-      const [rejected = 0, observed = 0, unplaced = 0] = this.#counts;
-      return { rule, rejected, observed, unplaced };
+      const [rejected = 0, observed = 0, unplaced = 0, alerts = 0] = this.#counts;
+      return { rule, rejected, observed, unplaced, alerts };
     });
   }
 }
@@ -154,8 +236,17 @@ function setOf(names: readonly string[] | null): ReadonlySet<string> {
 }
 
 /** What its state is found by: all that would give the state another meaning. */
-function identityOf({ name, quantity, kind, scope, periodMs }: LimitRule): string {
-  return [name, quantity, kind, ...(kind === "window" ? [periodMs] : []), ...[...scope].sort()].join("\n");
+function identityOf({ name, quantity, kind, scope, periodMs, calendar }: LimitRule): string {
+  const when = calendar === null ? (kind === "window" ? [periodMs] : []) : [calendar.per, calendar.timeZone];
+  return [name, quantity, kind, ...when, ...[...scope].sort()].join("\n");
+}
+
+/** Of the period that runs and the next one, seconds since 1970; -1: never. */
+function boundsOf(calendar: BudgetCalendar | null, nowMs: number): [startS: number, endS: number, nextEndS: number] {
+  const period = calendar === null ? null : periodAt(calendar, nowMs);
+  if (calendar === null || period === null) return [0, -1, -1];
+  const next = periodAt(calendar, period.endS * MS_PER_S);
+  return [period.startS, period.endS, next?.endS ?? -1];
 }
 
 function figuresOf(rule: LimitRule): number[] {
@@ -171,6 +262,8 @@ function figuresOf(rule: LimitRule): number[] {
     rule.limit,
     rule.burst,
     rule.periodMs * NS_PER_MS,
+    ...Array.from({ length: BUDGET_ALERTS_MAX }, (_, i) => Math.floor((rule.limit * (rule.alertAt[i] ?? 0)) / PERCENT)),
+    ...Array<number>(BOUNDS).fill(-1),
   ];
 }
 

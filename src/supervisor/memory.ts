@@ -5,6 +5,7 @@ import { type BreakersMap, prepareBreakers } from "../shm/breakers.ts";
 import { adoptCounters, type CountersReader, createCounters } from "../shm/counters.ts";
 import { createHistograms, HISTOGRAMS_VERSION } from "../shm/histogram-map.ts";
 import { type LimitsMap, prepareLimits } from "../shm/limits.ts";
+import { Budgets } from "./budgets.ts";
 import type { Handover } from "./handover.ts";
 
 export interface Memory {
@@ -15,17 +16,21 @@ export interface Memory {
   readonly histograms: number;
   readonly series: SeriesTable;
   readonly limits: LimitsMap;
+  readonly budgets: Budgets;
   readonly breakers: BreakersMap;
 }
 
 /** Counts go on, unless their layout is another one now: then they begin anew, and what old workers still count is lost. */
-export function openMemory({ dataDir, limits: rules }: Config, lock: number, handover: Handover | null): Memory {
+export function openMemory(config: Config, lock: number, handover: Handover | null): Memory {
+  const { dataDir } = config;
   const former = handover?.histograms;
   const counters = (handover && adoptCounters(dataDir, handover.countersVersion)) ?? createCounters(dataDir);
   const limits = prepareLimits(dataDir);
-  limits.configure(rules, 0);
+  const budgets = new Budgets(limits, config);
+  budgets.configure(config);
   const breakers = prepareBreakers(dataDir, handover !== null);
+  const shared = { lock, counters, limits, budgets, breakers };
   if (former?.version === HISTOGRAMS_VERSION)
-    return { lock, counters, limits, breakers, histograms: former.descriptor, series: new SeriesTable(former.series) };
-  return { lock, counters, limits, breakers, histograms: createHistograms(), series: new SeriesTable() };
+    return { ...shared, histograms: former.descriptor, series: new SeriesTable(former.series) };
+  return { ...shared, histograms: createHistograms(), series: new SeriesTable() };
 }

@@ -28,7 +28,9 @@ import { Drainer } from "../telemetry/drainer.ts";
 import { LATENCY_TASK, LatencyRotation } from "../telemetry/latency/rotation.ts";
 import { Metrics } from "../telemetry/metrics.ts";
 import { requireSinks } from "../telemetry/preflight.ts";
+import { BUDGET_TASK, type BudgetTask, type UsedSums } from "../telemetry/sinks/budget-query.ts";
 import { TargetTallies } from "../telemetry/targets.ts";
+import type { Budgets } from "./budgets.ts";
 import { noteCertificates } from "./certificates.ts";
 import { DemoProvider } from "./demo-provider.ts";
 import { EarlyEnds } from "./early-ends.ts";
@@ -144,7 +146,7 @@ async function openParts(configPath: string, { handover, trial }: Origin, closer
   closers.push(() => latencies.close());
   const targets = new TargetTallies(memory.breakers);
   targets.configure(choicesOf(config.models));
-  const metrics = new Metrics({ counters, limits, targets, drainer, latencies, replaced, routes: series, version });
+  const metrics = new Metrics({ ...memory, targets, drainer, latencies, replaced, routes: series, version });
   const status = new Status(version, metrics, latencies);
   status.setFormerServing(handover?.workers.length ?? 0);
   const admin = await openAdmin(config.admin.host, config.admin.port, status, formerAdmin(config, handover));
@@ -286,6 +288,7 @@ async function runParts(parts: Parts, { configPath, closers, isTrial, onReady }:
   closers.push(() => signals.close());
   closers.push(await openOrders(parts, orders));
   begin(parts);
+  await adoptBudgets(parts);
   const started = workers.start().then(() => "started" as const);
   if ((await Promise.race([started, stop.promise])) === "started") {
     beReady(parts);
@@ -306,6 +309,22 @@ function begin(parts: Parts): void {
   drainer.start();
   latencies.start();
   if (former.count > 0) systemd.watch();
+}
+
+/**
+ * Before workers count. What waits in the rings belongs to it, but where workers of the program before still write into
+ * them, there is no end of it, and the map has all of it already.
+ */
+async function adoptBudgets({ handover, first, drainer, memory, log }: Parts): Promise<void> {
+  if (first.config.limits.every(({ calendar }) => calendar === null)) return;
+  if (handover === null) await drainer.drainAll();
+  await raiseBudgets(drainer, memory.budgets, log);
+}
+
+/** A store that cannot be read keeps nobody from serving: then the map is what there is. */
+async function raiseBudgets(drainer: Drainer, budgets: Budgets, log: Log): Promise<void> {
+  const query = (task: BudgetTask) => drainer.runBeside<BudgetTask, UsedSums[]>(BUDGET_TASK, task);
+  await budgets.adopt(query).catch((error) => tell(log, error, "budgets are what the map of limits says"));
 }
 
 /** All workers serve: those of the earlier generation are not needed any more. */
@@ -413,8 +432,9 @@ function openReloader(
   configPath: string,
 ): Reloader {
   const apply = async (next: Configured) => {
+    memory.budgets.configure(next.config);
+    await raiseBudgets(drainer, memory.budgets, log);
     const late = await workers.configure(next);
-    memory.limits.configure(next.config.limits, 0);
     targets.configure(choicesOf(next.config.models));
     log.level = next.config.logLevel;
     drainer.setAccessLogPath(next.config.accessLogPath);

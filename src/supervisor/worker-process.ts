@@ -36,6 +36,9 @@ export type BreakerTurn = Extract<FromWorker, { type: "breaker" }>;
 /** Connections to a worker are refused. */
 export type RefusedConnections = Extract<FromWorker, { type: "refused" }>;
 
+/** A threshold of a budget was reached. */
+export type ReachedBudget = Extract<FromWorker, { type: "budget" }>;
+
 /** Anything that changed with this worker; `ended` comes once and last. */
 export interface WorkerEvents {
   listening(worker: WorkerProcess): void;
@@ -44,6 +47,7 @@ export interface WorkerEvents {
   trouble(worker: WorkerProcess, trouble: ProviderTrouble): void;
   breaker(worker: WorkerProcess, turn: BreakerTurn): void;
   refused(worker: WorkerProcess, refused: RefusedConnections): void;
+  budget(worker: WorkerProcess, reached: ReachedBudget): void;
   ended(worker: WorkerProcess, how: string): void;
 }
 
@@ -146,6 +150,10 @@ export class WorkerProcess {
     }
     if (message.type === "refused") {
       this.#events.refused(this, message);
+      return;
+    }
+    if (message.type === "budget") {
+      this.#events.budget(this, message);
       return;
     }
     this.epoch = message.epoch;

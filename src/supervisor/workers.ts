@@ -15,12 +15,14 @@ import {
   type BreakerTurn,
   type Configured,
   type ProviderTrouble,
+  type ReachedBudget,
   type RefusedConnections,
   type WorkerEvents,
   WorkerProcess,
 } from "./worker-process.ts";
 
 /** Deaths in a row of one place, before the service was up, that end it. */
+const NANO_PER_DOLLAR = 1_000_000_000;
 const BOOT_DEATHS_MAX = 3;
 /** A worker that does not serve after this is killed, milliseconds. */
 const START_MS_MAX = 30_000;
@@ -76,6 +78,7 @@ export class Workers {
     trouble: (worker, trouble) => this.#onTrouble(worker, trouble),
     breaker: (worker, turn) => this.#onBreaker(worker, turn),
     refused: (worker, refused) => this.#onRefused(worker, refused),
+    budget: (_, reached) => this.#onBudget(reached),
     ended: (worker, how) => this.#onEnded(worker, how),
   };
   /** Those who wait for something look again after every event. */
@@ -258,6 +261,11 @@ export class Workers {
 
   #onRefused(worker: WorkerProcess, { listener, reason, detail, count }: RefusedConnections): void {
     this.#log.warn({ worker: worker.place, listen: listener, reason, detail, count }, "connections refused");
+  }
+
+  #onBudget({ budget, quantity, limit, percent, subject, requestId }: ReachedBudget): void {
+    const unit = quantity === "cost" ? { limit_usd: limit / NANO_PER_DOLLAR } : { limit };
+    this.#log.warn({ budget, quantity, ...unit, percent, ...subject, request_id: requestId }, "budget reached");
   }
 
   #onEnded(worker: WorkerProcess, how: string): void {

@@ -5,6 +5,7 @@
  */
 import { Counter, Gauge, Registry } from "prom-client";
 import { ERROR_NUMBERS, errorByNumber } from "../base/errors.ts";
+import type { LimitRule } from "../base/limit-terms.ts";
 import { REFUSALS } from "../base/refusals.ts";
 import { type CountersReader, histogramOf } from "../shm/counters.ts";
 import { COUNTER, FALLBACKS, type HistogramName, REFUSAL_0, RETRIES, STATUS_CLASSES } from "../shm/layout.ts";
@@ -77,12 +78,23 @@ const SHARED_TOKENS: readonly [kind: string, index: number][] = [
   ["reasoning", COUNTER.reasoningTokens],
 ];
 
+/** What is used of a budget, by one whom it counts apart. */
+export interface BudgetStanding {
+  readonly rule: LimitRule;
+  /** Its name; empty: the budget is of all together. */
+  readonly subject: string;
+  /** With what is reserved. */
+  readonly used: number;
+  readonly settled: number;
+}
+
 export interface MetricsOptions {
   readonly counters: CountersReader;
   readonly drainer: Pick<Drainer, "series" | "tally">;
   readonly latencies: { readonly tally: LatencyTally };
   readonly limits: Pick<LimitsMap, "tallies" | "state">;
   readonly targets: Pick<TargetTallies, "tallies">;
+  readonly budgets: { standings(): readonly BudgetStanding[] };
   /** Workers replaced, by reason. */
   readonly replaced: ReadonlyMap<string, number>;
   /** Routes of the configuration without latency histograms of their own. */
@@ -105,7 +117,8 @@ export class Metrics {
     this.#sum = options.counters.sum();
     const families = [...this.#requestFamilies(), ...this.#usageFamilies()];
     families.push(...modelFamilies(options.drainer.series), ...drainFamilies(options.drainer.tally));
-    families.push(...limitFamilies(options.limits), ...targetFamilies(options.targets));
+    families.push(...limitFamilies(options.limits), ...budgetCounters(options.limits));
+    families.push(...targetFamilies(options.targets));
     families.push(...latencyFamilies(options.latencies.tally), replacedFamily(options.replaced));
     for (const family of families) this.#register(family);
     for (const family of this.#gaugeFamilies(options)) this.#registerGauge(family);
@@ -185,8 +198,9 @@ export class Metrics {
     ];
   }
 
-  #gaugeFamilies({ version, routes, targets }: MetricsOptions): Family[] {
+  #gaugeFamilies({ version, routes, targets, budgets }: MetricsOptions): Family[] {
     return [
+      ...budgetGauges(budgets),
       {
         name: "sluice_target_open",
         help: "1 while the breaker of a target is open or half-open: it is left alone.",
@@ -240,6 +254,8 @@ export class Metrics {
       labelNames: [...labelNames],
       registers: [this.#registry],
       collect() {
+        // What is gone since the last look is not there any more.
+        if (labelNames.length > 0) this.reset();
         for (const [labels, value] of samples()) this.set(labels, value);
       },
     });
@@ -340,7 +356,11 @@ function limitFamilies(limits: MetricsOptions["limits"]): Family[] {
     name,
     help,
     labelNames: ["limit", "quantity"],
-    samples: () => limits.tallies().map((tally): Sample => [labels(tally), count(tally)]),
+    samples: () =>
+      limits
+        .tallies()
+        .filter(isLimit)
+        .map((tally): Sample => [labels(tally), count(tally)]),
   }));
   return [...ofLimits, ...ofMap];
 }
@@ -363,6 +383,61 @@ function targetFamilies(targets: MetricsOptions["targets"]): Family[] {
 
 function targetLabels({ provider, model }: TargetTally): Record<string, string> {
   return { provider, model };
+}
+
+function isLimit({ rule }: LimitTally): boolean {
+  return rule.calendar === null;
+}
+
+const NANO_PER_DOLLAR = 1_000_000_000;
+
+/** Money is in dollars. */
+function unitOf({ quantity }: LimitRule): { readonly unit: string; readonly size: number } {
+  return quantity === "cost" ? { unit: "usd", size: NANO_PER_DOLLAR } : { unit: quantity, size: 1 };
+}
+
+const BUDGET_COUNTS: readonly [name: string, count: (tally: LimitTally) => number, help: string][] = [
+  ["sluice_budget_rejections_total", ({ rejected }) => rejected, "Requests that a budget refused."],
+  ["sluice_budget_observed_total", ({ observed }) => observed, "Requests that an observing budget would have refused."],
+  [
+    "sluice_budget_unplaced_total",
+    ({ unplaced }) => unplaced,
+    "Requests for whose count in a budget there was no room.",
+  ],
+  ["sluice_budget_alerts_total", ({ alerts }) => alerts, "Thresholds of budgets that were reached."],
+];
+
+/** Since the map of limits was made. */
+function budgetCounters(limits: MetricsOptions["limits"]): Family[] {
+  return BUDGET_COUNTS.map(([name, count, help]) => ({
+    name,
+    help,
+    labelNames: ["budget", "unit"],
+    samples: () =>
+      limits
+        .tallies()
+        .filter((tally) => !isLimit(tally))
+        .map((tally): Sample => [{ budget: tally.rule.name, unit: unitOf(tally.rule).unit }, count(tally)]),
+  }));
+}
+
+const BUDGET_GAUGES: readonly [name: string, value: (standing: BudgetStanding) => number, help: string][] = [
+  ["sluice_budget_limit", ({ rule }) => rule.limit, "What a budget has for one period."],
+  ["sluice_budget_used", ({ settled }) => settled, "What requests that are over used of it in this period."],
+  ["sluice_budget_reserved", ({ used, settled }) => used - settled, "What requests that run may use of it."],
+];
+
+function budgetGauges(budgets: MetricsOptions["budgets"]): Family[] {
+  return BUDGET_GAUGES.map(([name, value, help]) => ({
+    name,
+    help,
+    labelNames: ["budget", "unit", "subject"],
+    samples: () =>
+      budgets.standings().map((standing): Sample => {
+        const { unit, size } = unitOf(standing.rule);
+        return [{ budget: standing.rule.name, unit, subject: standing.subject }, value(standing) / size];
+      }),
+  }));
 }
 
 function replacedFamily(replaced: ReadonlyMap<string, number>): Family {

@@ -34,6 +34,7 @@ export interface ConfigForm {
   readonly workers: number;
   readonly limits: Readonly<Record<string, number | string>>;
   readonly rate_limits?: readonly Readonly<Record<string, unknown>>[];
+  readonly budgets?: readonly Readonly<Record<string, unknown>>[];
   readonly timeouts: Readonly<Record<string, string>>;
   readonly providers: Readonly<Record<string, ProviderForm>>;
   readonly models: Readonly<Record<string, ModelForm>>;

@@ -1,6 +1,6 @@
 /**
  * A process that decides on a map of limits like a worker: `limits-child.ts DATA_DIR SLOT RULES DO`, RULES as JSON. What it does: a number
- * of admissions, then it prints how many were admitted; "admit" for one that it keeps; "lock", and keeps the lock. It says "ready" before it waits for
+ * of admissions, then it prints how many were admitted; "keep" and a number, the same without an end of any; "admit" for one that it keeps; "lock", and keeps the lock. It says "ready" before it waits for
  * a line of standard input, and goes on then.
  */
 import { once } from "node:events";
@@ -12,13 +12,14 @@ import { HELD_TIME_MS } from "./limits.ts";
 
 const LEASE_MS = 60_000;
 
-function admissions(map: LimitsMap, count: number): number {
+/** `settles`: each is over before the next one, and used nothing. */
+function admissions(map: LimitsMap, count: number, settles: boolean): number {
   native.limitsHoldTime(HELD_TIME_MS);
   let admitted = 0;
   for (let i = 0; i < count; i += 1) {
     if (map.admit() === LIMIT_ADMITTED) admitted += 1;
     const ticket = map.fields[LIMIT_AT.ticket] ?? -1;
-    if (ticket >= 0) map.settle(ticket, 0, 0);
+    if (settles && ticket >= 0) map.settle(ticket, 0, 0, 0);
   }
   return admitted;
 }
@@ -35,5 +36,6 @@ if (what === "admit") process.stdout.write(`${map.admit()}\n`);
 if (what === "lock") native.limitsHoldLock();
 process.stdout.write("ready\n");
 await once(process.stdin, "data");
-if (what !== "admit" && what !== "lock") process.stdout.write(`${admissions(map, Number(what))}\n`);
+if (what.startsWith("keep ")) process.stdout.write(`${admissions(map, Number(what.slice(5)), false)}\n`);
+else if (what !== "admit" && what !== "lock") process.stdout.write(`${admissions(map, Number(what), true)}\n`);
 process.stdin.destroy();

@@ -33,6 +33,8 @@ export function ruleOf(changes: Partial<LimitRule> = {}): LimitRule {
     periodMs: SECOND_MS,
     observes: false,
     admitsUnplaced: false,
+    calendar: null,
+    alertAt: [],
     ...changes,
   };
 }

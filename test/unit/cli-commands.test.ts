@@ -106,6 +106,27 @@ rate_limits:
     doesNotMatch(stdout, /hunter2|Basic|sha256/);
   });
 
+  test("shows budgets, and warns of models that one of money does not count", () => {
+    const path = file(`providers: { demo: { type: demo } }
+models: { chat: { provider: demo } }
+keys: [{ name: a, hash: "${H1}" }]
+budgets:
+  - { scope: [key], usd: 12.5, tokens: 1_000, per: month, time_zone: Europe/Berlin }
+  - { name: ever, usd: 1, per: total, models: [chat], mode: observe, alert_at: [] }
+`);
+    const { stdout, stderr } = sluice(["check", path]);
+    match(stderr, /'chat' without a price: this budget does not count what is not in 'prices'/);
+    const rows = /\nbudgets\n(.*)\n/s.exec(stdout)?.[1] ?? "";
+    deepEqual(
+      rows.split("\n").map((row) => row.trim().split(/ {2,}/)),
+      [
+        ["key", "money", "12.5 USD per month (Europe/Berlin), alerts at 80 %, 100 %", "each key"],
+        ["key", "tokens", "1000 per month (Europe/Berlin), alerts at 80 %, 100 %", "each key"],
+        ["ever", "money", "1 USD in total", "all together", "only chat (observed only)"],
+      ],
+    );
+  });
+
   test("shows the targets of a model in the order of their priority, how one is chosen, and how many tries there are", () => {
     const path = file(`providers: { demo: { type: demo } }
 models:

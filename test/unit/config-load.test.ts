@@ -84,7 +84,8 @@ describe("loading", () => {
 
   test("limits, one for each quantity of a rule", () => {
     const pair = { name: "key+model", scope: ["key", "model"], keys: null, models: null };
-    const strict = { observes: false, admitsUnplaced: false };
+    const limited = { calendar: null, alertAt: [] };
+    const strict = { ...limited, observes: false, admitsUnplaced: false };
     const some = { name: "once", scope: [], keys: ["old"], models: ["mini", "same"] };
     const all = { name: "everything", scope: [], keys: null, models: null };
     const held = { kind: "held", periodMs: 0 };
@@ -95,7 +96,7 @@ describe("loading", () => {
       {
         ...some,
         ...{ quantity: "input_tokens", kind: "rate", limit: 5, burst: 9, periodMs: 1_000 },
-        ...{ observes: true, admitsUnplaced: true },
+        ...{ ...limited, observes: true, admitsUnplaced: true },
       },
       { ...all, ...strict, quantity: "output_tokens", kind: "window", limit: 7, burst: 7, periodMs: 86_400_000 },
       { ...all, ...strict, ...held, quantity: "bytes_in_flight", limit: 1_048_576, burst: 1_048_576 },

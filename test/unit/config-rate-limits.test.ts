@@ -79,6 +79,6 @@ test("more limits than a request can be decided over", () => {
   const rules = Array.from({ length: 33 }, (_, i) => `{ name: r${i}, requests: 1/s, tokens: 1/s }`);
   match(
     heads(`[${rules.join(", ")}]`).join("\n"),
-    /^f\.yaml:4:14: at most 64 limits are taken, not 66; a rule has one/,
+    /^f\.yaml:4:14: at most 64 limits are taken, not 66; a rule or budget has one/,
   );
 });

@@ -87,7 +87,7 @@ test("workers that are killed at any moment lose no permit and no more than a re
     const end = child.finish();
     // Some thousand admissions of ours while it runs, then it is killed wherever it is.
     for (let i = 0; i < 2_000 * (round + 1); i += 1) {
-      if (admit(map, key) === LIMIT_ADMITTED) map.settle(ticketOf(map), 0, 0);
+      if (admit(map, key) === LIMIT_ADMITTED) map.settle(ticketOf(map), 0, 0, 0);
     }
     await child.kill();
     await end;
@@ -98,7 +98,7 @@ test("workers that are killed at any moment lose no permit and no more than a re
       return ticketOf(map);
     });
     strictEqual(admit(map, key), LIMIT_REFUSED);
-    for (const ticket of tickets) map.settle(ticket, 0, 0);
+    for (const ticket of tickets) map.settle(ticket, 0, 0, 0);
   }
   // Both windows count the same requests, but for one at most of each that was killed.
   const usedOf = (index: number) => {
@@ -127,7 +127,7 @@ test("after a boot nobody holds the lock or a permit, and what was used stays", 
   map.configure(rules, LEASE_MS);
   const key = map.subject("key", "one");
   strictEqual(admit(map, key), LIMIT_ADMITTED);
-  map.settle(ticketOf(map), 0, 0);
+  map.settle(ticketOf(map), 0, 0, 0);
   strictEqual(admit(map, key), LIMIT_REFUSED);
   strictEqual(map.fields[LIMIT_AT.requests + 1], 0);
   await locker.kill();
@@ -148,7 +148,7 @@ test("a map of another layout is put aside, and a new one made", (context) => {
 test("without the lock a request is refused as one that may come again", async (context) => {
   const dataDir = directoryOf(context);
   const snapshot = snapshotOf({ limits: [ruleOf({ scope: [] })] });
-  const limiter = new Limiter(prepareLimits(dataDir));
+  const limiter = new Limiter(prepareLimits(dataDir), () => {});
   limiter.configure(snapshot);
   const exchange = exchangeOf({ snapshot });
   strictEqual(limiter.admit(exchange), null);

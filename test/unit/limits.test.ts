@@ -158,10 +158,10 @@ test("what was reserved is settled to what was used: given back, or charged on t
     strictEqual(admit(map, key, { input: 30, output: 70 }), LIMIT_ADMITTED);
     const ticket = ticketOf(map);
     strictEqual(admit(map, key, { input: 1 }), LIMIT_REFUSED);
-    map.settle(ticket, 30, 10);
+    map.settle(ticket, 30, 10, 0);
     strictEqual(admit(map, key, { input: 61 }), LIMIT_REFUSED);
     strictEqual(admit(map, key, { input: 60 }), LIMIT_ADMITTED);
-    map.settle(ticketOf(map), 90, 0);
+    map.settle(ticketOf(map), 90, 0, 0);
     strictEqual(admit(map, key, { input: 1 }), LIMIT_REFUSED);
     // A rate has 30 too many to wait for, a window begins anew.
     native.limitsHoldTime(START_MS + (kind === "rate" ? 18_000 : MINUTE_MS) - 1);
@@ -179,7 +179,7 @@ test("permits come back when they are settled, when their time is over, and when
   strictEqual(admit(map, key), LIMIT_ADMITTED);
   const ticket = ticketOf(map);
   deepStrictEqual(decisions(map, key, 2), [LIMIT_ADMITTED, LIMIT_REFUSED]);
-  map.settle(ticket, 0, 0);
+  map.settle(ticket, 0, 0, 0);
   deepStrictEqual(decisions(map, key, 2), [LIMIT_ADMITTED, LIMIT_REFUSED]);
   // Another process that died had another slot, or this one before us.
   map.leaveSlot(3, 999);
@@ -200,7 +200,7 @@ test("a permit that came back by its time is not given back once more by its req
   native.limitsHoldTime(START_MS + LEASE_MS);
   map.tick();
   strictEqual(admit(map, key), LIMIT_ADMITTED);
-  map.settle(ticket, 0, 0);
+  map.settle(ticket, 0, 0, 0);
   strictEqual(admit(map, key), LIMIT_REFUSED);
 });
 
@@ -213,7 +213,7 @@ test("bytes in flight are held and given back", (context) => {
   strictEqual(admit(map, key, { bytes: 600 }), LIMIT_ADMITTED);
   const ticket = ticketOf(map);
   deepStrictEqual([admit(map, key, { bytes: 401 }), admit(map, key, { bytes: 1_001 })], [LIMIT_REFUSED, LIMIT_NEVER]);
-  map.settle(ticket, 0, 0);
+  map.settle(ticket, 0, 0, 0);
   strictEqual(admit(map, key, { bytes: 1_000 }), LIMIT_ADMITTED);
 });
 

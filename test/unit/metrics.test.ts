@@ -28,6 +28,8 @@ const RULE: LimitRule = {
   periodMs: 60_000,
   observes: false,
   admitsUnplaced: false,
+  calendar: null,
+  alertAt: [],
 };
 
 function newMetrics() {
@@ -42,9 +44,10 @@ function newMetrics() {
     latencies: { tally: latencies },
     targets: { tallies: () => [{ provider: "one", model: "m", open: true, opens: 2, tries: 9, failures: 7 }] },
     limits: {
-      tallies: () => [{ rule: RULE, rejected: 3, observed: 4, unplaced: 5 }],
+      tallies: () => [{ rule: RULE, rejected: 3, observed: 4, unplaced: 5, alerts: 0 }],
       state: () => ({ recoveries: 6, reclaimed: 7, unplaced: 5, expired: 8 }),
     },
+    budgets: { standings: () => [] },
     replaced: new Map(),
     routes: { beyond: 3 },
     version: "1.2.3",
