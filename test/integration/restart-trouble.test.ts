@@ -85,7 +85,7 @@ test("a worker dies and the program on disk does not work: the others serve, unt
   const tree = new ProgramTree();
   const sluice = await Sluice.start(upstream, { workers: 2 }, tree.root);
   const { pid } = sluice;
-  const [sound, broken] = ["snapshot = compileSnapshot(config, epoch)", "snapshot = compileSnapshot(none, epoch)"];
+  const [sound, broken] = ["snapshot = compileSnapshot(config, epoch", "snapshot = compileSnapshot(none, epoch"];
   tree.change("src/gateway/worker.ts", sound, broken);
   const [victim = 0] = sluice.workerPids();
   process.kill(victim, "SIGKILL");
