@@ -32,7 +32,7 @@ for (const row of rows) {
     strictEqual(head.includes("\r\nretry-after: 1"), row.status === 503);
     strictEqual(
       head.includes("\r\nx-should-retry: false"),
-      (row.status >= 500 || row.status === 429) && !row.retryable,
+      (row.status >= 500 || row.status === 429 || row.status === 402) && !row.retryable,
     );
   });
 }
