@@ -8,7 +8,7 @@ import { ERRORS, type ErrorRow } from "../base/errors.ts";
 import { EXCHANGES_IN_FLIGHT_MAX } from "../base/limits.ts";
 import type { Provider, Snapshot, Target } from "../config/snapshot.ts";
 import { scansOpen } from "../providers/response-scan.ts";
-import { COUNTER, FALLBACKS, RETRIES } from "../shm/layout.ts";
+import { COUNTER } from "../shm/layout.ts";
 import type { ResponseHead, Transport } from "../upstream/transport.ts";
 import { authenticate } from "./authenticate.ts";
 import { lookMs, overdue } from "./deadlines.ts";
@@ -18,24 +18,20 @@ import {
   Exchange,
   PHASE_FLUSHING,
   PHASE_OVER,
-  PHASE_PAUSE,
-  PHASE_QUEUED,
   type RequestHandler,
   type Verdict,
 } from "./exchange.ts";
-import { failureOf, failureOfStatus, retryAfterMs } from "./failure.ts";
 import { uploadRequest, upstreamRequest } from "./forward.ts";
 import { recordGap } from "./latencies.ts";
 import { modelsBody } from "./models.ts";
 import { readBody, readPart } from "./read-body.ts";
-import { Relay, type RelayOwner } from "./relay.ts";
+import type { RelayOwner } from "./relay.ts";
 import { answerError, errorEvent } from "./rescue.ts";
 import { ownHead } from "./response-head.ts";
-import { NO_MORE, Retrier } from "./retries.ts";
-import { enterTarget, leaveTarget, route } from "./route.ts";
+import { leaveTarget, route } from "./route.ts";
 import { type Books, releaseScan, settle } from "./settle.ts";
-import { unsplice } from "./splice.ts";
 import { type BreakerChange, TargetHealth } from "./target-health.ts";
+import { mayTryAgain, Tries } from "./tries.ts";
 import { type Trouble, Troubles } from "./trouble.ts";
 import { Upload } from "./upload.ts";
 import { Wheel } from "./wheel.ts";
@@ -58,9 +54,9 @@ export class Pipeline implements RequestHandler, RelayOwner {
   readonly #books: Books;
   readonly #transportOf: (provider: Provider) => Transport | undefined;
   readonly #troubles: Troubles;
-  readonly #retrier = new Retrier(Math.random);
   readonly #health: TargetHealth;
   readonly #inFlight = new Wheel<Exchange>(nowMs());
+  readonly #tries: Tries;
   #bodyBytesInFlight = 0;
 
   constructor(parts: PipelineParts) {
@@ -69,6 +65,8 @@ export class Pipeline implements RequestHandler, RelayOwner {
     this.#transportOf = parts.transportOf;
     this.#troubles = new Troubles(parts.onTrouble);
     this.#health = new TargetHealth(Math.random, parts.onBreaker);
+    const { counters, transportOf } = parts;
+    this.#tries = new Tries({ owner: this, transportOf, counters, health: this.#health, wheel: this.#inFlight });
   }
 
   get inFlight(): number {
@@ -148,7 +146,7 @@ export class Pipeline implements RequestHandler, RelayOwner {
     exchange.scannedMs = exchange.bodyMs;
     exchange.request = uploadRequest(exchange, target, upload);
     exchange.forwardedMs = nowMs();
-    this.#attempt(exchange, false);
+    this.#tries.attempt(exchange, false);
   }
 
   onBody(exchange: Exchange): void {
@@ -181,97 +179,23 @@ export class Pipeline implements RequestHandler, RelayOwner {
     const { target } = exchange;
     assert(target !== null, "a routed exchange has a target");
     closeUpload(exchange);
-    if (mayTryAgain(exchange)) this.#prepareTries(exchange);
+    if (mayTryAgain(exchange)) this.#tries.prepare(exchange);
     exchange.request = upstreamRequest(exchange, target);
     exchange.forwardedMs = nowMs();
-    this.#attempt(exchange, false);
+    this.#tries.attempt(exchange, false);
   }
 
-  #attempt(exchange: Exchange, fresh: boolean): void {
-    const { request } = exchange;
-    const transport = exchange.target === null ? undefined : this.#transportOf(exchange.target.provider);
-    if (request === null || transport === undefined) {
-      this.refuse(exchange, ERRORS.upstreamUnreachable);
-      return;
-    }
-    exchange.attempts += 1;
-    enterTarget(exchange);
-    exchange.enterAttempt(PHASE_QUEUED, this.tickMs);
-    const attempt = transport.send(request, new Relay(exchange, this), fresh);
-    // A failure may have been told, and even replayed, before send returned.
-    if (exchange.phase !== PHASE_OVER && exchange.attempt === null) exchange.attempt = attempt;
-  }
-
-  /** A reused connection turned out to be closed: the provider saw nothing, so once more on a new one. */
   replay(exchange: Exchange): void {
-    exchange.replayed = true;
-    this.#books.counters.add(COUNTER.staleReplays, 1);
-    this.#attempt(exchange, true);
-  }
-
-  #prepareTries(exchange: Exchange): void {
-    exchange.splices = [];
-    this.#retrier.request(this.tickMs);
+    this.#tries.replay(exchange);
   }
 
   fail(exchange: Exchange, error: ErrorRow): void {
-    this.#health.error(exchange, error, wallMs(nowMs()));
-    if (this.#tryAgain(exchange, failureOf(error), 0)) this.#troubles.note(exchange, error, this.tickMs);
+    if (this.#tries.fails(exchange, error)) this.#troubles.note(exchange, error, this.tickMs);
     else this.refuse(exchange, error);
   }
 
-  passesOver(exchange: Exchange, { status, lines }: ResponseHead): boolean {
-    if (exchange.choice === null && !mayTryAgain(exchange)) return false;
-    const failure = failureOfStatus(status);
-    const atMs = wallMs(nowMs());
-    const waitMs = failure === 0 ? 0 : retryAfterMs(lines, atMs);
-    this.#health.answer(exchange, failure, waitMs, atMs);
-    return this.#tryAgain(exchange, failure, waitMs);
-  }
-
-  /** False: what happened is the client's answer. */
-  #tryAgain(exchange: Exchange, failure: number, waitMs: number): boolean {
-    if (failure === 0 || !mayTryAgain(exchange)) return false;
-    leaveTarget(exchange);
-    const atMs = nowMs();
-    const pauseMs = this.#retrier.next(exchange, failure, waitMs, atMs, wallMs(atMs));
-    if (pauseMs === NO_MORE) return false;
-    exchange.attempt?.cancel();
-    exchange.attempt = null;
-    if (pauseMs === 0) this.#nextTry(exchange, FALLBACKS);
-    else this.#pause(exchange, pauseMs);
-    return true;
-  }
-
-  #pause(exchange: Exchange, pauseMs: number): void {
-    exchange.pauseMs = pauseMs;
-    exchange.enter(PHASE_PAUSE, nowMs());
-    // Its place in the wheel is that of a timeout, and later.
-    this.#inFlight.remove(exchange);
-    this.#inFlight.add(exchange, exchange.progressMs + pauseMs);
-  }
-
-  /** The client's body once more, with what this target needs in it. */
-  #nextTry(exchange: Exchange, counter: number): void {
-    this.#books.counters.add(counter, 1);
-    // One that failed before send() returned may stand there.
-    exchange.attempt = null;
-    exchange.headMs = 0;
-    exchange.upstreamStatus = 0;
-    exchange.sent = false;
-    exchange.failureCause = "";
-    exchange.request = null;
-    unsplice(exchange);
-    const { target } = exchange;
-    assert(target !== null, "a try has a target");
-    const error = readBody(exchange);
-    if (error !== null) {
-      this.refuse(exchange, error);
-      return;
-    }
-    exchange.splices = [];
-    exchange.request = upstreamRequest(exchange, target);
-    this.#attempt(exchange, false);
+  passesOver(exchange: Exchange, head: ResponseHead): boolean {
+    return this.#tries.passesOver(exchange, head);
   }
 
   releaseBody(exchange: Exchange): void {
@@ -379,9 +303,7 @@ export class Pipeline implements RequestHandler, RelayOwner {
 
   /** When to look at it next. */
   readonly #look = (exchange: Exchange): number => {
-    if (exchange.phase === PHASE_PAUSE && this.tickMs >= exchange.progressMs + exchange.pauseMs) {
-      this.#nextTry(exchange, RETRIES);
-    }
+    this.#tries.resume(exchange);
     const error = overdue(exchange, this.tickMs);
     if (error !== null) this.#expire(exchange, error);
     return lookMs(exchange, this.tickMs);
@@ -411,8 +333,7 @@ export class Pipeline implements RequestHandler, RelayOwner {
       this.settle(exchange);
       this.#cut(exchange);
     } else if (exchange.status === 0) {
-      this.#health.error(exchange, error, wallMs(nowMs()));
-      if (this.#tryAgain(exchange, failureOf(error), 0)) return;
+      if (this.#tries.fails(exchange, error)) return;
       // A 408 ends the connection (RFC 9110 15.5.9).
       if (error === ERRORS.bodyTimeout) exchange.closing = true;
       this.refuse(exchange, error);
@@ -420,11 +341,6 @@ export class Pipeline implements RequestHandler, RelayOwner {
       this.breakOff(exchange, error);
     }
   }
-}
-
-/** So its body has to be kept as it is. */
-function mayTryAgain({ route }: Exchange): boolean {
-  return route !== null && route.attempts > 1;
 }
 
 /** More of an upload may go upstream; what has no connection yet, or needs another one, begins with it. */

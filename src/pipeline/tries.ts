@@ -1,0 +1,148 @@
+/**
+ * The tries of a request: the attempt that runs, and the one that comes in its place when it failed before its answer was passed on. One
+ * per gateway worker, main thread. At any time a request has one attempt at most, or stands in a pause before the next one.
+ */
+import { assert } from "../base/assert.ts";
+import { nowMs, wallMs } from "../base/clock.ts";
+import { ERRORS, type ErrorRow } from "../base/errors.ts";
+import type { Provider } from "../config/snapshot.ts";
+import type { CountersWriter } from "../shm/counters.ts";
+import { COUNTER, FALLBACKS, RETRIES } from "../shm/layout.ts";
+import type { ResponseHead, Transport } from "../upstream/transport.ts";
+import { type Exchange, PHASE_OVER, PHASE_PAUSE, PHASE_QUEUED } from "./exchange.ts";
+import { failureOf, failureOfStatus, retryAfterMs } from "./failure.ts";
+import { upstreamRequest } from "./forward.ts";
+import { readBody } from "./read-body.ts";
+import { Relay, type RelayOwner } from "./relay.ts";
+import { NO_MORE, Retrier } from "./retries.ts";
+import { enterTarget, leaveTarget } from "./route.ts";
+import { unsplice } from "./splice.ts";
+import type { TargetHealth } from "./target-health.ts";
+import type { Wheel } from "./wheel.ts";
+
+export interface TriesParts {
+  readonly owner: RelayOwner;
+  readonly transportOf: (provider: Provider) => Transport | undefined;
+  readonly counters: CountersWriter;
+  readonly health: TargetHealth;
+  /** Of everything in flight: a pause ends in it. */
+  readonly wheel: Wheel<Exchange>;
+}
+
+export class Tries {
+  readonly #owner: RelayOwner;
+  readonly #transportOf: (provider: Provider) => Transport | undefined;
+  readonly #counters: CountersWriter;
+  readonly #health: TargetHealth;
+  readonly #wheel: Wheel<Exchange>;
+  readonly #retrier = new Retrier(Math.random);
+
+  constructor({ owner, transportOf, counters, health, wheel }: TriesParts) {
+    this.#owner = owner;
+    this.#transportOf = transportOf;
+    this.#counters = counters;
+    this.#health = health;
+    this.#wheel = wheel;
+  }
+
+  /** Before the body is spliced for the first time. */
+  prepare(exchange: Exchange): void {
+    exchange.splices = [];
+    this.#retrier.request(this.#owner.tickMs);
+  }
+
+  /** `fresh`: on a new connection. */
+  attempt(exchange: Exchange, fresh: boolean): void {
+    const { request } = exchange;
+    const transport = exchange.target === null ? undefined : this.#transportOf(exchange.target.provider);
+    if (request === null || transport === undefined) {
+      this.#owner.refuse(exchange, ERRORS.upstreamUnreachable);
+      return;
+    }
+    exchange.attempts += 1;
+    enterTarget(exchange);
+    exchange.enterAttempt(PHASE_QUEUED, this.#owner.tickMs);
+    const attempt = transport.send(request, new Relay(exchange, this.#owner), fresh);
+    // A failure may have been told, and even replayed, before send returned.
+    if (exchange.phase !== PHASE_OVER && exchange.attempt === null) exchange.attempt = attempt;
+  }
+
+  /** A reused connection turned out to be closed: the provider saw nothing, so once more on a new one. */
+  replay(exchange: Exchange): void {
+    exchange.replayed = true;
+    this.#counters.add(COUNTER.staleReplays, 1);
+    this.attempt(exchange, true);
+  }
+
+  /** An attempt ended without an answer. False: that is what the client is told. */
+  fails(exchange: Exchange, error: ErrorRow): boolean {
+    this.#health.error(exchange, error, wallMs(nowMs()));
+    return this.#tryAgain(exchange, failureOf(error), 0);
+  }
+
+  /** As in RelayOwner. */
+  passesOver(exchange: Exchange, { status, lines }: ResponseHead): boolean {
+    if (exchange.choice === null && !mayTryAgain(exchange)) return false;
+    const failure = failureOfStatus(status);
+    const atMs = wallMs(nowMs());
+    const waitMs = failure === 0 ? 0 : retryAfterMs(lines, atMs);
+    this.#health.answer(exchange, failure, waitMs, atMs);
+    return this.#tryAgain(exchange, failure, waitMs);
+  }
+
+  /** False: what happened is the client's answer. */
+  #tryAgain(exchange: Exchange, failure: number, waitMs: number): boolean {
+    if (failure === 0 || !mayTryAgain(exchange)) return false;
+    leaveTarget(exchange);
+    const atMs = nowMs();
+    const pauseMs = this.#retrier.next(exchange, failure, waitMs, atMs, wallMs(atMs));
+    if (pauseMs === NO_MORE) return false;
+    exchange.attempt?.cancel();
+    exchange.attempt = null;
+    if (pauseMs === 0) this.#next(exchange, FALLBACKS);
+    else this.#pause(exchange, pauseMs);
+    return true;
+  }
+
+  #pause(exchange: Exchange, pauseMs: number): void {
+    exchange.pauseMs = pauseMs;
+    exchange.enter(PHASE_PAUSE, nowMs());
+    // Its place in the wheel is that of a timeout, and later.
+    this.#wheel.remove(exchange);
+    this.#wheel.add(exchange, exchange.progressMs + pauseMs);
+  }
+
+  /** Called when it is looked at: its pause may be over. */
+  resume(exchange: Exchange): void {
+    const isOver = exchange.phase === PHASE_PAUSE && this.#owner.tickMs >= exchange.progressMs + exchange.pauseMs;
+    if (isOver) this.#next(exchange, RETRIES);
+  }
+
+  /** The client's body once more, with what this target needs in it. */
+  #next(exchange: Exchange, counter: number): void {
+    this.#counters.add(counter, 1);
+    // One that failed before send() returned may stand there.
+    exchange.attempt = null;
+    exchange.headMs = 0;
+    exchange.upstreamStatus = 0;
+    exchange.sent = false;
+    exchange.failureCause = "";
+    exchange.request = null;
+    unsplice(exchange);
+    const { target } = exchange;
+    assert(target !== null, "a try has a target");
+    const error = readBody(exchange);
+    if (error !== null) {
+      this.#owner.refuse(exchange, error);
+      return;
+    }
+    exchange.splices = [];
+    exchange.request = upstreamRequest(exchange, target);
+    this.attempt(exchange, false);
+  }
+}
+
+/** So its body has to be kept as it is. */
+export function mayTryAgain({ route }: Exchange): boolean {
+  return route !== null && route.attempts > 1;
+}
