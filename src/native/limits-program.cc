@@ -322,26 +322,48 @@ int32_t LimitsProgram::open_ticket() {
   return number;
 }
 
+LimitsProgram::Ticket* LimitsProgram::ticket_at(int32_t number) {
+  return number < 0 || static_cast<size_t>(number) >= tickets_.size() ? nullptr : &tickets_[number];
+}
+
+int64_t LimitsProgram::used_of(const Used& used, Quantity quantity) {
+  if (quantity == COST) return used.cost;
+  if (quantity == INPUT_TOKENS) return used.input_tokens;
+  return quantity == OUTPUT_TOKENS ? used.output_tokens : used.input_tokens + used.output_tokens;
+}
+
 void LimitsProgram::settle(int32_t ticket, const Used& used) {
   alerts_.clear();
-  if (ticket < 0 || static_cast<size_t>(ticket) >= tickets_.size()) return;
-  Ticket& one = tickets_[ticket];
+  Ticket* const one = ticket_at(ticket);
+  if (one == nullptr) return;
   // Without the lock leases come back by their deadlines, and reservations stay as they are.
   if (map_.lock()) {
     map_.begin();
     const int64_t now = map_.now_ns();
-    for (const Charge& charge : one.charges) {
+    for (const Charge& charge : one->charges) {
       if (charge.kind == BucketKind::HELD) map_.return_lease(charge.lease, charge.serial);
-      else if (charge.quantity == COST) correct(charge, used.cost, now);
-      else if (charge.quantity == INPUT_TOKENS) correct(charge, used.input_tokens, now);
-      else if (charge.quantity == OUTPUT_TOKENS) correct(charge, used.output_tokens, now);
-      else correct(charge, used.input_tokens + used.output_tokens, now);
+      else correct(charge, used_of(used, charge.quantity), now);
     }
     map_.unlock();
   }
-  one.charges.clear();
-  one.next_free = free_ticket_;
+  one->charges.clear();
+  one->next_free = free_ticket_;
   free_ticket_ = ticket;
+}
+
+void LimitsProgram::book(int32_t ticket, const Used& used) {
+  alerts_.clear();
+  Ticket* const one = ticket_at(ticket);
+  if (one == nullptr || !map_.lock()) return;
+  map_.begin();
+  const int64_t now = map_.now_ns();
+  for (const Charge& charge : one->charges) {
+    if (charge.kind == BucketKind::HELD) continue;
+    Charge beside = charge;
+    beside.amount = 0;
+    correct(beside, used_of(used, charge.quantity), now);
+  }
+  map_.unlock();
 }
 
 void LimitsProgram::correct(const Charge& charge, int64_t used, int64_t now) {

@@ -113,6 +113,8 @@ class LimitsProgram {
   void admit(const Request& request, Answer* answer);
   // Each ticket once.
   void settle(int32_t ticket, const Used& used);
+  // Used beside what is reserved, before that is settled.
+  void book(int32_t ticket, const Used& used);
   // Thresholds of budgets that the last admit() or settle() was the first to reach.
   const std::vector<Alert>& alerts() const { return alerts_; }
   // The periods of budgets, BOUNDS numbers for each limit.
@@ -186,6 +188,8 @@ class LimitsProgram {
   void stand(Answer* answer, bool charged);
   void count(const Limit& limit, uint64_t (*of)(Bucket&), int64_t now);
   int32_t open_ticket();
+  Ticket* ticket_at(int32_t number);
+  static int64_t used_of(const Used& used, Quantity quantity);
   void correct(const Charge& charge, int64_t used, int64_t now);
   void settle_budget(const Charge& charge, int64_t used, int64_t now);
   void tell_of_end(const Check& check, int64_t now);

@@ -202,8 +202,8 @@ napi_value admit(napi_env env, napi_callback_info) {
   return result;
 }
 
-// limitsSettle(ticket, inputTokens, outputTokens, cost)
-napi_value settle(napi_env env, napi_callback_info info) {
+// (ticket, inputTokens, outputTokens, cost)
+napi_value use(napi_env env, napi_callback_info info, void (LimitsProgram::*how)(int32_t, const Used&)) {
   napi_value argv[4];
   int32_t ticket = -1;
   int64_t input = 0, output = 0, cost = 0;
@@ -212,10 +212,16 @@ napi_value settle(napi_env env, napi_callback_info info) {
   if (!ok(env, napi_get_value_int64(env, argv[3], &cost))) return nullptr;
   const int64_t most = static_cast<int64_t>(AMOUNT_MAX), cost_most = static_cast<int64_t>(COST_MAX);
   LimitsProgram& program = limits().program;
-  program.settle(ticket, {input < most ? input : most, output < most ? output : most, cost < cost_most ? cost : cost_most});
+  (program.*how)(ticket, {input < most ? input : most, output < most ? output : most, cost < cost_most ? cost : cost_most});
   limits().fields[ALERTS] = static_cast<double>(program.alerts().size());
   return nullptr;
 }
+
+// limitsSettle(ticket, inputTokens, outputTokens, cost)
+napi_value settle(napi_env env, napi_callback_info info) { return use(env, info, &LimitsProgram::settle); }
+
+// limitsBook(ticket, inputTokens, outputTokens, cost)
+napi_value book(napi_env env, napi_callback_info info) { return use(env, info, &LimitsProgram::book); }
 
 // limitsAlert(number): of the last admission or settlement: 4 * limit + threshold; -1: there is none.
 napi_value alert(napi_env env, napi_callback_info info) {
@@ -364,6 +370,7 @@ void register_limits(napi_env env, napi_value exports) {
   define(env, exports, "limitsText", text);
   define(env, exports, "limitsAdmit", admit);
   define(env, exports, "limitsSettle", settle);
+  define(env, exports, "limitsBook", book);
   define(env, exports, "limitsAlert", alert);
   define(env, exports, "limitsPeriods", periods);
   define(env, exports, "limitsSpent", spent);

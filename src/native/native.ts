@@ -128,6 +128,7 @@ export interface NativeAddon extends UpstreamBinding {
   readonly limitFields: Float64Array;
   limitsAdmit(): number;
   limitsSettle(ticket: number, inputTokens: number, outputTokens: number, costNanodollars: number): void;
+  limitsBook(ticket: number, inputTokens: number, outputTokens: number, costNanodollars: number): void;
   /** Thresholds of budgets that the last call of either was the first to reach: 4 times the limit, plus the threshold; -1: no more. */
   limitsAlert(index: number): number;
   /** When periods of budgets begin and end, three numbers for each limit. */

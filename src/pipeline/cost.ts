@@ -7,11 +7,7 @@ import type { Exchange } from "./exchange.ts";
 const PICO_PER_NANO = 1_000;
 
 /** Null: none is known. */
-export function priceOf(exchange: Exchange): Price | null {
-  return exchange.target === null ? null : priceAt(exchange, exchange.target);
-}
-
-function priceAt({ snapshot, model }: Exchange, { price, upstreamModel }: Target): Price | null {
+export function priceAt({ snapshot, model }: Exchange, { price, upstreamModel }: Target): Price | null {
   return price ?? (upstreamModel === null ? (snapshot.prices.get(model) ?? null) : null);
 }
 

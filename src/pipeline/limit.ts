@@ -122,6 +122,14 @@ export class Limiter {
     if (this.#field(LIMIT_AT.alerts) > 0) this.#alert(exchange);
   }
 
+  /** What an attempt used that did not bring the answer: at once, because its record may be in the store before the request ends. */
+  book(exchange: Exchange, { inputTokens, outputTokens, costNanodollars: cost }: RequestRecord): void {
+    const { limitTicket } = exchange;
+    if (limitTicket < 0) return;
+    this.#map.book(limitTicket, inputTokens, outputTokens, cost);
+    if (this.#field(LIMIT_AT.alerts) > 0) this.#alert(exchange);
+  }
+
   /** At most once for each threshold, period and subject. */
   #alert({ key, model, requestId }: Exchange): void {
     const count = this.#field(LIMIT_AT.alerts);

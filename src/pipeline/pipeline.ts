@@ -65,8 +65,9 @@ export class Pipeline implements RequestHandler, RelayOwner {
     this.#transportOf = parts.transportOf;
     this.#troubles = new Troubles(parts.onTrouble);
     this.#health = new TargetHealth(Math.random, parts.onBreaker);
-    const { counters, transportOf } = parts;
-    this.#tries = new Tries({ owner: this, transportOf, counters, health: this.#health, wheel: this.#inFlight });
+    const { transportOf } = parts;
+    const [books, health, wheel] = [this.#books, this.#health, this.#inFlight];
+    this.#tries = new Tries({ owner: this, transportOf, books, health, wheel });
   }
 
   get inFlight(): number {

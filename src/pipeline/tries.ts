@@ -5,10 +5,12 @@
 import { assert } from "../base/assert.ts";
 import { nowMs, wallMs } from "../base/clock.ts";
 import { ERRORS, type ErrorRow } from "../base/errors.ts";
-import type { Provider } from "../config/snapshot.ts";
-import type { CountersWriter } from "../shm/counters.ts";
+import type { Provider, Target } from "../config/snapshot.ts";
 import { COUNTER, FALLBACKS, RETRIES } from "../shm/layout.ts";
+import { KIND_TRY } from "../telemetry/record.ts";
 import type { ResponseHead, Transport } from "../upstream/transport.ts";
+import { book } from "./booking.ts";
+import { NO_SCAN } from "./entry.ts";
 import { type Exchange, PHASE_OVER, PHASE_PAUSE, PHASE_QUEUED } from "./exchange.ts";
 import { failureOf, failureOfStatus, retryAfterMs } from "./failure.ts";
 import { upstreamRequest } from "./forward.ts";
@@ -16,6 +18,7 @@ import { readBody } from "./read-body.ts";
 import { Relay, type RelayOwner } from "./relay.ts";
 import { NO_MORE, Retrier } from "./retries.ts";
 import { enterTarget, leaveTarget } from "./route.ts";
+import type { Books } from "./settle.ts";
 import { unsplice } from "./splice.ts";
 import type { TargetHealth } from "./target-health.ts";
 import type { Wheel } from "./wheel.ts";
@@ -23,7 +26,7 @@ import type { Wheel } from "./wheel.ts";
 export interface TriesParts {
   readonly owner: RelayOwner;
   readonly transportOf: (provider: Provider) => Transport | undefined;
-  readonly counters: CountersWriter;
+  readonly books: Books;
   readonly health: TargetHealth;
   /** Of everything in flight: a pause ends in it. */
   readonly wheel: Wheel<Exchange>;
@@ -32,15 +35,15 @@ export interface TriesParts {
 export class Tries {
   readonly #owner: RelayOwner;
   readonly #transportOf: (provider: Provider) => Transport | undefined;
-  readonly #counters: CountersWriter;
+  readonly #books: Books;
   readonly #health: TargetHealth;
   readonly #wheel: Wheel<Exchange>;
   readonly #retrier = new Retrier(Math.random);
 
-  constructor({ owner, transportOf, counters, health, wheel }: TriesParts) {
+  constructor({ owner, transportOf, books, health, wheel }: TriesParts) {
     this.#owner = owner;
     this.#transportOf = transportOf;
-    this.#counters = counters;
+    this.#books = books;
     this.#health = health;
     this.#wheel = wheel;
   }
@@ -70,14 +73,14 @@ export class Tries {
   /** A reused connection turned out to be closed: the provider saw nothing, so once more on a new one. */
   replay(exchange: Exchange): void {
     exchange.replayed = true;
-    this.#counters.add(COUNTER.staleReplays, 1);
+    this.#books.counters.add(COUNTER.staleReplays, 1);
     this.attempt(exchange, true);
   }
 
   /** An attempt ended without an answer. False: that is what the client is told. */
   fails(exchange: Exchange, error: ErrorRow): boolean {
     this.#health.error(exchange, error, wallMs(nowMs()));
-    return this.#tryAgain(exchange, failureOf(error), 0);
+    return this.#tryAgain(exchange, failureOf(error), 0, error);
   }
 
   /** As in RelayOwner. */
@@ -87,21 +90,29 @@ export class Tries {
     const atMs = wallMs(nowMs());
     const waitMs = failure === 0 ? 0 : retryAfterMs(lines, atMs);
     this.#health.answer(exchange, failure, waitMs, atMs);
-    return this.#tryAgain(exchange, failure, waitMs);
+    return this.#tryAgain(exchange, failure, waitMs, null);
   }
 
   /** False: what happened is the client's answer. */
-  #tryAgain(exchange: Exchange, failure: number, waitMs: number): boolean {
+  #tryAgain(exchange: Exchange, failure: number, waitMs: number, error: ErrorRow | null): boolean {
     if (failure === 0 || !mayTryAgain(exchange)) return false;
+    const { target } = exchange;
     leaveTarget(exchange);
     const atMs = nowMs();
     const pauseMs = this.#retrier.next(exchange, failure, waitMs, atMs, wallMs(atMs));
     if (pauseMs === NO_MORE) return false;
+    if (target !== null) this.#book(exchange, target, error);
     exchange.attempt?.cancel();
     exchange.attempt = null;
     if (pauseMs === 0) this.#next(exchange, FALLBACKS);
     else this.#pause(exchange, pauseMs);
     return true;
+  }
+
+  /** A try that another one follows: the provider may work on it still, and bill it. */
+  #book(exchange: Exchange, target: Target, error: ErrorRow | null): void {
+    const { sent, upstreamStatus } = exchange;
+    book(exchange, KIND_TRY, target, { sent, upstreamStatus, error, scan: NO_SCAN, seen: 0 }, this.#books);
   }
 
   #pause(exchange: Exchange, pauseMs: number): void {
@@ -120,7 +131,7 @@ export class Tries {
 
   /** The client's body once more, with what this target needs in it. */
   #next(exchange: Exchange, counter: number): void {
-    this.#counters.add(counter, 1);
+    this.#books.counters.add(counter, 1);
     // One that failed before send() returned may stand there.
     exchange.attempt = null;
     exchange.headMs = 0;

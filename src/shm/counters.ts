@@ -17,7 +17,7 @@ import { assert } from "../base/assert.ts";
 import { CodedError, ERROR_NUMBERS } from "../base/errors.ts";
 import { RINGS_MAX } from "../base/limits.ts";
 import { native } from "../native/native.ts";
-import { ENDPOINTS, FLAG_UNPRICED, type RequestRecord, USAGE_SOURCES } from "../telemetry/record.ts";
+import { ENDPOINTS, FLAG_UNPRICED, KIND_SHADOW, type RequestRecord, USAGE_SOURCES } from "../telemetry/record.ts";
 import {
   BUCKET_EXPONENT_FIRST,
   BUCKETS,
@@ -35,6 +35,8 @@ import {
   HISTOGRAM_SUM,
   HISTOGRAMS,
   type HistogramName,
+  KIND_0,
+  KIND_COST_0,
   PAGE_BYTES,
   STATUS_CLASSES,
 } from "./layout.ts";
@@ -77,11 +79,7 @@ export class CountersWriter {
   /** Everything that a finished request adds: counts, tokens, cost, bytes, durations. Once per request. */
   recordRequest(record: RequestRecord): void {
     this.#count(record);
-    this.add(COUNTER.inputTokens, record.inputTokens);
-    this.add(COUNTER.outputTokens, record.outputTokens);
-    this.add(COUNTER.cachedTokens, record.cachedTokens);
-    this.add(COUNTER.reasoningTokens, record.reasoningTokens);
-    this.add(COUNTER.costNanodollars, record.costNanodollars);
+    this.#spend(record);
     this.add(COUNTER.requestBytes, record.requestBytes);
     this.add(COUNTER.responseBytes, record.responseBytes);
     this.#observe(HISTOGRAM_AT.total, record.totalUs);
@@ -89,6 +87,21 @@ export class CountersWriter {
     // 0 says that there was no response head, or no body byte: nothing to observe.
     if (record.firstByteUs > 0) this.#observe(HISTOGRAM_AT.firstByte, record.firstByteUs);
     if (record.ttftUs > 0) this.#observe(HISTOGRAM_AT.ttft, record.ttftUs);
+  }
+
+  /** What an attempt adds that did not bring the answer. A shadow copy is no part of what requests cost. */
+  recordBooking(record: RequestRecord): void {
+    if (record.kind !== KIND_SHADOW) this.#spend(record);
+    this.add(KIND_0 + record.kind, 1);
+    this.add(KIND_COST_0 + record.kind, record.costNanodollars);
+  }
+
+  #spend(record: RequestRecord): void {
+    this.add(COUNTER.inputTokens, record.inputTokens);
+    this.add(COUNTER.outputTokens, record.outputTokens);
+    this.add(COUNTER.cachedTokens, record.cachedTokens);
+    this.add(COUNTER.reasoningTokens, record.reasoningTokens);
+    this.add(COUNTER.costNanodollars, record.costNanodollars);
   }
 
   #count(record: RequestRecord): void {

@@ -32,7 +32,7 @@
 import { ERROR_NUMBERS } from "../base/errors.ts";
 import { RING_RECORDS, RINGS_MAX } from "../base/limits.ts";
 import { REFUSALS } from "../base/refusals.ts";
-import { ENDPOINTS, RECORD_BYTES, USAGE_SOURCES } from "../telemetry/record.ts";
+import { ENDPOINTS, KINDS, RECORD_BYTES, USAGE_SOURCES } from "../telemetry/record.ts";
 
 export const PAGE_BYTES = 4_096;
 
@@ -125,4 +125,7 @@ export const REFUSAL_0 = HISTOGRAM_0 + HISTOGRAMS.length * HISTOGRAM_LENGTH;
 /** Tries after a failed one: at another target, at the same one again, and those that the budget did not allow. */
 export const FALLBACKS = REFUSAL_0 + REFUSALS.length;
 export const RETRIES = FALLBACKS + 1;
-export const COUNTER_LENGTH = RETRIES + 1;
+/** By kind of record: how many, and their cost. Those of requests are counted elsewhere. */
+export const KIND_0 = RETRIES + 1;
+export const KIND_COST_0 = KIND_0 + KINDS.length;
+export const COUNTER_LENGTH = KIND_COST_0 + KINDS.length;

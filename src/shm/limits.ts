@@ -114,6 +114,7 @@ export class LimitsMap {
   readonly fields = native.limitFields;
   readonly admit = native.limitsAdmit;
   readonly settle = native.limitsSettle;
+  readonly book = native.limitsBook;
   readonly #counts = new Float64Array(4);
   readonly #spent = new Float64Array(2);
   readonly #state = new Float64Array(4);

@@ -45,6 +45,7 @@ export interface DecodedRecord {
   readonly method: number;
   readonly attempts: number;
   readonly usageSource: number;
+  readonly kind: number;
   readonly address: string;
   readonly requestId: string;
   readonly key: string;
@@ -142,6 +143,7 @@ function encodeBytes(views: RecordViews, at: number, record: RequestRecord): voi
   u8[at + AT.method] = record.method;
   u8[at + AT.attempts] = record.attempts;
   u8[at + AT.usageSource] = record.usageSource;
+  u8[at + AT.kind] = record.kind;
   const length = record.address.length <= 16 ? record.address.length : 0;
   u8[at + AT.addressLength] = length;
   for (let i = 0; i < length; i += 1) u8[at + AT.address + i] = record.address[i] ?? 0;
@@ -194,6 +196,7 @@ export function decodeRecord(views: RecordViews, at: number, seq: number): Decod
     method: byte(AT.method),
     attempts: byte(AT.attempts),
     usageSource: byte(AT.usageSource),
+    kind: byte(AT.kind),
     address: addresses.read(u32, u8, at + AT.address, byte(AT.addressLength)),
     requestId: decodeRequestId(u8, at + AT.requestId),
     key: label(AT.key, KEY_BYTES),

@@ -10,6 +10,7 @@ import { REFUSALS } from "../base/refusals.ts";
 import { type CountersReader, histogramOf } from "../shm/counters.ts";
 import { COUNTER, FALLBACKS, type HistogramName, REFUSAL_0, RETRIES, STATUS_CLASSES } from "../shm/layout.ts";
 import type { LimitsMap, LimitsState, LimitTally } from "../shm/limits.ts";
+import { attemptFamilies } from "./attempt-metrics.ts";
 import type { Drainer, DrainTally } from "./drainer.ts";
 import type { LatencyTally } from "./latency/rotation.ts";
 import { ENDPOINTS, USAGE_SOURCES } from "./record.ts";
@@ -23,10 +24,10 @@ const REPLACED_REASONS = ["died", "hung", "not_started"] as const;
 export type ReplacedReason = (typeof REPLACED_REASONS)[number];
 
 /** Labels and value of one sample. */
-type Sample = readonly [labels: Record<string, string>, value: number];
+export type Sample = readonly [labels: Record<string, string>, value: number];
 
 /** A metric: its samples are made when it is scraped. */
-interface Family {
+export interface Family {
   readonly name: string;
   readonly help: string;
   readonly labelNames?: readonly string[];
@@ -115,7 +116,7 @@ export class Metrics {
   constructor(options: MetricsOptions) {
     this.#counters = options.counters;
     this.#sum = options.counters.sum();
-    const families = [...this.#requestFamilies(), ...this.#usageFamilies()];
+    const families = [...this.#requestFamilies(), ...this.#usageFamilies(), ...attemptFamilies((at) => this.#at(at))];
     families.push(...modelFamilies(options.drainer.series), ...drainFamilies(options.drainer.tally));
     families.push(...limitFamilies(options.limits), ...budgetCounters(options.limits));
     families.push(...targetFamilies(options.targets));

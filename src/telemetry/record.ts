@@ -1,13 +1,14 @@
 /**
- * The record: what one finished request leaves behind, in 512 bytes of a worker's ring (shm/ring.ts). Written by the
- * gateway worker's only thread, read by a pool task in the supervisor. Little-endian; labels are blocks of base/bytes.ts.
+ * The record: what one finished request leaves behind, in 512 bytes of a worker's ring (shm/ring.ts); one more of another kind for each
+ * of its attempts that did not bring the answer and may be billed. Written by the gateway worker's only thread, read by a pool task in
+ * the supervisor. Little-endian; labels are blocks of base/bytes.ts.
  *
  *   0  check u32        4  version u16    6  flags u16      8  seq f64          16 startedAtMs f64 (wall clock)
  *  24  cost f64 (nano-dollars)           32  inputTokens f64   40 outputTokens f64   48 cachedTokens f64
  *  56  reasoningTokens f64               64  requestBytes f64  72 responseBytes f64
  *  80  totalUs u32     84 firstByteUs u32   88 ttftUs u32      92 gatewayUs u32
  *  96  status u16      98 upstreamStatus u16 100 error u16     102 endpoint u8      103 method u8
- * 104  attempts u8    105 usageSource u8    106 address length u8 (0, 4, 16)        107 reserved
+ * 104  attempts u8    105 usageSource u8    106 address length u8 (0, 4, 16)        107 kind u8
  * 108  address 16 bytes                     124 reserved u32
  * 128  requestId 64   192 key 48            240 model 80       320 upstreamModel 80 400 provider 48    448 path 64
  *
@@ -43,6 +44,7 @@ export const AT = {
   attempts: 104,
   usageSource: 105,
   addressLength: 106,
+  kind: 107,
   address: 108,
   requestId: 128,
   key: 192,
@@ -67,6 +69,17 @@ export const USAGE_NONE = 0;
 export const USAGE_MEASURED = 1;
 export const USAGE_ESTIMATED = 2;
 export const USAGE_SOURCES = ["none", "measured", "estimated"] as const;
+
+/** `kind`: what the record is of. Each request leaves exactly one of its own; the others have its id. */
+export const KIND_REQUEST = 0;
+/** A try that failed before the answer of another one. */
+export const KIND_TRY = 1;
+/** An attempt in parallel that was not the first to answer. */
+export const KIND_HEDGE = 2;
+/** A copy whose answer nobody gets. */
+export const KIND_SHADOW = 3;
+export const KINDS = ["request", "try", "hedge", "shadow"] as const;
+export type RecordKind = (typeof KINDS)[number];
 
 /** Names by number; append only. Number 0 is any path that is not in the list. */
 export const ENDPOINTS = [
@@ -107,6 +120,7 @@ export interface RequestRecord {
   method: number;
   attempts: number;
   usageSource: number;
+  kind: number;
   /** 4 or 16 bytes of the peer's address in network order; empty: unknown. */
   address: Uint8Array;
   requestId: string;

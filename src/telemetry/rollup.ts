@@ -1,11 +1,11 @@
 /**
- * Sums over a batch of records: per hour, key, model, target (provider and upstream model) and status class, as the store
- * keeps them. Pure; pool tasks. `series.ts` makes the sums for /metrics from the same rows.
+ * Sums over a batch of records: per hour, key, model, target (provider and upstream model), status class and kind, as the store
+ * keeps them. Records of other kinds than requests add what they used, and are no requests. Pure; pool tasks. `series.ts` makes the sums for /metrics from the same rows.
  */
 import { statusClassOf } from "../shm/counters.ts";
 import { STATUS_CLASSES, type StatusClass } from "../shm/layout.ts";
 import type { DecodedRecord } from "../shm/record-codec.ts";
-import { FLAG_UNPRICED, USAGE_ESTIMATED } from "./record.ts";
+import { FLAG_UNPRICED, KIND_REQUEST, KINDS, type RecordKind, USAGE_ESTIMATED } from "./record.ts";
 import { TupleMap } from "./tuple-map.ts";
 
 const HOUR_S = 3_600;
@@ -21,6 +21,7 @@ export interface RollupRow {
   /** With the provider: the target. */
   readonly upstreamModel: string;
   readonly statusClass: StatusClass;
+  readonly kind: RecordKind;
   requests: number;
   estimated: number;
   unpriced: number;
@@ -40,9 +41,7 @@ export class Rollup {
   /** Adds `record` under these labels: its own names, or "other" (sinks/model-names.ts). */
   add(record: DecodedRecord, model: string, upstreamModel: string): void {
     const row = this.#rowFor(record, model, upstreamModel);
-    row.requests += 1;
-    if (record.usageSource === USAGE_ESTIMATED) row.estimated += 1;
-    if ((record.flags & FLAG_UNPRICED) !== 0) row.unpriced += 1;
+    if (record.kind === KIND_REQUEST) countRequest(row, record);
     row.inputTokens += record.inputTokens;
     row.cachedTokens += record.cachedTokens;
     row.outputTokens += record.outputTokens;
@@ -60,19 +59,26 @@ export class Rollup {
     const { key, provider } = record;
     const hour = Math.floor(record.startedAtMs / HOUR_MS);
     const statusClass = statusClassOf(record.status);
-    const entry = this.#byIdentity.at(hour).at(key).at(model).at(provider).at(upstreamModel).at(statusClass);
+    const kind = KINDS[record.kind] ?? KINDS[KIND_REQUEST];
+    const entry = this.#byIdentity.at(hour).at(key).at(model).at(provider).at(upstreamModel).at(statusClass).at(kind);
     if (entry.value !== undefined) return entry.value;
     const className = STATUS_CLASSES[statusClass] ?? STATUS_CLASSES[0];
-    const row = emptyRow({ hour: hour * HOUR_S, key, model, provider, upstreamModel, statusClass: className });
+    const row = emptyRow({ hour: hour * HOUR_S, key, model, provider, upstreamModel, statusClass: className, kind });
     entry.value = row;
     this.#rows.push(row);
     return row;
   }
 }
 
-type Identity = Pick<RollupRow, "hour" | "key" | "model" | "provider" | "upstreamModel" | "statusClass">;
+function countRequest(row: RollupRow, record: DecodedRecord): void {
+  row.requests += 1;
+  if (record.usageSource === USAGE_ESTIMATED) row.estimated += 1;
+  if ((record.flags & FLAG_UNPRICED) !== 0) row.unpriced += 1;
+}
 
-function emptyRow({ hour, key, model, provider, upstreamModel, statusClass }: Identity): RollupRow {
+type Identity = Pick<RollupRow, "hour" | "key" | "model" | "provider" | "upstreamModel" | "statusClass" | "kind">;
+
+function emptyRow({ hour, key, model, provider, upstreamModel, statusClass, kind }: Identity): RollupRow {
   return {
     hour,
     key,
@@ -80,6 +86,7 @@ function emptyRow({ hour, key, model, provider, upstreamModel, statusClass }: Id
     provider,
     upstreamModel,
     statusClass,
+    kind,
     requests: 0,
     estimated: 0,
     unpriced: 0,

@@ -25,6 +25,7 @@ export class Series {
 
   add(rollup: readonly RollupRow[]): void {
     for (const sums of rollup) {
+      if (sums.kind === "shadow") continue;
       const row = this.#rowFor(sums.model, sums.provider);
       const statusClass = STATUS_CLASSES.indexOf(sums.statusClass);
       row.requests[statusClass] = (row.requests[statusClass] ?? 0) + sums.requests;

@@ -74,10 +74,12 @@ export class Auditor {
     return Object.fromEntries(HABITS.map(({ name }) => [name, names.filter((one) => one === name).length]));
   }
 
-  /** Ids in the access log. */
+  /** Ids in the access log; of attempts that brought no answer it has lines of another kind. */
   private async logged(): Promise<string[]> {
     const lines = (await this.sluice.accessLogText()).split("\n").slice(0, -1);
-    return lines.map((line) => String((JSON.parse(line) as { request_id: string }).request_id));
+    const logged = lines.map((line) => JSON.parse(line) as { request_id: string; kind?: string });
+    // A release before this one wrote no kind.
+    return logged.filter(({ kind }) => kind === undefined || kind === "request").map((line) => line.request_id);
   }
 
   private async compare(): Promise<Pick<Report, "unbalanced" | "strangers">> {

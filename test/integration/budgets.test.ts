@@ -114,14 +114,14 @@ test("the official SDK does not ask again", async () => {
 /** Fifty requests at a time; of the answered ones, how many and what they cost. */
 async function crowd(name: KeyName, fields: object): Promise<{ cost: number; passed: number }> {
   const answers = await Promise.all(Array.from({ length: 50 }, () => chat(name, fields)));
-  deepStrictEqual(new Set(answers.map(({ status }) => status)), new Set([200, 402]));
+  ok(answers.every(({ status }) => status === 200 || status === 402));
   const costs = answers.filter(({ status }) => status === 200).map(costOf);
   return { cost: sum(costs), passed: costs.length };
 }
 
 test("fifty requests at a time over two workers do not exceed a budget, because each reserves what it may cost", async () => {
   const { cost, passed } = await crowd("crowd", {});
-  ok(passed >= 2 && cost <= 0.002 * NANO, `${cost} nano-dollars in ${passed} answers`);
+  ok(passed >= 2 && passed < 50 && cost <= 0.002 * NANO, `${cost} nano-dollars in ${passed} answers`);
   strictEqual(await usedUsd("crowd", "crowd"), cost / NANO);
 });
 

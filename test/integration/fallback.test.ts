@@ -6,6 +6,7 @@ import { ask, chat, errorOf, open, streamChat } from "../support/http-client.ts"
 import { freePort, Sluice } from "../support/sluice.ts";
 import { until } from "../support/until.ts";
 import { bodyText, Upstream } from "../support/upstream.ts";
+import { attemptsOf } from "../support/usage-db.ts";
 
 const LONG_NAME = `a-name-much-longer-than-the-one-before/${"x".repeat(60)}`;
 /** What makes a provider sick: an outage in each of its forms. */
@@ -81,6 +82,32 @@ for (const name of ["refusing", ...Object.keys(OUTAGES)]) {
     deepStrictEqual([record.provider, record.attempts, record.status], ["well", 2, 200]);
   });
 }
+
+test("a try that timed out is booked beside its request, and one that the provider ended is not", async () => {
+  const extra = { kind: "try" };
+  const before = await sluice.metric("sluice_extra_attempts_total", extra);
+  const requests = await sluice.metric("sluice_requests_total");
+  const [late, refused] = [
+    await chat(sluice, "", body("hanging-first")),
+    await chat(sluice, "", body("resetting-first")),
+  ];
+  const records = await until("both records are there", () => {
+    const rows = attemptsOf(sluice.dataDir, late.requestId);
+    return rows.length === 2 ? rows : undefined;
+  });
+  deepStrictEqual(
+    records.map(({ kind, provider, status, error, usage_source }) => [kind, provider, status, error, usage_source]),
+    [
+      ["try", "hanging", 0, "upstream_first_byte_timeout", "estimated"],
+      ["request", "well", 200, null, "measured"],
+    ],
+  );
+  ok((records[0]?.input_tokens ?? 0) > 0);
+  await sluice.recordOf(refused.requestId);
+  strictEqual(attemptsOf(sluice.dataDir, refused.requestId).length, 1);
+  strictEqual((await sluice.metric("sluice_extra_attempts_total", extra)) - before, 1);
+  strictEqual((await sluice.metric("sluice_requests_total")) - requests, 2);
+});
 
 test("the next provider gets the client's bytes, with its own name of the model and nothing of the one before", async () => {
   const text = `{"stream":true,"n":1.50,"model":"failing-first","messages":[],"big":12345678901234567890,"pad":"${"é".repeat(300_000)}"}`;

@@ -1,7 +1,7 @@
 /** Records for tests and micro benchmarks. */
 import { encodeLabel } from "../../src/base/bytes.ts";
 import type { DecodedRecord } from "../../src/shm/record-codec.ts";
-import { FLAG_STREAM, type RequestRecord, USAGE_MEASURED } from "../../src/telemetry/record.ts";
+import { FLAG_STREAM, KIND_REQUEST, type RequestRecord, USAGE_MEASURED } from "../../src/telemetry/record.ts";
 
 const NUMBERS = {
   startedAtMs: Date.UTC(2026, 0, 31, 10, 20, 30, 456),
@@ -24,6 +24,7 @@ const NUMBERS = {
   method: 3,
   attempts: 1,
   usageSource: USAGE_MEASURED,
+  kind: KIND_REQUEST,
 };
 
 const TEXTS = { requestId: "req_0123456789abcdef0123456789abcdefzz", path: "/v1/chat/completions" };

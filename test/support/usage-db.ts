@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 
-/** Columns of the table `requests` that tests look at. */
+/** Columns of the views `requests` and `records` that tests look at. */
 export interface RecordRow {
   readonly request_id: string;
   readonly key: string;
@@ -30,6 +30,7 @@ export interface RecordRow {
   readonly request_bytes: number;
   readonly response_bytes: number;
   readonly client_address: string;
+  readonly kind: string;
 }
 
 /** All rows, oldest first. */
@@ -40,6 +41,11 @@ export function readRecords(dataDir: string): RecordRow[] {
 /** The rows of one request: more than one would be a defect. */
 export function recordsOf(dataDir: string, requestId: string): RecordRow[] {
   return query(dataDir, "SELECT * FROM requests WHERE request_id = ?", requestId);
+}
+
+/** All rows of one request, also those of attempts that did not bring its answer, oldest first. */
+export function attemptsOf(dataDir: string, requestId: string): RecordRow[] {
+  return query(dataDir, "SELECT * FROM records WHERE request_id = ? ORDER BY ring_id, seq", requestId);
 }
 
 function query(dataDir: string, sql: string, ...parameters: string[]): RecordRow[] {

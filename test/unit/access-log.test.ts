@@ -64,6 +64,7 @@ describe("a line", () => {
       gateway_ms: 0.092,
       request_bytes: 4_411,
       response_bytes: 61_204,
+      kind: "request",
     });
   });
 

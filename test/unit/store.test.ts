@@ -6,7 +6,14 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { describe, test } from "node:test";
 import type { DecodedRecord } from "../../src/shm/record-codec.ts";
-import { FLAG_STREAM, FLAG_UNPRICED, USAGE_ESTIMATED, USAGE_NONE } from "../../src/telemetry/record.ts";
+import {
+  FLAG_STREAM,
+  FLAG_UNPRICED,
+  KIND_SHADOW,
+  KIND_TRY,
+  USAGE_ESTIMATED,
+  USAGE_NONE,
+} from "../../src/telemetry/record.ts";
 import { Store, type StoreBatch, storePath, storeRefusal } from "../../src/telemetry/sinks/store.ts";
 import { decodedRecord } from "../support/sample-record.ts";
 
@@ -75,6 +82,21 @@ describe("the store", () => {
         { h: 2, key, c: "5xx", n: 1, e: 0, i: 1_250 },
       ].toSorted((a, b) => a.h - b.h || (a.key < b.key ? -1 : 1)),
     );
+  });
+
+  test("keeps attempts beside requests: no request more, but what they used", () => {
+    const { store, all } = newStore();
+    const kinds = [0, KIND_TRY, KIND_SHADOW].map((kind, seq) =>
+      decodedRecord({ seq, kind, usageSource: USAGE_ESTIMATED, flags: FLAG_UNPRICED }),
+    );
+    store.write(batchOf(kinds));
+    deepEqual(all("SELECT kind FROM requests"), [{ kind: "request" }]);
+    deepEqual(all("SELECT kind FROM records ORDER BY seq"), [{ kind: "request" }, { kind: "try" }, { kind: "shadow" }]);
+    deepEqual(all("SELECT kind, requests AS n, estimated AS e, unpriced AS u, input_tokens AS i FROM rollup_hourly"), [
+      { kind: "request", n: 1, e: 1, u: 1, i: 1_250 },
+      { kind: "shadow", n: 0, e: 0, u: 0, i: 1_250 },
+      { kind: "try", n: 0, e: 0, u: 0, i: 1_250 },
+    ]);
   });
 
   test("sums by target: one model that goes to two, two models that go to one", () => {
@@ -171,11 +193,12 @@ describe("the store", () => {
       { endpoint: 2 },
       { attempts: 2 },
       { usageSource: USAGE_ESTIMATED },
+      { kind: KIND_TRY },
     ];
     store.write(batchOf(changes.map((change, seq) => decodedRecord({ seq, ...change }))));
     const labels = `key, model, upstream_model, provider, path, status, upstream_status, error, stream, unpriced, method,
-      endpoint, attempts, usage_source`;
-    equal(all(`SELECT DISTINCT ${labels} FROM requests`).length, changes.length);
+      endpoint, attempts, usage_source, kind`;
+    equal(all(`SELECT DISTINCT ${labels} FROM records`).length, changes.length);
   });
 
   test("keeps rows with more labels than it knows at a time, in portions of any size", () => {
@@ -234,6 +257,7 @@ describe("a store of layout 2", () => {
     const before = texts(rows);
     new Store(dataDir).close();
     deepEqual(texts(rows), before);
+    deepEqual(texts("SELECT DISTINCT kind FROM rollup_hourly UNION SELECT kind FROM requests"), ["request"]);
     deepEqual(
       texts("SELECT hour / 3600, key, model, upstream_model, status_class FROM rollup_hourly ORDER BY 2, 3, 5, 1"),
       [

@@ -8,7 +8,8 @@ import { describe, type TestContext, test } from "node:test";
 import { usageCommand } from "../../src/cli/usage.ts";
 import { formatDollars } from "../../src/cli/usage-report.ts";
 import type { DecodedRecord } from "../../src/shm/record-codec.ts";
-import { USAGE_ESTIMATED } from "../../src/telemetry/record.ts";
+import { KIND_HEDGE, KIND_SHADOW, KIND_TRY, USAGE_ESTIMATED } from "../../src/telemetry/record.ts";
+import budgetTask from "../../src/telemetry/sinks/budget-query.ts";
 import { Store, storePath } from "../../src/telemetry/sinks/store.ts";
 import { decodedRecord } from "../support/sample-record.ts";
 
@@ -97,6 +98,34 @@ describe("sluice usage", () => {
     );
   });
 
+  test("adds what tries and hedges cost, and keeps shadow copies apart", async (t) => {
+    const dataDir = newStore(t);
+    const records = [KIND_TRY, KIND_HEDGE, KIND_SHADOW].map((kind, i) =>
+      decodedRecord({ seq: 4 + i, kind, key: "alice", startedAtMs: DAY_2, status: 0, costNanodollars: 10 ** (7 + i) }),
+    );
+    stores.get(dataDir)?.write({ ringId: "aa", committed: 4, end: 7, portions: [{ records, torn: 0 }] });
+    const by = async (list: string): Promise<Record<string, unknown>[]> =>
+      JSON.parse(await run(t, "--data-dir", dataDir, "--key", "alice", "--by", list, "--json"));
+    deepEqual(
+      (await by("key")).map((row) => [row["requests"], row["errors"], row["input_tokens"], row["cost_usd"]]),
+      [[3, 0, 6_250, "1.640000003"]],
+    );
+    deepEqual(
+      (await by("kind")).map((row) => [row["kind"], row["requests"], row["cost_usd"]]),
+      [
+        ["hedge", 0, "0.10"],
+        ["request", 3, "1.530000003"],
+        ["shadow", 0, "1.00"],
+        ["try", 0, "0.01"],
+      ],
+    );
+    const used = budgetTask({ dataDir, sinceS: DAY_2 / 1_000 }).filter(({ key }) => key === "alice");
+    equal(
+      used.reduce((sum, { costNanodollars }) => sum + costNanodollars, 0),
+      30_000_000 + 10_000_000 + 100_000_000,
+    );
+  });
+
   test("takes --by more than once as one list", async (t) => {
     const lines = await run(t, "--data-dir", newStore(t), "--by", "key", "--by", "target,key", "--csv");
     match(lines, /^key,target,requests,.*\nalice,openai\/gpt-5-mini-2025-08-07,3,.*\nbob,azure,1,/);
@@ -108,6 +137,7 @@ describe("sluice usage", () => {
     database.exec(readFileSync(new URL("../fixtures/usage/layout-2.sql", import.meta.url), "utf8"));
     database.close();
     match(await run(t, "--data-dir", dataDir, "--by", "key"), /^total +17 /m);
+    await rejects(run(t, "--data-dir", dataDir, "--by", "kind"), { code: "store_version" });
     await rejects(run(t, "--data-dir", dataDir, "--by", "target"), {
       code: "store_version",
       message: /start the gateway/,

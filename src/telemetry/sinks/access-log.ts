@@ -1,5 +1,5 @@
 /**
- * The access log: one JSON object per line and request, appended to a file. Lives in the one thread of the access log's
+ * The access log: one JSON object per line and record, appended to a file. Lives in the one thread of the access log's
  * pool. Fields are append-only for whoever parses them; neither prompts nor secrets can be in a record.
  *
  * While the file cannot be opened or written (ENOSPC, EACCES), lines are kept up to BATCH_BYTES_MAX and tried again with
@@ -17,6 +17,7 @@ import {
   FLAG_REPLAYED,
   FLAG_STREAM,
   FLAG_UNPRICED,
+  KINDS,
   METHODS,
   USAGE_SOURCES,
 } from "../record.ts";
@@ -148,6 +149,7 @@ export function formatLine(record: DecodedRecord): string {
     gateway_ms: record.gatewayUs / 1_000,
     request_bytes: record.requestBytes,
     response_bytes: record.responseBytes,
+    kind: KINDS[record.kind] ?? KINDS[0],
   };
   return `${JSON.stringify(line)}\n`;
 }

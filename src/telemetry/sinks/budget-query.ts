@@ -11,6 +11,8 @@ export const BUDGET_TASK = new URL("./budget-query.ts", import.meta.url);
 const S_PER_HOUR = 3_600;
 /** The first layout with sums by target. */
 const TARGET_VERSION = 3;
+/** The first layout with shadow copies, which are no part of a budget. */
+const KIND_VERSION = 4;
 
 export interface BudgetTask {
   readonly dataDir: string;
@@ -37,10 +39,11 @@ export default function budgetTask({ dataDir, sinceS }: BudgetTask): UsedSums[] 
     const version = Number(database.prepare("PRAGMA user_version").get()?.["user_version"]);
     if (version === 0) return [];
     const upstream = version < TARGET_VERSION ? "''" : "upstream_model";
+    const spent = version < KIND_VERSION ? "1" : "kind <> 'shadow'";
     const statement = database.prepare(
       `SELECT key, model, provider, ${upstream} AS upstreamModel, sum(input_tokens) AS inputTokens,
         sum(output_tokens) AS outputTokens, sum(cost_nanodollars) AS costNanodollars
-        FROM rollup_hourly WHERE hour >= ? GROUP BY 1, 2, 3, 4`,
+        FROM rollup_hourly WHERE hour >= ? AND ${spent} GROUP BY 1, 2, 3, 4`,
     );
     statement.setReadBigInts(true);
     return statement.all(Math.floor(sinceS / S_PER_HOUR) * S_PER_HOUR).map((row) => ({

@@ -1,5 +1,5 @@
 /**
- * What a request has in common with others, as one number: a row of `label_sets`. Binding and storing these fifteen columns
+ * What a request has in common with others, as one number: a row of `label_sets`. Binding and storing these sixteen columns
  * with each request took two thirds of an insert. Owned by the store, used inside its transaction; pool threads share
  * the table, and each knows the sets that it met lately. Where a key may use any model and its
  * holder invents names, every request makes a set: then a record costs about 15 us instead of 2.
@@ -15,6 +15,7 @@ import {
   FLAG_REPLAYED,
   FLAG_STREAM,
   FLAG_UNPRICED,
+  KINDS,
   METHODS,
   USAGE_SOURCES,
 } from "../record.ts";
@@ -60,7 +61,7 @@ export class LabelSets {
       .at(record.status)
       .at(record.upstreamStatus)
       .at(record.error)
-      .at(record.flags)
+      .at(record.flags | (record.kind << 16))
       .at(fourBytes(record.method, record.endpoint, record.attempts, record.usageSource));
   }
 
@@ -92,6 +93,7 @@ function labelColumns(record: DecodedRecord): (string | number)[] {
     flag(record, FLAG_REPLAYED),
     flag(record, FLAG_UNPRICED),
     USAGE_SOURCES[record.usageSource] ?? USAGE_SOURCES[0],
+    KINDS[record.kind] ?? KINDS[0],
   ];
 }
 

@@ -208,6 +208,7 @@ function rollupColumns(row: RollupRow): (string | bigint)[] {
     row.provider,
     row.upstreamModel,
     row.statusClass,
+    row.kind,
     BigInt(row.requests),
     BigInt(row.estimated),
     BigInt(row.unpriced),

@@ -17,6 +17,7 @@ const DIMENSIONS = {
   target: "provider || CASE upstream_model WHEN '' THEN '' ELSE '/' || upstream_model END",
   day: "strftime('%Y-%m-%d', hour, 'unixepoch')",
   hour: "strftime('%Y-%m-%dT%H:00Z', hour, 'unixepoch')",
+  kind: "kind",
 } as const;
 
 export type UsageDimension = keyof typeof DIMENSIONS;
@@ -58,8 +59,13 @@ const SUMS = `sum(requests) AS requests,
   sum(input_tokens) AS inputTokens, sum(cached_tokens) AS cachedTokens, sum(output_tokens) AS outputTokens,
   sum(estimated) AS estimated, sum(cost_nanodollars) AS costNanodollars`;
 
-/** The first layout with sums by target. */
+/** The first layouts with sums by target, and by kind of record. */
 const TARGET_VERSION = 3;
+const KIND_VERSION = 4;
+const LAYOUTS: Readonly<Partial<Record<UsageDimension, readonly [version: number, what: string]>>> = {
+  target: [TARGET_VERSION, "targets"],
+  kind: [KIND_VERSION, "kinds"],
+};
 
 /**
  * Rows in the order of their labels. Throws CodedError `no_usage` when there is no database, `store_version` when it is too
@@ -85,8 +91,9 @@ export function queryUsage(dataDir: string, query: UsageQuery): UsageRow[] {
 function readRows(path: string, query: UsageQuery): UsageRow[] {
   const database = new DatabaseSync(path, { readOnly: true, timeout: 5_000 });
   try {
-    if (query.by.includes("target")) requireTargets(database, path);
-    const { where, parameters } = conditions(query);
+    const version = Number(database.prepare("PRAGMA user_version").get()?.["user_version"]);
+    for (const name of query.by) requireLayout(name, version, path);
+    const { where, parameters } = conditions(query, version);
     const groups = query.by.map((name) => DIMENSIONS[name]);
     const columns = [...groups.map((sql, i) => `${sql} AS label${i}`), SUMS].join(", ");
     const statement = database.prepare(
@@ -99,15 +106,19 @@ function readRows(path: string, query: UsageQuery): UsageRow[] {
   }
 }
 
-function requireTargets(database: DatabaseSync, path: string): void {
-  if (Number(database.prepare("PRAGMA user_version").get()?.["user_version"]) >= TARGET_VERSION) return;
+function requireLayout(name: UsageDimension, version: number, path: string): void {
+  const [least, what] = LAYOUTS[name] ?? [0, ""];
+  if (version >= least) return;
   throw new CodedError(
     "store_version",
-    `${path} has no targets yet: start the gateway of this release once, it adds them.`,
+    `${path} has no ${what} yet: start the gateway of this release once, it adds them.`,
   );
 }
 
-function conditions(query: UsageQuery): { where: string; parameters: (string | number)[] } {
+/** Copies that nobody asked for are nobody's usage; who asks for kinds gets them all. */
+const SPENT = "kind <> 'shadow'";
+
+function conditions(query: UsageQuery, version: number): { where: string; parameters: (string | number)[] } {
   const all: [sql: string, value: string | number | null][] = [
     ["hour + 3600 > ?", query.sinceS],
     ["hour < ?", query.untilS],
@@ -116,7 +127,9 @@ function conditions(query: UsageQuery): { where: string; parameters: (string | n
   ];
   const set = all.flatMap(([sql, value]) => (value === null ? [] : [{ sql, value }]));
   return {
-    where: ["1", ...set.map(({ sql }) => sql)].join(" AND "),
+    where: [version < KIND_VERSION || query.by.includes("kind") ? "1" : SPENT, ...set.map(({ sql }) => sql)].join(
+      " AND ",
+    ),
     parameters: set.map(({ value }) => value),
   };
 }
