@@ -81,6 +81,9 @@ export const GREETINGS_MAX = 4_096;
 export const PROXY_HEADER_BYTES_MAX = 4_096;
 /** Limits of one configuration, one for each quantity of a rule: a request's are bits of one word. */
 export const LIMIT_RULES_MAX = 64;
+/** Of a request that `sluice explain` asks about, in bytes; with what is around it, as JSON, in EXPLAIN_QUESTION_BYTES_MAX. */
+export const EXPLAIN_BODY_BYTES_MAX = 1_048_576;
+export const EXPLAIN_QUESTION_BYTES_MAX = 4 * EXPLAIN_BODY_BYTES_MAX;
 /** What one limit lets through: a day's worth of nanoseconds times it, with 32 bits of fraction, has 128 bits. */
 export const LIMIT_AMOUNT_MAX = 1_000_000_000_000;
 /** Thresholds of one budget: they are bits of its count. */

@@ -12,10 +12,8 @@ import { durationText, sizeText } from "../config/scalar.ts";
 import type { Config, CredentialForm, Form, KeyConfig, ProviderConfig, ProviderForm } from "../config/schema.ts";
 import { storeRefusal } from "../telemetry/sinks/store.ts";
 import { CONFIG_VARIABLE } from "./config-option.ts";
+import { section } from "./section.ts";
 import { print, warn } from "./terminal.ts";
-
-/** Entries of one section that are listed; further ones are counted. */
-const LISTED_MAX = 50;
 
 export function checkCommand(): Command {
   return new Command("check")
@@ -88,17 +86,6 @@ function summary(form: Form, config: Config): readonly string[] {
 
 function limitsText(heading: string, rules: readonly LimitRule[]): readonly string[] {
   return rules.length === 0 ? [] : section(heading, rules.map(limitCells));
-}
-
-/** A heading and its rows, in columns. */
-function section(heading: string, rows: readonly (readonly string[])[]): readonly string[] {
-  if (rows.length === 0) return [`${heading.padEnd(12)} none`];
-  const listed = rows.slice(0, LISTED_MAX);
-  const widths = (listed[0] ?? []).map((_, column) => Math.max(...listed.map((row) => (row[column] ?? "").length)));
-  const lines = listed.map((row) =>
-    `  ${row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join("  ")}`.trimEnd(),
-  );
-  return [heading, ...lines, ...(rows.length > listed.length ? [`  and ${rows.length - listed.length} more`] : [])];
 }
 
 /** A row for each target, in the order in which they are tried where nothing else decides. */

@@ -2,6 +2,7 @@
 import type { Command } from "commander";
 import { backupCommand } from "./backup.ts";
 import { checkCommand } from "./check.ts";
+import { explainCommand } from "./explain.ts";
 import { hdrCommand } from "./hdr.ts";
 import { keyCommand } from "./key.ts";
 import { reloadCommand } from "./reload.ts";
@@ -12,5 +13,6 @@ import { usageCommand } from "./usage.ts";
 
 export function sluiceProgram(): Command {
   const running = [serveCommand(), reloadCommand(), restartCommand()];
-  return rootOf([...running, checkCommand(), keyCommand(), usageCommand(), backupCommand(), hdrCommand()]);
+  const reading = [checkCommand(), explainCommand(), keyCommand(), usageCommand(), backupCommand(), hdrCommand()];
+  return rootOf([...running, ...reading]);
 }

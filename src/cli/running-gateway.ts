@@ -2,6 +2,7 @@
 import { request } from "node:http";
 import { CodedError } from "../base/errors.ts";
 import { type ControlOutcome, type ControlState, controlPath } from "../config/control-path.ts";
+import type { ExplainOutcome, ExplainQuestion, Explanation } from "../config/explanation.ts";
 import { readConfig } from "../config/load.ts";
 import { formatProblems } from "../config/problem.ts";
 
@@ -32,9 +33,19 @@ export class RunningGateway {
     return (await this.#ask("POST", `/${order}`)) as ControlOutcome;
   }
 
-  #ask(method: string, path: string): Promise<unknown> {
+  /** Null: nobody is there at this moment. */
+  async explain(question: ExplainQuestion): Promise<Explanation | null> {
+    const outcome = (await this.#ask("POST", "/explain", JSON.stringify(question)).catch(
+      nobody,
+    )) as ExplainOutcome | null;
+    if (outcome === null || "explanation" in outcome) return outcome === null ? null : outcome.explanation;
+    throw new CodedError("not_explained", `The gateway that runs does not explain it: ${outcome.error}`);
+  }
+
+  #ask(method: string, path: string, body = ""): Promise<unknown> {
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
-    const asked = request({ socketPath: this.#path, method, path }, (answer) => {
+    const headers = body === "" ? {} : { "content-type": "application/json" };
+    const asked = request({ socketPath: this.#path, method, path, headers }, (answer) => {
       const chunks: Buffer[] = [];
       answer.on("data", (chunk: Buffer) => chunks.push(chunk));
       answer.on("error", reject);
@@ -47,7 +58,7 @@ export class RunningGateway {
       });
     });
     asked.on("error", (cause: NodeJS.ErrnoException) => reject(this.#failure(cause)));
-    asked.end();
+    asked.end(body);
     return promise;
   }
 
@@ -56,4 +67,9 @@ export class RunningGateway {
       return new CodedError("not_allowed", `${this.#path} is for the service's user and root.`, cause);
     return new CodedError("not_running", `No sluice answers at ${this.#path} (${cause.code ?? cause.message}).`, cause);
   }
+}
+
+function nobody(error: unknown): null {
+  if (error instanceof CodedError && error.code === "not_running") return null;
+  throw error;
 }

@@ -1,4 +1,5 @@
 /** Messages between the supervisor and a gateway worker, over the fork's IPC channel (serialization "advanced"). */
+import type { ExplainQuestion, Explanation } from "./explanation.ts";
 import type { Config } from "./schema.ts";
 
 /**
@@ -9,6 +10,8 @@ export type ToWorker =
   | { readonly type: "configure"; readonly epoch: number; readonly config: Config; readonly program: string }
   /** Stop accepting, answer with `Connection: close`, finish what runs until the deadline, then exit with 0. */
   | { readonly type: "drain"; readonly deadlineMs: number }
+  /** Answered with `explained`; of one that serves. */
+  | { readonly type: "explain"; readonly id: number; readonly question: ExplainQuestion }
   /** The end of the channel will mean that others serve: drain then without cutting idle connections. */
   | { readonly type: "leave" };
 
@@ -55,5 +58,6 @@ export type FromWorker =
       readonly subject: Readonly<Record<string, string>>;
       readonly requestId: string;
     }
+  | { readonly type: "explained"; readonly id: number; readonly explanation: Explanation }
   /** It cannot go on and exits after this. `code`: of a CodedError. */
   | { readonly type: "failed"; readonly code: string; readonly message: string };

@@ -5,11 +5,14 @@
  */
 import { chmodSync, rmSync } from "node:fs";
 import { fastify } from "fastify";
+import { EXPLAIN_QUESTION_BYTES_MAX } from "../base/limits.ts";
 import type { ControlOutcome, ControlState } from "../config/control-path.ts";
+import { type ExplainOutcome, type ExplainQuestion, isExplainQuestion } from "../config/explanation.ts";
 
 /** Longest path of a unix socket, bytes, without its NUL. */
 const PATH_BYTES_MAX = 107;
 const REFUSED = 409;
+const INVALID = 400;
 
 export interface ControlSource {
   state(): ControlState;
@@ -17,6 +20,8 @@ export interface ControlSource {
   reload(): Promise<ControlOutcome>;
   /** Tries the program as it is installed now; if it works, it takes over soon after this resolved. */
   restart(): Promise<ControlOutcome>;
+  /** What would become of a request. */
+  explain(question: ExplainQuestion): Promise<ExplainOutcome>;
 }
 
 export interface ControlSocket {
@@ -34,6 +39,11 @@ export async function openControl(path: string, source: ControlSource): Promise<
       return reply.code(outcome.refusal === null ? 200 : REFUSED).send(outcome);
     });
   }
+  server.post("/explain", { bodyLimit: EXPLAIN_QUESTION_BYTES_MAX }, async ({ body }, reply) => {
+    if (!isExplainQuestion(body)) return reply.code(INVALID).send({ error: "this is no question" });
+    const outcome = await source.explain(body);
+    return reply.code("error" in outcome ? REFUSED : 200).send(outcome);
+  });
   rmSync(path, { force: true });
   await server.listen({ path });
   chmodSync(path, 0o600);

@@ -15,6 +15,7 @@ import { type Provider, type Snapshot, targetsOf } from "../config/snapshot.ts";
 import { Edge } from "../http/edge.ts";
 import { Refusals, type Refused } from "../http/refusals.ts";
 import { native } from "../native/native.ts";
+import { explain } from "../pipeline/explain.ts";
 import { Limiter } from "../pipeline/limit.ts";
 import { Pipeline } from "../pipeline/pipeline.ts";
 import type { BreakerChange } from "../pipeline/target-health.ts";
@@ -181,11 +182,19 @@ async function begin({ config, epoch, program }: Extract<ToWorker, { type: "conf
   await serve(config, epoch);
 }
 
+/** One that is just ending says nothing. */
+function answer({ id, question }: Extract<ToWorker, { type: "explain" }>): void {
+  if (serving === null) return;
+  const { pipeline, limiter } = serving;
+  tell({ type: "explained", id, explanation: explain(pipeline.snapshot, limiter, question) });
+}
+
 function onMessage(message: ToWorker): void {
   if (message.type === "drain") {
     quietMs = LINGER_MS;
     drain(message.deadlineMs);
   } else if (message.type === "leave") quietMs = QUIET_MS;
+  else if (message.type === "explain") answer(message);
   else if (serving === null) begin(message).catch(fail);
   else reconfigure(serving, message.config, message.epoch).catch(fail);
 }

@@ -36,16 +36,21 @@ void begin_period(Bucket& bucket, const Period& period) {
 }  // namespace
 
 // An observing budget counts on beyond its end. One that is used up admits nothing, not even what seems to cost nothing.
-void LimitsProgram::look_at_budget(const Limit& limit, Check* check, int64_t now) {
+void LimitsProgram::look_at_budget(const Limit& limit, const Bucket& bucket, Check* check, int64_t now) {
   const Period period = period_at(limit, now);
-  const int64_t used = used_since(map_.bucket(check->place), period.start_ns);
-  const int64_t began = map_.bucket(check->place).budget.start_ns;
+  const int64_t used = used_since(bucket, period.start_ns);
+  const int64_t began = bucket.budget.start_ns;
   check->window_start = began > period.start_ns ? began : period.start_ns;
   check->over = used >= limit.limit || check->amount > limit.limit - used;
   check->admits = !check->over || limit.observes;
+  check->reset_ns = period.length_s == ENDLESS_S ? INT64_MAX : period.start_ns + period.length_s * SECOND_NS - now;
   if (check->admits) return;
   check->never = check->amount > limit.limit;
-  check->retry_ns = period.length_s == ENDLESS_S ? INT64_MAX : period.start_ns + period.length_s * SECOND_NS - now;
+  check->retry_ns = check->reset_ns;
+}
+
+int64_t LimitsProgram::used_of_budget(const Limit& limit, const Bucket& bucket, int64_t now) {
+  return used_since(bucket, period_at(limit, now).start_ns);
 }
 
 void LimitsProgram::charge_budget(const Limit& limit, Bucket& bucket, const Check& check) {

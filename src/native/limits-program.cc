@@ -123,6 +123,11 @@ int64_t LimitsProgram::amount_of(const Request& request, const Limit& limit) {
   return certain > most ? certain : most;
 }
 
+// A budget counts what nobody can know before, too; below 0 is what it cannot count.
+bool LimitsProgram::counts(const Limit& limit, const Request& request, int64_t amount) {
+  return limit.kind == BucketKind::BUDGET ? amount >= 0 && request.bills : amount > 0;
+}
+
 Tag LimitsProgram::tag_of(const Limit& limit) const {
   Wide sum = wide(limit.tag);
   for (uint32_t scope = limit.scope; scope != 0; scope &= scope - 1) {
@@ -148,8 +153,7 @@ void LimitsProgram::admit(const Request& request, Answer* answer) {
     const uint32_t index = static_cast<uint32_t>(__builtin_ctzll(rest));
     const Limit& limit = limits_[index];
     const int64_t amount = amount_of(request, limit);
-    // A budget counts what nobody can know before, too; below 0 is what it cannot count.
-    if (limit.kind == BucketKind::BUDGET ? amount < 0 || !request.bills : amount <= 0) continue;
+    if (!counts(limit, request, amount)) continue;
     Check& check = checks_[check_count_++];
     check.limit = index;
     check.amount = amount;
@@ -190,14 +194,18 @@ void LimitsProgram::look(Check* check, int64_t now) {
     check->admits = false;
     return;
   }
-  if (limit.kind == BucketKind::RATE) look_at_rate(limit, check, now);
-  else if (limit.kind == BucketKind::WINDOW) look_at_window(limit, check, now);
-  else if (limit.kind == BucketKind::BUDGET) look_at_budget(limit, check, now);
-  else look_at_held(limit, check);
+  look_at(limit, map_.bucket(check->place), check, now);
 }
 
-void LimitsProgram::look_at_rate(const Limit& limit, Check* check, int64_t now) {
-  const SignedWide full = full_at(map_.bucket(check->place));
+void LimitsProgram::look_at(const Limit& limit, const Bucket& bucket, Check* check, int64_t now) {
+  if (limit.kind == BucketKind::RATE) look_at_rate(limit, bucket, check, now);
+  else if (limit.kind == BucketKind::WINDOW) look_at_window(limit, bucket, check, now);
+  else if (limit.kind == BucketKind::BUDGET) look_at_budget(limit, bucket, check, now);
+  else look_at_held(limit, bucket, check);
+}
+
+void LimitsProgram::look_at_rate(const Limit& limit, const Bucket& bucket, Check* check, int64_t now) {
+  const SignedWide full = full_at(bucket);
   const SignedWide start = fine(now);
   const SignedWide unit = static_cast<SignedWide>(limit.unit);
   const SignedWide most = start + limit.burst * unit;
@@ -212,8 +220,7 @@ void LimitsProgram::look_at_rate(const Limit& limit, Check* check, int64_t now) 
   check->reset_ns = whole_ns(then - start);
 }
 
-void LimitsProgram::look_at_window(const Limit& limit, Check* check, int64_t now) {
-  const Bucket& bucket = map_.bucket(check->place);
+void LimitsProgram::look_at_window(const Limit& limit, const Bucket& bucket, Check* check, int64_t now) {
   check->window_start = now - now % limit.period_ns;
   const int64_t used = bucket.window.start_ns == check->window_start ? bucket.window.used : 0;
   check->admits = used + check->amount <= limit.limit;
@@ -224,8 +231,8 @@ void LimitsProgram::look_at_window(const Limit& limit, Check* check, int64_t now
   check->room = room > 0 ? room : 0;
 }
 
-void LimitsProgram::look_at_held(const Limit& limit, Check* check) {
-  const int64_t held = map_.bucket(check->place).held.amount;
+void LimitsProgram::look_at_held(const Limit& limit, const Bucket& bucket, Check* check) {
+  const int64_t held = bucket.held.amount;
   check->admits = held + check->amount <= limit.limit;
   check->never = check->amount > limit.limit;
   if (!check->admits) check->retry_ns = HELD_RETRY_NS;

@@ -93,6 +93,17 @@ struct Answer {
   Standing tokens;
 };
 
+// One limit as peek() found it.
+struct Peeked {
+  uint32_t limit;
+  bool admits;
+  // What the request takes, and what there is before it does.
+  int64_t amount;
+  int64_t left;
+  // Until all of it is there again; 0: it is, or nobody knows.
+  int64_t reset_ns;
+};
+
 class LimitsProgram {
  public:
   static constexpr uint32_t LIMITS_MAX = 64;
@@ -111,6 +122,9 @@ class LimitsProgram {
   uint32_t slot = 0;
 
   void admit(const Request& request, Answer* answer);
+  // What admit() would decide now, and how each limit that applies stands, without a trace in the map. `out` has LIMITS_MAX places; how
+  // many of them were filled.
+  uint32_t peek(const Request& request, Answer* answer, Peeked* out);
   // Each ticket once.
   void settle(int32_t ticket, const Used& used);
   // Used beside what is reserved, before that is settled.
@@ -177,10 +191,15 @@ class LimitsProgram {
   static int64_t amount_of(const Request& request, const Limit& limit);
   Tag tag_of(const Limit& limit) const;
   void look(Check* check, int64_t now);
-  void look_at_rate(const Limit& limit, Check* check, int64_t now);
-  void look_at_window(const Limit& limit, Check* check, int64_t now);
-  void look_at_held(const Limit& limit, Check* check);
-  void look_at_budget(const Limit& limit, Check* check, int64_t now);
+  void look_at(const Limit& limit, const Bucket& bucket, Check* check, int64_t now);
+  void look_at_rate(const Limit& limit, const Bucket& bucket, Check* check, int64_t now);
+  void look_at_window(const Limit& limit, const Bucket& bucket, Check* check, int64_t now);
+  void look_at_held(const Limit& limit, const Bucket& bucket, Check* check);
+  void look_at_budget(const Limit& limit, const Bucket& bucket, Check* check, int64_t now);
+  void peek_at(Check* check, Peeked* out, int64_t now);
+  static bool counts(const Limit& limit, const Request& request, int64_t amount);
+  static int64_t left_of(const Limit& limit, const Bucket& bucket, const Check& check, int64_t now);
+  static int64_t used_of_budget(const Limit& limit, const Bucket& bucket, int64_t now);
   bool take_leases(int64_t now);
   void charge(const Check& check);
   void charge_budget(const Limit& limit, Bucket& bucket, const Check& check);

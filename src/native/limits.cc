@@ -175,10 +175,21 @@ constexpr double COST_MAX = 0x1p52;
 
 int64_t amount_of(double value, double most = AMOUNT_MAX) { return static_cast<int64_t>(value < most ? value : most); }
 
-// limitsAdmit(): decision
-napi_value admit(napi_env env, napi_callback_info) {
-  if (!is_open(env)) return nullptr;
-  Limits& own = limits();
+bool doubles_of(napi_env env, napi_value value, size_t least, double** out) {
+  napi_typedarray_type type;
+  size_t length = 0;
+  void* data = nullptr;
+  if (!ok(env, napi_get_typedarray_info(env, value, &type, &length, &data, nullptr, nullptr))) return false;
+  if (type != napi_float64_array || length < least) {
+    napi_throw_range_error(env, "SLUICE_LIMITS", "a longer Float64Array is expected");
+    return false;
+  }
+  *out = static_cast<double*>(data);
+  return true;
+}
+
+// What limitFields and limitsText() say.
+Request request_of(const Limits& own) {
   Request request;
   for (uint32_t part = 0; part < PARTS; part++) {
     request.subjects[part] = static_cast<int32_t>(own.fields[SUBJECTS + part]);
@@ -188,15 +199,51 @@ napi_value admit(napi_env env, napi_callback_info) {
   request.assumed_cost = amount_of(own.fields[ASSUMED_COST], COST_MAX);
   request.bills = own.fields[BILLS] != 0;
   request.assumed_tokens = amount_of(own.fields[ASSUMED]);
-  Answer answer;
-  own.program.admit(request, &answer);
+  return request;
+}
+
+void put_answer(Limits& own, const Answer& answer) {
   for (std::string& one : own.texts) one.clear();
   own.fields[TICKET] = answer.ticket;
   own.fields[LIMIT] = answer.limit;
   own.fields[RETRY_MS] = static_cast<double>(answer.retry_ns) / NS_PER_MS;
   put_standing(own.fields + REQUESTS_STANDING, answer.requests);
   put_standing(own.fields + TOKENS_STANDING, answer.tokens);
+}
+
+// limitsAdmit(): decision
+napi_value admit(napi_env env, napi_callback_info) {
+  if (!is_open(env)) return nullptr;
+  Limits& own = limits();
+  const Request request = request_of(own);
+  Answer answer;
+  own.program.admit(request, &answer);
+  put_answer(own, answer);
   own.fields[ALERTS] = static_cast<double>(own.program.alerts().size());
+  napi_value result = nullptr;
+  napi_create_int32(env, static_cast<int32_t>(answer.decision), &result);
+  return result;
+}
+
+// limitsPeek(out: Float64Array, PEEKED numbers for each of LIMITS_MAX limits): decision; behind the last one is a -1.
+napi_value peek(napi_env env, napi_callback_info info) {
+  constexpr size_t PEEKED = 5, MOST = LimitsProgram::LIMITS_MAX;
+  napi_value argv[1];
+  double* out = nullptr;
+  if (!is_open(env) || !arguments(env, info, argv) || !doubles_of(env, argv[0], PEEKED * MOST + 1, &out)) return nullptr;
+  Limits& own = limits();
+  const Request request = request_of(own);
+  Answer answer;
+  Peeked peeked[MOST];
+  const uint32_t count = own.program.peek(request, &answer, peeked);
+  put_answer(own, answer);
+  for (uint32_t i = 0; i < count; i++) {
+    const Peeked& one = peeked[i];
+    const double numbers[PEEKED] = {static_cast<double>(one.limit), one.admits ? 1.0 : 0.0, static_cast<double>(one.amount),
+                                    static_cast<double>(one.left), static_cast<double>(one.reset_ns) / NS_PER_MS};
+    for (size_t j = 0; j < PEEKED; j++) out[i * PEEKED + j] = numbers[j];
+  }
+  out[count * PEEKED] = -1;
   napi_value result = nullptr;
   napi_create_int32(env, static_cast<int32_t>(answer.decision), &result);
   return result;
@@ -231,19 +278,6 @@ napi_value alert(napi_env env, napi_callback_info info) {
   const std::vector<Alert>& alerts = limits().program.alerts();
   if (index >= alerts.size()) return number(env, -1);
   return number(env, alerts[index].limit * Limit::THRESHOLDS + alerts[index].threshold);
-}
-
-bool doubles_of(napi_env env, napi_value value, size_t least, double** out) {
-  napi_typedarray_type type;
-  size_t length = 0;
-  void* data = nullptr;
-  if (!ok(env, napi_get_typedarray_info(env, value, &type, &length, &data, nullptr, nullptr))) return false;
-  if (type != napi_float64_array || length < least) {
-    napi_throw_range_error(env, "SLUICE_LIMITS", "a longer Float64Array is expected");
-    return false;
-  }
-  *out = static_cast<double*>(data);
-  return true;
 }
 
 // limitsPeriods(bounds: Float64Array, three for each limit)
@@ -369,6 +403,7 @@ void register_limits(napi_env env, napi_value exports) {
   define(env, exports, "limitsSubject", subject);
   define(env, exports, "limitsText", text);
   define(env, exports, "limitsAdmit", admit);
+  define(env, exports, "limitsPeek", peek);
   define(env, exports, "limitsSettle", settle);
   define(env, exports, "limitsBook", book);
   define(env, exports, "limitsAlert", alert);

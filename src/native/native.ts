@@ -127,6 +127,8 @@ export interface NativeAddon extends UpstreamBinding {
   /** The request of limitsAdmit(), and its answer. */
   readonly limitFields: Float64Array;
   limitsAdmit(): number;
+  /** What limitsAdmit() would decide and answer, with nothing changed; fills `out` (321 numbers) with the limits that apply: native/limits.cc. */
+  limitsPeek(out: Float64Array): number;
   limitsSettle(ticket: number, inputTokens: number, outputTokens: number, costNanodollars: number): void;
   limitsBook(ticket: number, inputTokens: number, outputTokens: number, costNanodollars: number): void;
   /** Thresholds of budgets that the last call of either was the first to reach: 4 times the limit, plus the threshold; -1: no more. */

@@ -55,6 +55,15 @@ export function isClosed(slot: Int32Array): boolean {
   return (Atomics.load(slot, BREAKER_AT.gate) & STATE_MASK) === CLOSED;
 }
 
+/** For how long a try would find it shut, milliseconds; below 0: a probe is under way; 0: it lets one through. Changes nothing. */
+export function blockedMs(slot: Int32Array, wallMs: number): number {
+  const gate = Atomics.load(slot, BREAKER_AT.gate);
+  const state = gate & STATE_MASK;
+  const now = tickOf(wallMs);
+  if (state === CLOSED || state === COOLED || isDue(gate, now)) return 0;
+  return state === HALF_OPEN ? -1 : ticksUntil(gate >>> STATE_BITS, now) * TICK_MS;
+}
+
 /** Before a try. PROBES: this one decides, and has to be told of by succeed(), fail() or forgo(). */
 export function enterBreaker(slot: Int32Array, wallMs: number, { cooldownMs }: BreakerRules): number {
   const gate = Atomics.load(slot, BREAKER_AT.gate);

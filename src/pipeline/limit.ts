@@ -16,6 +16,7 @@ import {
   LIMIT_REFUSED,
   LIMIT_UNPLACED,
   type LimitsMap,
+  type PeekedLimit,
 } from "../shm/limits.ts";
 import type { RequestRecord } from "../telemetry/record.ts";
 import { costAtMost } from "./cost.ts";
@@ -110,6 +111,15 @@ export class Limiter {
       return null;
     }
     return this.#refuse(exchange, decision);
+  }
+
+  /** What admit() would say, and how each limit stands that applies; changes nothing but the exchange. */
+  peek(exchange: Exchange): { readonly verdict: Verdict; readonly limits: readonly PeekedLimit[] } {
+    if (!this.#active) return { verdict: null, limits: [] };
+    this.#subjects.fill(exchange);
+    this.#fillAmounts(exchange);
+    const { decision, limits } = this.#map.peek();
+    return { verdict: decision === LIMIT_ADMITTED ? null : this.#refuse(exchange, decision), limits };
   }
 
   /** Puts what was used in the place of what was reserved, and gives permits back. Once; a second call does nothing. */
@@ -209,7 +219,7 @@ function longestMs({ queueMs, connectMs, firstByteMs, totalMs, stallMs, drainMs 
   return queueMs + connectMs + firstByteMs + totalMs + stallMs + drainMs;
 }
 
-const PERIODS: Readonly<Record<number, string>> = {
+export const PERIODS: Readonly<Record<number, string>> = {
   1000: "second",
   60000: "minute",
   3600000: "hour",

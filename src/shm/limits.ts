@@ -17,7 +17,7 @@ import {
   type LimitQuantity,
   type LimitRule,
 } from "../base/limit-terms.ts";
-import { BUDGET_ALERTS_MAX } from "../base/limits.ts";
+import { BUDGET_ALERTS_MAX, LIMIT_RULES_MAX } from "../base/limits.ts";
 import { native } from "../native/native.ts";
 
 /** Decisions of native/limits-program.h. */
@@ -71,6 +71,8 @@ export const LIMIT_AT = {
 } as const;
 
 const FIGURES = 16;
+/** Numbers of a limit in what limitsPeek() fills. */
+const PEEKED = 5;
 /** Begin and end of a budget's period, and the end of the next one. */
 const BOUNDS = 3;
 const NS_PER_MS = 1e6;
@@ -99,6 +101,17 @@ export interface BudgetAlert {
   readonly percent: number;
 }
 
+/** One limit as a request would meet it. */
+export interface PeekedLimit {
+  readonly rule: LimitRule;
+  readonly admits: boolean;
+  /** What the request takes of it, and what there is before it does. */
+  readonly amount: number;
+  readonly left: number;
+  /** Until all of it is there again: a window or a period ends, a rate is full; 0: it is there, or nobody knows. */
+  readonly resetMs: number;
+}
+
 /** Of the map, since it was made. */
 export interface LimitsState {
   /** How often the lock was left by a process that died. */
@@ -124,6 +137,19 @@ export class LimitsMap {
   /** When the first period of any budget ends. */
   #periodsEndMs = Number.POSITIVE_INFINITY;
   #wanted: readonly { readonly key: ReadonlySet<string>; readonly route: ReadonlySet<string> }[] = [];
+
+  /** As admit(), and changes nothing: the decision, and what each limit says that applies. */
+  peek(): { readonly decision: number; readonly limits: readonly PeekedLimit[] } {
+    const found = new Float64Array(LIMIT_RULES_MAX * PEEKED + 1);
+    const decision = native.limitsPeek(found);
+    const limits: PeekedLimit[] = [];
+    for (let at = 0; (found[at] ?? -1) >= 0; at += PEEKED) {
+      const [index = -1, admits, amount = 0, left = 0, resetMs = 0] = found.subarray(at, at + PEEKED);
+      const rule = this.#rules[index];
+      if (rule !== undefined) limits.push({ rule, admits: admits === 1, amount, left, resetMs });
+    }
+    return { decision, limits };
+  }
 
   /** These rules are in force from now on. `leaseMs`: the longest that a request can take. */
   configure(rules: readonly LimitRule[], leaseMs: number): void {

@@ -373,6 +373,7 @@ function ordersTo(parts: Parts, reloader: Reloader, restarter: Restarter): Contr
       return outcome(refusal);
     },
     restart: async () => outcome(await restarter.restart()),
+    explain: (question) => workers.explain(question),
   };
 }
 

@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 import { nowMs } from "../base/clock.ts";
 import { UWS_HEADER_BYTES_MAX } from "../base/limits.ts";
 import { PROGRAM } from "../base/program.ts";
+import type { ExplainQuestion, Explanation } from "../config/explanation.ts";
 import type { FromWorker, ToWorker } from "../config/messages.ts";
 import type { Config } from "../config/schema.ts";
 import type { LeftWorker } from "./handover.ts";
@@ -91,6 +92,9 @@ export class WorkerProcess {
   epoch = 0;
   readonly #child: ChildProcess;
   readonly #events: WorkerEvents;
+  /** Who waits for an explanation, by the number of the question. */
+  readonly #asking = new Map<number, (explanation: Explanation | null) => void>();
+  #asked = 0;
   #ended = false;
 
   constructor(place: number, child: ChildProcess, events: WorkerEvents) {
@@ -113,6 +117,17 @@ export class WorkerProcess {
 
   drain(deadlineMs: number): void {
     this.#send({ type: "drain", deadlineMs });
+  }
+
+  /** Null: it has ended. */
+  explain(question: ExplainQuestion): Promise<Explanation | null> {
+    this.#asked += 1;
+    const id = this.#asked;
+    const { promise, resolve } = Promise.withResolvers<Explanation | null>();
+    if (this.#ended) resolve(null);
+    else this.#asking.set(id, resolve);
+    this.#send({ type: "explain", id, question });
+    return promise;
   }
 
   /** Tells it that its supervisor is replaced; null: it is just ending. */
@@ -156,6 +171,11 @@ export class WorkerProcess {
       this.#events.budget(this, message);
       return;
     }
+    if (message.type === "explained") {
+      this.#asking.get(message.id)?.(message.explanation);
+      this.#asking.delete(message.id);
+      return;
+    }
     this.epoch = message.epoch;
     if (message.type === "configured") {
       this.#events.configured(this);
@@ -170,6 +190,7 @@ export class WorkerProcess {
   #end(how: string): void {
     if (this.#ended) return;
     this.#ended = true;
+    for (const resolve of this.#asking.values()) resolve(null);
     this.#events.ended(this, how);
   }
 }

@@ -8,6 +8,7 @@ import { nowMs } from "../base/clock.ts";
 import { CodedError, ERRORS } from "../base/errors.ts";
 import { DRAIN_GRACE_MS, HUNG_AFTER_MS } from "../base/limits.ts";
 import type { Log } from "../base/log.ts";
+import type { ExplainOutcome, ExplainQuestion } from "../config/explanation.ts";
 import type { ReplacedReason } from "../telemetry/metrics.ts";
 import { delayAfter, SOUND_AFTER_MS } from "./backoff.ts";
 import type { LeftWorker } from "./handover.ts";
@@ -141,6 +142,13 @@ export class Workers {
       this.#log.error({ worker: worker.place, worker_pid: worker.pid }, "worker did not end in time; killing it");
     this.kill();
     await this.#until(isOver, Infinity);
+  }
+
+  /** As one of them decides: what they know together is the same for all, what is in flight and whose turn it is are its own. */
+  async explain(question: ExplainQuestion): Promise<ExplainOutcome> {
+    const worker = this.#alive().find(({ listeningSinceMs }) => listeningSinceMs !== null);
+    const explanation = worker === undefined ? null : await worker.explain(question);
+    return explanation === null ? { error: "No worker serves at this moment." } : { explanation };
   }
 
   /** Slots of those that serve. */

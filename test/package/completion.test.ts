@@ -26,6 +26,7 @@ const TYPED = [
   ["sluice key cr\t--na\tsearch", "key create --name search"],
   ["sluice hdr di\t--un\tu\ta", "hdr diff --unit us a"],
   ["sluice hdr sh\trec\t", "hdr show records.hlog"],
+  ["sluice ex\t--mod\tchat", "explain --model chat"],
 ] as const;
 
 /** What a shell prints at a terminal when these lines are typed into it. */

@@ -17,7 +17,7 @@ export const IMPORTS: Readonly<Record<string, readonly string[]>> = {
   providers: ["native", "base"],
   telemetry: ["shm", "config/snapshot.ts", "config/series.ts", "base"],
   control: ["config", "shm", "telemetry", "base"],
-  cli: ["config", "telemetry", "supervisor/supervisor.ts", "base"],
+  cli: ["config", "telemetry", "supervisor/supervisor.ts", "pipeline/explain-offline.ts", "base"],
   config: ["base"],
   shm: ["native", "telemetry/record.ts", "base"],
   native: ["base"],

@@ -2,7 +2,8 @@
 import { deepStrictEqual, strictEqual } from "node:assert/strict";
 import { test } from "node:test";
 import { headerList } from "../../src/base/header-lines.ts";
-import { retryLines, spanText, standingLines } from "../../src/pipeline/limit-headers.ts";
+import { spanText } from "../../src/base/span.ts";
+import { retryLines, standingLines } from "../../src/pipeline/limit-headers.ts";
 import { responseHead } from "../../src/pipeline/response-head.ts";
 import { exchangeOf } from "../support/exchange.ts";
 

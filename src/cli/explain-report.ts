@@ -1,0 +1,88 @@
+/** An explanation for people. Command line; pure. */
+import { spanText } from "../base/span.ts";
+import type {
+  ExplainedKey,
+  ExplainedLimit,
+  ExplainedPrice,
+  ExplainedTarget,
+  Explanation,
+} from "../config/explanation.ts";
+import { sizeText } from "../config/scalar.ts";
+import { section } from "./section.ts";
+
+const NANO_PER_DOLLAR = 1_000_000_000;
+
+export function explanationText(explanation: Explanation): string {
+  const { key, route, targets, limits } = explanation;
+  const held = limits.filter(({ isBudget }) => !isBudget);
+  const budgets = limits.filter(({ isBudget }) => isBudget);
+  return [
+    `key          ${key === null ? "there is none of this name" : keyText(key)}`,
+    `request      ${requestText(explanation)}`,
+    `route        ${route === null ? "none" : routeText(explanation, route)}`,
+    ...(targets.length === 0 ? [] : section("targets", targets.map(targetCells))),
+    ...(held.length === 0 ? [] : section("rate limits", held.map(limitCells))),
+    ...(budgets.length === 0 ? [] : section("budgets", budgets.map(limitCells))),
+    `answer       ${answerText(explanation)}`,
+  ].join("\n");
+}
+
+function keyText({ name, team, state, models }: ExplainedKey): string {
+  const whose = team === null ? "" : `, of team ${team}`;
+  return `${name}${whose}: ${state}, for ${models === null ? "any model" : models.join(", ")}`;
+}
+
+function requestText({ model, stream, promptTokens, outputTokensMax }: Explanation): string {
+  const allowed = outputTokensMax < 0 ? "no bound on its answer" : `at most ${outputTokensMax} of its answer`;
+  return `${model === "" ? "without a model" : model}${stream ? ", a stream" : ""}; about ${promptTokens} tokens, ${allowed}`;
+}
+
+function routeText({ model }: Explanation, { alias, strategy, attempts }: NonNullable<Explanation["route"]>): string {
+  const name = alias === "" ? "passthrough" : alias === model ? alias : `'${alias}', which takes any model`;
+  const how = [...(strategy === null ? [] : [strategy]), ...(attempts === 1 ? [] : [`up to ${attempts} tries`])];
+  return how.length === 0 ? name : `${name}: ${how.join(", ")}`;
+}
+
+function targetCells({ provider, model, share, order, priority, weight, obstacle, inFlight, price }: ExplainedTarget) {
+  const rank = order === 0 ? "-" : `${order}.`;
+  const facts = [`priority ${priority}`, `weight ${weight}`, `${inFlight} in flight`, priceText(price)];
+  const why = obstacle ?? (order === 0 ? "not tried: no try is left for it" : "");
+  return [rank, `${provider}/${model}`, `${share} %`, facts.join(", "), why];
+}
+
+function priceText(price: ExplainedPrice | null): string {
+  return price === null ? "no price" : `${price.input} and ${price.output} USD per million`;
+}
+
+function limitCells(standing: ExplainedLimit) {
+  const { name, quantity, limit, burst, per, isBudget, observes, takes, left, resetMs, admits } = standing;
+  const amount = (value: number) => amountText(quantity, value);
+  const span = per === "" ? "at a time" : per === "total" ? "in total" : `per ${per}`;
+  const again = resetMs === 0 || per === "total" ? "" : `all of it in ${spanText(resetMs)}`;
+  const says = admits ? "passes" : observes ? "is beyond, and only observes" : "refuses";
+  const unit = isBudget && quantity === "cost" ? "USD" : quantity.replaceAll("_", " ");
+  const whole = burst === limit ? "" : `, ${amount(burst)} at once`;
+  return [
+    name,
+    unit,
+    `takes ${amount(takes)}`,
+    `${amount(left)} left`,
+    `of ${amount(limit)} ${span}${whole}`,
+    again,
+    says,
+  ];
+}
+
+function amountText(quantity: ExplainedLimit["quantity"], value: number): string {
+  if (quantity === "cost") return String(value / NANO_PER_DOLLAR);
+  return quantity === "bytes_in_flight" ? sizeText(value) : String(value);
+}
+
+function answerText({ refusal, targets }: Explanation): string {
+  if (refusal !== null) {
+    const again = refusal.retryAfterMs === 0 ? "" : ` (retry after ${spanText(refusal.retryAfterMs)})`;
+    return `${refusal.status} ${refusal.code}: ${refusal.message}${again}`;
+  }
+  const [first] = targets;
+  return first === undefined ? "nowhere" : `that of ${first.provider}/${first.model}`;
+}

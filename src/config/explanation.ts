@@ -1,0 +1,114 @@
+/**
+ * What `sluice explain` asks of a gateway, and what it is told: what would become of a request that nobody makes. Command line, control
+ * socket, supervisor and workers.
+ */
+import type { LimitPart, LimitQuantity } from "../base/limit-terms.ts";
+
+/** The request, as a client would make it. */
+export interface ExplainQuestion {
+  /** Name of the key that it comes with. */
+  readonly key: string;
+  readonly path: string;
+  /** Flat list name, value; names in lower case. */
+  readonly headers: readonly string[];
+  /** JSON. */
+  readonly body: string;
+}
+
+export function isExplainQuestion(value: unknown): value is ExplainQuestion {
+  if (typeof value !== "object" || value === null) return false;
+  const { key, path, headers, body } = value as Record<string, unknown>;
+  const texts: readonly unknown[] = Array.isArray(headers) && headers.length % 2 === 0 ? headers : [null];
+  return [key, path, body, ...texts].every((text) => typeof text === "string");
+}
+
+export type KeyState = "enabled" | "disabled" | "expired";
+
+export interface ExplainedKey {
+  readonly name: string;
+  readonly team: string | null;
+  readonly state: KeyState;
+  /** Null: all. */
+  readonly models: readonly string[] | null;
+}
+
+/** USD per million tokens. */
+export interface ExplainedPrice {
+  readonly input: number;
+  readonly cachedInput: number;
+  readonly output: number;
+}
+
+export interface ExplainedTarget {
+  readonly provider: string;
+  /** Its name there. */
+  readonly model: string;
+  readonly priority: number;
+  readonly weight: number;
+  /** Percent of requests such as this one that begin at it. */
+  readonly share: number;
+  /** Its place in the order in which targets are most likely tried, from 1; 0: it is not tried. */
+  readonly order: number;
+  /** Why it is not tried, or not now; null: nothing is in the way. */
+  readonly obstacle: string | null;
+  /** Attempts of the worker that was asked. */
+  readonly inFlight: number;
+  /** Null: none is known. */
+  readonly price: ExplainedPrice | null;
+}
+
+export interface ExplainedRoute {
+  /** The model's name in the configuration; "*" for the one that takes any; "": the passthrough. */
+  readonly alias: string;
+  /** Null: there is one target. */
+  readonly strategy: string | null;
+  readonly attempts: number;
+}
+
+export interface ExplainedLimit {
+  readonly name: string;
+  readonly quantity: LimitQuantity;
+  readonly scope: readonly LimitPart[];
+  /** A cost is in nano-dollars. */
+  readonly limit: number;
+  /** Units at once; of what is no rate, the limit. */
+  readonly burst: number;
+  /** "minute", "month, Europe/Berlin"; "": at a time. */
+  readonly per: string;
+  readonly isBudget: boolean;
+  readonly observes: boolean;
+  /** What the request takes, and what there is before it does. */
+  readonly takes: number;
+  readonly left: number;
+  /** Until all of it is there again; 0: it is, or nobody knows. */
+  readonly resetMs: number;
+  readonly admits: boolean;
+}
+
+/** Instead of a provider's answer. */
+export interface ExplainedRefusal {
+  readonly status: number;
+  readonly code: string;
+  readonly message: string;
+  /** 0: it is not said. */
+  readonly retryAfterMs: number;
+}
+
+export interface Explanation {
+  /** Null: there is no key of this name. */
+  readonly key: ExplainedKey | null;
+  readonly model: string;
+  readonly stream: boolean;
+  /** Estimated, and what the request allows; -1: it does not say. */
+  readonly promptTokens: number;
+  readonly outputTokensMax: number;
+  /** Null: the request came to none. */
+  readonly route: ExplainedRoute | null;
+  readonly targets: readonly ExplainedTarget[];
+  readonly limits: readonly ExplainedLimit[];
+  /** Null: the request goes to a target. */
+  readonly refusal: ExplainedRefusal | null;
+}
+
+/** What the control socket answers; `error`: it could not be told. */
+export type ExplainOutcome = { readonly explanation: Explanation } | { readonly error: string };

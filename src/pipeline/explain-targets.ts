@@ -1,0 +1,117 @@
+/**
+ * Where a request would go: the targets of its route as the request path would choose among them, asked many times over copies of what is
+ * known of them. Pure but for reading the map of breakers.
+ */
+import { spanText } from "../base/span.ts";
+import type { ExplainedPrice, ExplainedTarget } from "../config/explanation.ts";
+import type { Choice, Price, Route, Snapshot, Target } from "../config/snapshot.ts";
+import { blockedMs } from "./breaker.ts";
+import { priceAt } from "./cost.ts";
+import { Exchange } from "./exchange.ts";
+import { chooseTarget } from "./route.ts";
+
+/** How often each choice is asked for; of these shares is what is said. */
+const DRAWS = 400;
+const PERCENT = 100;
+const PICO_PER_MICRO = 1_000_000;
+/** Steps between one number and the next, so that few of them are spread as many are (the golden ratio). */
+const STRIDE = 0.618_033_988_749_895;
+
+/** The snapshot with routes that can be chosen from without a trace. */
+export function copyOfRoutes(snapshot: Snapshot): Snapshot {
+  const routes = new Map([...snapshot.routes].map(([alias, route]) => [alias, copyOf(route)]));
+  return { ...snapshot, routes, anyModel: snapshot.anyModel === null ? null : copyOf(snapshot.anyModel) };
+}
+
+function copyOf(route: Route): Route {
+  const choices = route.choices.map((choice) => {
+    const state = { ...choice.state, breaker: Int32Array.from(choice.state.breaker) };
+    return { ...choice, state };
+  });
+  return { ...route, choices, turn: { ...route.turn } };
+}
+
+export function explainTargets(exchange: Exchange, wallMs: number): ExplainedTarget[] {
+  const { route, target } = exchange;
+  if (route === null) return target === null ? [] : [only(exchange, target)];
+  if (route.choices.length === 0) return [only(exchange, route.target)];
+  const order = likelyOrder(exchange, route, wallMs);
+  const shares = sharesOf(exchange, route, 0, wallMs);
+  const all = route.choices.map((choice) => ({
+    ...costOf(exchange, choice.target),
+    priority: choice.priority,
+    weight: choice.weight,
+    share: Math.round(((shares[choice.place] ?? 0) * PERCENT) / DRAWS),
+    order: order.indexOf(choice.place) + 1,
+    obstacle: obstacleTo(choice, wallMs),
+    inFlight: choice.state.inFlight,
+  }));
+  return all.toSorted((a, b) => (a.order || all.length + 1) - (b.order || all.length + 1));
+}
+
+function only(exchange: Exchange, target: Target): ExplainedTarget {
+  const alone = { priority: 0, weight: 1, share: PERCENT, order: 1, obstacle: null, inFlight: 0 };
+  return { ...costOf(exchange, target), ...alone };
+}
+
+function costOf(exchange: Exchange, target: Target) {
+  const model = target.upstreamModel ?? exchange.model;
+  return { provider: target.provider.name, model, price: priceIn(priceAt(exchange, target)) };
+}
+
+function priceIn(price: Price | null): ExplainedPrice | null {
+  if (price === null) return null;
+  const [input = 0, cachedInput = 0, output = 0] = [price.inputPico, price.cachedInputPico, price.outputPico].map(
+    (pico) => pico / PICO_PER_MICRO,
+  );
+  return { input, cachedInput, output };
+}
+
+/** Places of the targets, each the one that is chosen most often when those before it were tried. */
+function likelyOrder(exchange: Exchange, route: Route, wallMs: number): number[] {
+  const order: number[] = [];
+  let tried = 0;
+  while (order.length < Math.min(route.attempts, route.choices.length)) {
+    const shares = sharesOf(exchange, route, tried, wallMs);
+    const most = Math.max(...shares);
+    if (most === 0) break;
+    const place = shares.indexOf(most);
+    order.push(place);
+    tried |= 1 << place;
+  }
+  return order;
+}
+
+/** How often each target is chosen, by its place. */
+function sharesOf(exchange: Exchange, route: Route, tried: number, wallMs: number): number[] {
+  const shares = route.choices.map(() => 0);
+  const asked = Object.assign(Object.create(Exchange.prototype) as Exchange, exchange);
+  const copy = copyOf(route);
+  for (let draw = 0; draw < DRAWS; draw += 1) {
+    if (!chooseTarget(asked, copy, tried, wallMs, chances(draw)) || asked.choice === null) break;
+    shares[asked.choice.place] = (shares[asked.choice.place] ?? 0) + 1;
+    restore(copy, route);
+  }
+  return shares;
+}
+
+/** Evenly spread over all draws; further ones of a draw as well. */
+function chances(draw: number): () => number {
+  let step = 0;
+  return () => ((draw + 0.5) / DRAWS + STRIDE * draw * step++) % 1;
+}
+
+/** What a draw did to breakers; whose turn it is goes on. */
+function restore(copy: Route, { choices }: Route): void {
+  for (const [place, { state }] of copy.choices.entries()) {
+    const original = choices[place];
+    if (original !== undefined) state.breaker.set(original.state.breaker);
+  }
+}
+
+/** Null: nothing is in its way. */
+function obstacleTo({ state }: Choice, wallMs: number): string | null {
+  const waitMs = blockedMs(state.breaker, wallMs);
+  if (waitMs === 0) return null;
+  return waitMs < 0 ? "its breaker waits for a probe" : `its breaker is open for ${spanText(waitMs)}`;
+}

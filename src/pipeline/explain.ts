@@ -1,0 +1,142 @@
+/**
+ * What would become of a request that nobody makes. Gateway worker, on order of the control socket; command line, where none runs.
+ * The steps are those of the request path, over a copy of what they would change: nothing is chosen, probed or charged for it.
+ */
+
+import { nowMs, wallMs } from "../base/clock.ts";
+import { ERRORS } from "../base/errors.ts";
+import { headerLines } from "../base/header-lines.ts";
+import type {
+  ExplainedKey,
+  ExplainedLimit,
+  ExplainedRefusal,
+  ExplainQuestion,
+  Explanation,
+} from "../config/explanation.ts";
+import type { KeyRecord, Route, Snapshot } from "../config/snapshot.ts";
+import { estimateTokens } from "../providers/response-scan.ts";
+import type { PeekedLimit } from "../shm/limits.ts";
+import { METHODS } from "../telemetry/record.ts";
+import { authenticate } from "./authenticate.ts";
+import { classify } from "./endpoint.ts";
+import { type Downstream, Exchange, type Verdict } from "./exchange.ts";
+import { copyOfRoutes, explainTargets } from "./explain-targets.ts";
+import { type Limiter, PERIODS } from "./limit.ts";
+import { readBody } from "./read-body.ts";
+import { errorBody } from "./rescue.ts";
+import { route } from "./route.ts";
+
+const METHOD = "POST";
+const RETRY_AFTER_MS = /\r\nretry-after-ms: (\d+)/;
+
+/** A client that is not there. */
+const NOBODY: Downstream = {
+  closed: false,
+  blocked: false,
+  address: () => new Uint8Array(0),
+  reply: () => {},
+  begin: () => {},
+  write: () => {},
+  end: () => {},
+  cut: () => {},
+};
+
+/** Null: nothing is limited, or nobody knows what is used. */
+export function explain(snapshot: Snapshot, limiter: Limiter | null, question: ExplainQuestion): Explanation {
+  const key = snapshot.keyRecords.find(({ name }) => name === question.key) ?? null;
+  const exchange = exchangeOf(copyOfRoutes(snapshot), question, key);
+  const routed =
+    classify(exchange) ?? authenticate(exchange) ?? fits(exchange) ?? readBody(exchange) ?? route(exchange);
+  const inForce = asInForce(exchange, snapshot);
+  const peeked = limiter === null || exchange.target === null ? { verdict: null, limits: [] } : limiter.peek(inForce);
+  const verdict = routed ?? peeked.verdict;
+  return {
+    key: key === null ? null : explainKey(key),
+    model: exchange.model,
+    stream: exchange.stream,
+    promptTokens: estimateTokens(exchange.textBytes),
+    outputTokensMax: exchange.outputTokensMax,
+    route: explainRoute(exchange),
+    targets: explainTargets(inForce, wallMs(nowMs())),
+    limits: peeked.limits.map(explainLimit),
+    refusal: verdict === null ? null : refusalOf(routed === null ? inForce : exchange, verdict),
+  };
+}
+
+function exchangeOf(snapshot: Snapshot, { path, headers, body }: ExplainQuestion, key: KeyRecord | null): Exchange {
+  const exchange = new Exchange(snapshot, NOBODY, nowMs(), false);
+  exchange.method = METHOD;
+  exchange.methodNumber = METHODS.indexOf(METHOD);
+  exchange.path = path;
+  exchange.lines = headerLines(headers);
+  exchange.contentType = "application/json";
+  // As the edge does with a key that it knows; one that nobody has is one that nobody has.
+  exchange.keyNumber = key?.number ?? -1;
+  exchange.keyText = key === null ? "?" : "";
+  exchange.body = Buffer.from(body);
+  exchange.bodyBytes = exchange.body.length;
+  exchange.contentLength = exchange.bodyBytes;
+  return exchange;
+}
+
+/** As Pipeline.reserveBody does with nothing else in flight. */
+function fits(exchange: Exchange): Verdict {
+  const { bodyBytes } = exchange.snapshot.bounds;
+  return exchange.contentLength > bodyBytes ? exchange.fail(ERRORS.bodyTooLarge, String(bodyBytes)) : null;
+}
+
+/** With the snapshot and the route that limits know by their numbers. */
+function asInForce(exchange: Exchange, snapshot: Snapshot): Exchange {
+  const copy = new Exchange(snapshot, NOBODY, exchange.startedMs, false);
+  return Object.assign(copy, exchange, { snapshot, route: routeIn(snapshot, exchange.route) });
+}
+
+function routeIn({ routes, anyModel }: Snapshot, found: Route | null): Route | null {
+  if (found === null) return null;
+  return found.alias === "*" ? anyModel : (routes.get(found.alias) ?? null);
+}
+
+function explainKey({ name, team, enabled, expiresAtMs, models }: KeyRecord): ExplainedKey {
+  const state = !enabled ? "disabled" : expiresAtMs <= Date.now() ? "expired" : "enabled";
+  return { name, team, state, models: models === null ? null : [...models] };
+}
+
+function explainRoute({ route, target }: Exchange): Explanation["route"] {
+  if (route !== null)
+    return {
+      alias: route.alias,
+      strategy: route.choices.length === 0 ? null : route.strategy,
+      attempts: route.attempts,
+    };
+  return target === null ? null : { alias: "", strategy: null, attempts: 1 };
+}
+
+function explainLimit({ rule, admits, amount, left, resetMs }: PeekedLimit): ExplainedLimit {
+  const { name, quantity, scope, limit, burst, observes, calendar } = rule;
+  const isBudget = calendar !== null;
+  return {
+    name,
+    quantity,
+    scope,
+    limit,
+    burst,
+    per: perOf(rule),
+    isBudget,
+    observes,
+    takes: amount,
+    left,
+    resetMs,
+    admits,
+  };
+}
+
+function perOf({ calendar, periodMs }: PeekedLimit["rule"]): string {
+  if (calendar === null) return PERIODS[periodMs] ?? "";
+  return calendar.per === "total" ? "total" : `${calendar.per}, ${calendar.timeZone}`;
+}
+
+function refusalOf({ detail, limitLines }: Exchange, row: NonNullable<Verdict>): ExplainedRefusal {
+  const { error } = JSON.parse(errorBody(row, detail)) as { readonly error: { readonly message: string } };
+  const { status, code } = row;
+  return { status, code, message: error.message, retryAfterMs: Number(RETRY_AFTER_MS.exec(limitLines)?.[1] ?? 0) };
+}

@@ -1,0 +1,249 @@
+/**
+ * What `sluice explain` is told: the decision that a request then meets, over any limits and whatever is used of them, and the targets in
+ * the order in which they are tried; with nothing changed by asking.
+ */
+import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import type { LimitRule } from "../../src/base/limit-terms.ts";
+import { compileSnapshot } from "../../src/config/compile.ts";
+import type { ExplainQuestion, Explanation } from "../../src/config/explanation.ts";
+import type { ModelConfig } from "../../src/config/model.ts";
+import type { Config } from "../../src/config/schema.ts";
+import type { Snapshot, Strategy } from "../../src/config/snapshot.ts";
+import { native } from "../../src/native/native.ts";
+import { fail } from "../../src/pipeline/breaker.ts";
+import { explain } from "../../src/pipeline/explain.ts";
+import { explainOffline } from "../../src/pipeline/explain-offline.ts";
+import { Limiter } from "../../src/pipeline/limit.ts";
+import { readBody } from "../../src/pipeline/read-body.ts";
+import { route } from "../../src/pipeline/route.ts";
+import { TargetStates } from "../../src/pipeline/target-states.ts";
+import { openBreakers, prepareBreakers } from "../../src/shm/breakers.ts";
+import { prepareLimits } from "../../src/shm/limits.ts";
+import { Random } from "../fuzz/random.ts";
+import { exchangeOf } from "../support/exchange.ts";
+import { DAY_MS, directoryOf, HELD_TIME_MS, MINUTE_MS, ruleOf, SECOND_MS } from "../support/limits.ts";
+import { configOf, providerConfig } from "../support/request-path.ts";
+
+const CHAT = "/v1/chat/completions";
+
+function question(fields: object, changes: Partial<ExplainQuestion> = {}): ExplainQuestion {
+  return { key: "wide", path: CHAT, headers: [], body: JSON.stringify(fields), ...changes };
+}
+
+function modelAt(strategy: Strategy, weights: readonly number[], priorities: readonly number[] = []): ModelConfig {
+  const targets = weights.map((weight, i) => ({ provider: `p${i}`, model: "m", weight, priority: priorities[i] ?? 0 }));
+  return { targets, strategy, attempts: targets.length };
+}
+
+function configWith(changes: Partial<Config>): Config {
+  const names = ["main", "p0", "p1", "p2", "p3"];
+  return configOf(Object.fromEntries(names.map((name) => [name, providerConfig(9)])), "/nowhere", changes);
+}
+
+function targetsOf({ targets }: Explanation): (readonly [string, number, number])[] {
+  return targets.map(({ provider, share, order }) => [provider, share, order]);
+}
+
+/** Opens the breaker of a target for ten seconds. */
+function open(snapshot: Snapshot, alias: string, place: number): void {
+  const slot = snapshot.routes.get(alias)?.choices[place]?.state.breaker;
+  ok(slot !== undefined);
+  fail(slot, Date.now(), snapshot.breaker, false, 10_000, 0.5);
+}
+
+test("targets stand in the order of their strategy, with the share that each of them is first for", () => {
+  const models = {
+    priority: modelAt("priority", [1, 1]),
+    weighted: modelAt("weighted", [1, 3, 1], [0, 0, 1]),
+    turns: modelAt("round_robin", [1, 1, 1, 1]),
+    free: modelAt("least_in_flight", [1, 1]),
+  };
+  const snapshot = compileSnapshot(configWith({ models }), 1);
+  const at = (model: string) => targetsOf(explain(snapshot, null, question({ model })));
+  deepStrictEqual(at("priority"), [
+    ["p0", 100, 1],
+    ["p1", 0, 2],
+  ]);
+  deepStrictEqual(at("weighted"), [
+    ["p1", 75, 1],
+    ["p0", 25, 2],
+    ["p2", 0, 3],
+  ]);
+  deepStrictEqual(
+    at("turns").map(([, share]) => share),
+    [25, 25, 25, 25],
+  );
+  deepStrictEqual(
+    at("free").map(([, share]) => share),
+    [50, 50],
+  );
+});
+
+test("a target is left out while its breaker is open, and the answer is 503 where none is left", () => {
+  const snapshot = compileSnapshot(configWith({ models: { chat: modelAt("priority", [1, 1]) } }), 1);
+  open(snapshot, "chat", 0);
+  const half = explain(snapshot, null, question({ model: "chat" }));
+  deepStrictEqual(targetsOf(half), [
+    ["p1", 100, 1],
+    ["p0", 0, 0],
+  ]);
+  match(half.targets[1]?.obstacle ?? "", /^its breaker is open for (10|9\.\d)s$/);
+  strictEqual(half.refusal, null);
+  open(snapshot, "chat", 1);
+  const none = explain(snapshot, null, question({ model: "chat" }));
+  deepStrictEqual([none.refusal?.status, none.refusal?.code], [503, "no_target_available"]);
+});
+
+test("no target is tried beyond the attempts of its model", () => {
+  const models = { chat: { ...modelAt("priority", [1, 1, 1]), attempts: 2 } };
+  const told = explain(compileSnapshot(configWith({ models }), 1), null, question({ model: "chat" }));
+  deepStrictEqual(targetsOf(told), [
+    ["p0", 100, 1],
+    ["p1", 0, 2],
+    ["p2", 0, 0],
+  ]);
+});
+
+/** Asked, in front of the real maps. */
+function gateway(context: TestContext, changes: Partial<Config>) {
+  const dataDir = directoryOf(context);
+  const limits = prepareLimits(dataDir);
+  prepareBreakers(dataDir, false);
+  const snapshot = compileSnapshot(configWith(changes), 1, new TargetStates(openBreakers(dataDir)).stateOf);
+  const limiter = new Limiter(limits, () => {});
+  native.limitsHoldTime(HELD_TIME_MS);
+  limiter.configure(snapshot);
+  limits.tick();
+  return { dataDir, snapshot, limiter };
+}
+
+/** Behind the lock, which is in the first line of the header. */
+function mapsIn(dataDir: string): Buffer[] {
+  return ["limits.map", "breakers.map"].map((name) => readFileSync(join(dataDir, name)).subarray(128));
+}
+
+test("asking changes nothing of limits, of breakers whose time has come, and of whose turn it is", (context) => {
+  const models = { chat: modelAt("round_robin", [1, 1, 1]) };
+  const { dataDir, snapshot, limiter } = gateway(context, {
+    models,
+    limits: [ruleOf(), ruleOf({ name: "other", kind: "held" })],
+  });
+  const [first] = snapshot.routes.get("chat")?.choices ?? [];
+  ok(first !== undefined);
+  fail(first.state.breaker, Date.now() - 60_000, snapshot.breaker, false, 10_000, 0.5);
+  const before = mapsIn(dataDir);
+  const asked = question({ model: "chat" });
+  const told = explain(snapshot, limiter, asked);
+  deepStrictEqual(explain(snapshot, limiter, asked), told);
+  strictEqual(told.targets.length, 3);
+  strictEqual(told.limits.length, 2);
+  deepStrictEqual(mapsIn(dataDir), before);
+  strictEqual(snapshot.routes.get("chat")?.turn.next, 0);
+});
+
+/** Any rules over a few quantities, small enough to be reached. */
+function rulesOf(random: Random): LimitRule[] {
+  const one = (index: number): LimitRule => {
+    const quantity = random.pick(["requests", "tokens", "output_tokens", "concurrency", "cost"] as const);
+    const kind =
+      quantity === "concurrency" ? "held" : quantity === "cost" ? "budget" : random.pick(["rate", "window"] as const);
+    const limit =
+      quantity === "cost" ? 1_000 * (1 + random.below(200)) : 1 + random.below(quantity.endsWith("tokens") ? 400 : 8);
+    const calendar = kind === "budget" ? { per: "day" as const, timeZone: "UTC" } : null;
+    const periodMs = calendar === null && kind !== "held" ? random.pick([SECOND_MS, MINUTE_MS, DAY_MS]) : 0;
+    const scope = random.pick([["key"], ["model"], [], ["user"], ["target"]] as const);
+    const observes = random.below(4) === 0;
+    return ruleOf({ name: `rule ${index}`, quantity, kind, scope, limit, burst: limit, periodMs, observes, calendar });
+  };
+  return Array.from({ length: 1 + random.below(6) }, (_, index) => one(index));
+}
+
+test("what is told is what the next request meets, over any limits and any use of them", (context) => {
+  const prices = { m: { inputPico: 1_000, cachedInputPico: 1_000, outputPico: 2_000_000 } };
+  const models = { chat: modelAt("priority", [1, 1]), alone: modelAt("priority", [1]) };
+  const met = { admitted: 0, refused: 0 };
+  for (let seed = 1; seed <= 30; seed += 1) {
+    const random = new Random(seed);
+    const { snapshot, limiter } = gateway(context, { models, prices, limits: rulesOf(random) });
+    for (let step = 0; step < 40; step += 1) {
+      const fields = {
+        model: random.pick(["chat", "alone"]),
+        ...(random.chance(0.5) ? { max_tokens: 1 + random.below(60) } : {}),
+        ...(random.chance(0.5) ? { user: random.pick(["ann", "bob"]) } : {}),
+      };
+      const told = explain(snapshot, limiter, question(fields));
+      const exchange = exchangeOf({ snapshot, body: JSON.stringify(fields) });
+      exchange.endpoint = 1;
+      exchange.key = snapshot.keyRecords[0] ?? null;
+      const verdict = readBody(exchange) ?? route(exchange) ?? limiter.admit(exchange);
+      deepStrictEqual(told.refusal?.code ?? null, verdict?.code ?? null, `seed ${seed}, step ${step}`);
+      const refuses = told.limits.some(({ admits, observes }) => !admits && !observes);
+      strictEqual(refuses, verdict !== null, `seed ${seed}, step ${step}`);
+      met[verdict === null ? "admitted" : "refused"] += 1;
+    }
+  }
+  ok(met.admitted > 100 && met.refused > 100, `${met.admitted} admitted, ${met.refused} refused`);
+});
+
+test("what is left of a limit, and of a budget, is what was not taken yet", (context) => {
+  const prices = { "upstream-allowed": { inputPico: 0, cachedInputPico: 0, outputPico: 1_000_000 } };
+  const limits = [
+    ruleOf({ limit: 10, burst: 10, periodMs: DAY_MS }),
+    ruleOf({
+      name: "budget",
+      quantity: "cost",
+      kind: "budget",
+      limit: 100_000,
+      periodMs: 0,
+      calendar: { per: "month", timeZone: "UTC" },
+    }),
+  ];
+  const { snapshot, limiter } = gateway(context, { prices, limits });
+  const fields = { model: "allowed", max_tokens: 30 };
+  const exchange = exchangeOf({ snapshot, body: JSON.stringify(fields) });
+  exchange.endpoint = 1;
+  exchange.key = snapshot.keyRecords[0] ?? null;
+  strictEqual(readBody(exchange) ?? route(exchange) ?? limiter.admit(exchange), null);
+  const told = explain(snapshot, limiter, question(fields));
+  deepStrictEqual(
+    told.limits.map(({ name, takes, left, limit, per, isBudget }) => [name, takes, left, limit, per, isBudget]),
+    [
+      ["rule", 1, 9, 10, "day", false],
+      ["budget", 30_000, 70_000, 100_000, "month, UTC", true],
+    ],
+  );
+  deepStrictEqual([told.outputTokensMax, told.refusal], [30, null]);
+});
+
+test("a key is told with its state and its models, and what it may not do is refused as a request would be", () => {
+  const [wide] = configWith({}).keys;
+  ok(wide !== undefined);
+  const off = { ...wide, name: "off", hash: "1".repeat(64), enabled: false };
+  const old = { ...wide, name: "old", hash: "2".repeat(64), expiresAtMs: 1_000 };
+  const snapshot = compileSnapshot(configWith({ keys: [...configWith({}).keys, off, old] }), 1);
+  const at = (key: string, model = "other") => explain(snapshot, null, question({ model }, { key }));
+  deepStrictEqual([at("off").key?.state, at("off").refusal?.code], ["disabled", "key_disabled"]);
+  deepStrictEqual([at("old").key?.state, at("old").refusal?.code], ["expired", "key_expired"]);
+  deepStrictEqual([at("narrow").key?.models, at("narrow").refusal?.code], [["allowed"], "model_not_allowed"]);
+  deepStrictEqual([at("nobody").key, at("nobody").refusal?.status], [null, 401]);
+  deepStrictEqual([at("wide", "nope").route, at("wide", "nope").refusal?.code], [null, "model_not_found"]);
+  strictEqual(explain(snapshot, null, question({}, { path: "/elsewhere" })).refusal?.status, 404);
+  strictEqual(explain(snapshot, null, question({}, { body: "{" })).refusal?.code, "invalid_json");
+});
+
+test("the file alone is enough: nothing is used then, and demo providers need no place", () => {
+  const demo = { ...providerConfig(9), type: "demo" as const, baseUrl: null };
+  const models = {
+    chat: {
+      targets: [{ provider: "demo", model: null, weight: 1, priority: 0 }],
+      strategy: "priority" as const,
+      attempts: 1,
+    },
+  };
+  const config = { ...configWith({ models, limits: [ruleOf({ limit: 5 })] }), passthrough: "demo" };
+  const told = explainOffline({ ...config, providers: { demo } }, question({ model: "chat" }));
+  deepStrictEqual([told.limits[0]?.left, told.targets[0]?.provider, told.refusal], [5, "demo", null]);
+});
