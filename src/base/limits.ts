@@ -131,6 +131,8 @@ export const CA_FILE_BYTES_MAX = 1_048_576;
 export const BODY_BYTES_MAX = 1_073_741_824;
 /** limits.body_bytes_in_flight: more than a worker can hold. */
 export const BODY_BYTES_IN_FLIGHT_MAX = 68_719_476_736;
+/** Credentials of one provider: a request remembers which it tried in the bits of one integer. */
+export const CREDENTIALS_MAX = 16;
 /** Keys, models and providers in one configuration. */
 export const KEYS_MAX = 100_000;
 export const MODELS_MAX = 10_000;

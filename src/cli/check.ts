@@ -4,12 +4,13 @@
  */
 import { Command } from "commander";
 import type { LimitRule } from "../base/limit-terms.ts";
+import { sourcesOf, sourceText } from "../config/credentials.ts";
 import { listenerText, placeText } from "../config/listener.ts";
 import { readConfig } from "../config/load.ts";
 import type { ModelConfig } from "../config/model.ts";
 import { formatProblems } from "../config/problem.ts";
 import { durationText, sizeText } from "../config/scalar.ts";
-import type { Config, CredentialForm, Form, KeyConfig, ProviderConfig, ProviderForm } from "../config/schema.ts";
+import type { Config, Form, KeyConfig, ProviderConfig, ProviderForm } from "../config/schema.ts";
 import { storeRefusal } from "../telemetry/sinks/store.ts";
 import { CONFIG_VARIABLE } from "./config-option.ts";
 import { section } from "./section.ts";
@@ -113,7 +114,7 @@ function providerCells(name: string, provider: ProviderForm, transport: string):
   if (provider.type === "demo") return [name, "built in", transport, ""];
   // What stands in a query may be a credential.
   const url = provider.base_url.replace(/\?.*$/, "?...");
-  return [name, url, transport, credentialText(provider.credential)];
+  return [name, url, transport, credentialsText(sourcesOf(provider).map(({ source }) => sourceText(source)))];
 }
 
 /** What carries its requests. */
@@ -122,11 +123,11 @@ function transportText({ transport, http2, proxy }: ProviderConfig): string {
   return `${transport}${http2 ? ", HTTP/2" : ""}${through}`;
 }
 
-function credentialText(source: CredentialForm | undefined): string {
-  if (source === undefined) return "no credential";
-  if (source.env !== undefined) return `credential from the environment variable ${source.env}`;
-  if (source.file !== undefined) return `credential from the file ${source.file}`;
-  return `credential from systemd: ${source.systemd}`;
+function credentialsText(sources: readonly string[]): string {
+  const [first, ...others] = sources;
+  if (first === undefined) return "no credential";
+  if (others.length === 0) return `credential from ${first}`;
+  return `${sources.length} credentials in turn, from ${sources.join(", ")}`;
 }
 
 function keyCells(key: KeyConfig, nowMs: number): readonly string[] {

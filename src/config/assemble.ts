@@ -80,7 +80,7 @@ function timeoutsOf(timeouts: Form["timeouts"]): Config["timeouts"] {
 const DEMO: ProviderConfig = {
   type: "demo",
   baseUrl: null,
-  credential: null,
+  credentials: [],
   headers: [],
   query: "",
   transport: "native",
@@ -96,7 +96,7 @@ function providerOf(name: string, provider: ProviderForm, outside: Outside): Pro
   return {
     type: "openai",
     baseUrl: provider.base_url,
-    credential: outside.credential(name, provider),
+    credentials: outside.credentials(name, provider),
     headers: Object.entries(provider.headers).flatMap(([header, value]) => [header.toLowerCase(), value]),
     query: new URLSearchParams(provider.query).toString(),
     transport: transportOf(provider),

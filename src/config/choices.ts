@@ -1,8 +1,17 @@
-/** Targets that models choose among, by what their breakers are known by. Supervisor; pure. */
+/** What is chosen among, models' targets and providers' credentials, by what is known of them. Supervisor; pure. */
 import type { ModelConfig } from "./model.ts";
+import type { Config } from "./schema.ts";
 
 /** Of all models that have several. `model`: upstream; "*": the client's. */
 export function choicesOf(models: Readonly<Record<string, ModelConfig>>): { provider: string; model: string }[] {
   const several = Object.values(models).filter(({ targets }) => targets.length > 1);
   return several.flatMap(({ targets }) => targets.map(({ provider, model }) => ({ provider, model: model ?? "*" })));
+}
+
+/** Of all providers that have several. */
+export function credentialsOf(providers: Config["providers"]): { provider: string; number: number; value: string }[] {
+  const several = Object.entries(providers).filter(([, { credentials }]) => credentials.length > 1);
+  return several.flatMap(([provider, { credentials }]) =>
+    credentials.map(({ value }, place) => ({ provider, number: place + 1, value })),
+  );
 }

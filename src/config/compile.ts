@@ -7,7 +7,7 @@ import { encodeLabel } from "../base/bytes.ts";
 import { headerLines } from "../base/header-lines.ts";
 import { BREAKER_WORDS } from "../base/limits.ts";
 import type { ModelConfig } from "./model.ts";
-import type { Config, KeyConfig, ProviderConfig } from "./schema.ts";
+import type { Config, CredentialConfig, KeyConfig, ProviderConfig } from "./schema.ts";
 import { NO_ALIAS, SERIES_OTHER, seriesKey } from "./series.ts";
 import {
   type Choice,
@@ -17,6 +17,7 @@ import {
   PROVIDER_LABEL_BYTES,
   type Price,
   type Provider,
+  type Rotation,
   type Route,
   type Snapshot,
   type Target,
@@ -28,11 +29,21 @@ export type StateOf = (provider: string, model: string) => TargetState;
 
 const nothingKnown: StateOf = () => ({ inFlight: 0, breaker: new Int32Array(BREAKER_WORDS) });
 
+/** What is known of one of several credentials of a provider: its slot of the map of breakers. */
+export type RestOf = (provider: string, credential: string) => Int32Array;
+
+const neverRests: RestOf = () => new Int32Array(BREAKER_WORDS);
+
 /** Every provider must have its base URL: that of a demo provider was filled in by the supervisor. */
-export function compileSnapshot(config: Config, epoch: number, stateOf: StateOf = nothingKnown): Snapshot {
+export function compileSnapshot(
+  config: Config,
+  epoch: number,
+  stateOf: StateOf = nothingKnown,
+  restOf: RestOf = neverRests,
+): Snapshot {
   const prices: ReadonlyMap<string, Price> = new Map(Object.entries(config.prices));
   const providers = new Map(
-    Object.entries(config.providers).map(([name, provider]) => [name, compileProvider(name, provider)]),
+    Object.entries(config.providers).map(([name, provider]) => [name, compileProvider(name, provider, restOf)]),
   );
   let targets = 0;
   const target = (name: string, model: string | null, alias: string, place = 0) => {
@@ -80,9 +91,9 @@ function compileKey(key: KeyConfig, number: number): KeyRecord {
   });
 }
 
-function compileProvider(name: string, config: ProviderConfig): Provider {
-  const { credential } = config;
-  const headers = [...(credential === null ? [] : [credential.header, credential.value]), ...config.headers];
+function compileProvider(name: string, config: ProviderConfig, restOf: RestOf): Provider {
+  const { credentials } = config;
+  const headers = headersWith(credentials[0], config);
   return Object.freeze({
     name,
     label: encodeLabel(name, PROVIDER_LABEL_BYTES),
@@ -92,10 +103,25 @@ function compileProvider(name: string, config: ProviderConfig): Provider {
     http2: config.http2,
     proxy: config.proxy,
     proxyAuthorization: config.proxyAuthorization,
-    credential: credential === null ? null : Buffer.from(credential.value.replace(/^Bearer /, "")),
+    secrets: credentials.map(({ value }) => Buffer.from(value.replace(/^Bearer /, ""))),
+    rotation: credentials.length > 1 ? compileRotation(name, config, restOf) : null,
     lines: headerLines(headers),
     headerNames: new Set(headers.filter((_, index) => index % 2 === 0)),
   });
+}
+
+function headersWith(credential: CredentialConfig | undefined, { headers }: ProviderConfig): readonly string[] {
+  return credential === undefined ? headers : [credential.header, credential.value, ...headers];
+}
+
+function compileRotation(name: string, config: ProviderConfig, restOf: RestOf): Rotation {
+  const credentials = config.credentials.map((credential, place) => ({
+    place,
+    source: credential.source,
+    lines: headerLines(headersWith(credential, config)),
+    state: restOf(name, credential.value),
+  }));
+  return Object.freeze({ credentials, turn: { next: 0 } });
 }
 
 /** The base URL with `model` where it says "{model}". */
@@ -123,6 +149,7 @@ function compileRoute(
     choices,
     strategy,
     attempts,
+    repeats: attempts > 1 || targets.some(({ provider }) => provider.rotation !== null),
     turn: { next: 0 },
   });
 }

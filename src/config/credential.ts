@@ -6,9 +6,9 @@
 import { join, resolve } from "node:path";
 import { CodedError } from "../base/errors.ts";
 import { CREDENTIAL_BYTES_MAX } from "../base/limits.ts";
+import type { CredentialForm } from "./credentials.ts";
 import { readTextFile } from "./file.ts";
 import { Refusal, readHeaderValue } from "./scalar.ts";
-import type { CredentialForm } from "./schema.ts";
 import { quoted } from "./secret.ts";
 
 /**

@@ -40,6 +40,14 @@ export type FromWorker =
       readonly open: boolean;
       readonly requestId: string;
     }
+  /** A provider refuses one of several credentials, or takes it again: fields of pipeline/credential.ts. */
+  | {
+      readonly type: "credential";
+      readonly provider: string;
+      readonly source: string;
+      readonly refused: boolean;
+      readonly requestId: string;
+    }
   /** Connections are refused, for the log: fields of http/refusals.ts. */
   | {
       readonly type: "refused";

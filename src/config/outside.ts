@@ -8,10 +8,11 @@ import { CodedError } from "../base/errors.ts";
 import { CA_FILE_BYTES_MAX } from "../base/limits.ts";
 import { ReferredFiles } from "./certificate-files.ts";
 import { resolveCredential } from "./credential.ts";
+import { type CredentialForm, sourcesOf, sourceText } from "./credentials.ts";
 import { readTextFile } from "./file.ts";
 import { type Finding, findingAt } from "./finding.ts";
 import { certificatesIn } from "./pem.ts";
-import type { CredentialForm, ProviderConfig, ProviderForm } from "./schema.ts";
+import type { CredentialConfig, ProviderForm } from "./schema.ts";
 import type { ProviderTls } from "./snapshot.ts";
 
 type TlsForm = (ProviderForm & { type: "openai" })["tls"];
@@ -35,25 +36,27 @@ export class Outside {
     return resolve(this.directory, file);
   }
 
-  credential(name: string, provider: ProviderForm & { type: "openai" }): ProviderConfig["credential"] {
-    const value = this.#secret(name, "credential", provider.credential);
-    return value === null ? null : credentialHeader(provider.auth, value);
+  credentials(name: string, provider: ProviderForm & { type: "openai" }): readonly CredentialConfig[] {
+    return sourcesOf(provider).flatMap(({ path, source }) => {
+      const value = this.#secret(["providers", name, ...path], source);
+      return value === null ? [] : [credentialHeader(provider.auth, value, sourceText(source))];
+    });
   }
 
   /** What the proxy of a provider is sent (RFC 7617). */
   proxyAuthorization(name: string, { proxy, proxy_password }: ProviderForm & { type: "openai" }): string | null {
-    const password = this.#secret(name, "proxy_password", proxy_password);
+    const password = this.#secret(["providers", name, "proxy_password"], proxy_password);
     if (password === null || proxy === undefined) return null;
     const user = decodeURIComponent(new URL(proxy).username);
     return `Basic ${Buffer.from(`${user}:${password}`).toString("base64")}`;
   }
 
-  #secret(provider: string, field: string, source: CredentialForm | undefined): string | null {
+  #secret(path: readonly PropertyKey[], source: CredentialForm | undefined): string | null {
     if (source === undefined) return null;
     const resolution = resolveCredential(source, this.directory, this.#env);
     if (resolution.value !== null) return resolution.value;
     const list = resolution.fromService ? this.missing : this.findings;
-    list.push(findingAt(["providers", provider, field], resolution.message));
+    list.push(findingAt(path, resolution.message));
     return null;
   }
 
@@ -84,6 +87,7 @@ export class Outside {
   }
 }
 
-function credentialHeader(auth: "bearer" | "api-key" | "x-api-key", value: string): ProviderConfig["credential"] {
-  return auth === "bearer" ? { header: "authorization", value: `Bearer ${value}` } : { header: auth, value };
+function credentialHeader(auth: "bearer" | "api-key" | "x-api-key", value: string, source: string): CredentialConfig {
+  if (auth === "bearer") return { header: "authorization", value: `Bearer ${value}`, source };
+  return { header: auth, value, source };
 }

@@ -4,6 +4,7 @@
  */
 import { KEYS_MAX, MODELS_MAX, PROVIDERS_MAX } from "../base/limits.ts";
 import { checkBudgets } from "./budget.ts";
+import { checkCredentials } from "./credentials.ts";
 import { type Finding, findingAt, nearest } from "./finding.ts";
 import type { ModelForm, TargetForm } from "./model.ts";
 import { checkRateLimits } from "./rate-limit-check.ts";
@@ -31,6 +32,7 @@ export function checkReferences(form: Form): readonly Finding[] {
     ...Object.entries(form.providers).flatMap(([name, provider]) => [
       ...providerHeaders(name, provider),
       ...providerTransport(name, provider),
+      ...checkCredentials(name, provider),
     ]),
     ...models(form),
     ...passthrough(form),

@@ -39,6 +39,7 @@ import {
 } from "../base/limits.ts";
 import { BREAKER } from "./breaker.ts";
 import { BUDGETS } from "./budget.ts";
+import { CREDENTIAL, CREDENTIALS } from "./credentials.ts";
 import type { Listener } from "./listener.ts";
 import { MODEL, type ModelConfig } from "./model.ts";
 import { RATE_LIMITS } from "./rate-limit.ts";
@@ -49,7 +50,6 @@ import {
   readAddress,
   readBaseUrl,
   readBoolean,
-  readCredentialName,
   readCredentialPath,
   readDuration,
   readHash,
@@ -67,7 +67,6 @@ import {
   readServerName,
   readSize,
   readTrustedPeer,
-  readVariable,
 } from "./scalar.ts";
 import type { HistogramsConfig } from "./series.ts";
 import { mapping, scalar, section } from "./shape.ts";
@@ -83,13 +82,21 @@ import {
   type TransportName,
 } from "./snapshot.ts";
 
-/** One provider with its credential resolved: never log or print a value of this type. */
+export interface CredentialConfig {
+  /** The header that carries it, and its whole value. */
+  readonly header: string;
+  readonly value: string;
+  /** Where it came from, for the operator. */
+  readonly source: string;
+}
+
+/** One provider with its credentials resolved: never log or print a value of this type. */
 export interface ProviderConfig {
   readonly type: "openai" | "demo";
   /** May contain "{model}". Null: a demo provider before the supervisor filled in its loopback URL. */
   readonly baseUrl: string | null;
-  /** The header that carries the credential, and its whole value; null: the provider takes none. */
-  readonly credential: { readonly header: string; readonly value: string } | null;
+  /** Requests take turns with them; empty: the provider takes none. */
+  readonly credentials: readonly CredentialConfig[];
   /** Fixed headers as a flat list name, value, ...; lower-case names; without the credential. */
   readonly headers: readonly string[];
   /** Fixed query, encoded, without "?"; empty: none. */
@@ -206,26 +213,6 @@ const HISTOGRAMS = mapping({
   ),
 });
 
-const CREDENTIAL_EXPECTED =
-  "expected one of { env: NAME }, { file: PATH } or { systemd: NAME }: where the credential is, never itself";
-
-const CREDENTIAL = z
-  .strictObject(
-    {
-      env: scalar(readVariable).meta({ expects: "NAME" }).optional().describe("The environment variable that has it."),
-      file: scalar(readCredentialPath)
-        .meta({ expects: "path" })
-        .optional()
-        .describe("A file that only the gateway can read. It begins with /, ./ or ../."),
-      systemd: scalar(readCredentialName)
-        .meta({ expects: "NAME" })
-        .optional()
-        .describe("A credential that the unit loads, LoadCredential=NAME:PATH."),
-    },
-    { error: (issue) => (issue.code === "unrecognized_keys" ? "env file systemd" : CREDENTIAL_EXPECTED) },
-  )
-  .refine((sources) => Object.keys(sources).length === 1, CREDENTIAL_EXPECTED);
-
 const OPENAI_PROVIDER = mapping({
   type: z.literal("openai").describe("What it speaks; openai may be left out."),
   base_url: scalar(readBaseUrl)
@@ -233,6 +220,9 @@ const OPENAI_PROVIDER = mapping({
     .describe("Where its API begins. {model} in it stands for the model name there, as Azure's deployments need it."),
   credential: CREDENTIAL.optional().describe(
     "Where the provider's credential is, exactly one of these; never the credential itself. Without it, none is sent.",
+  ),
+  credentials: CREDENTIALS.optional().describe(
+    "Where several credentials are that requests take turns with, instead of credential. One that the provider refuses (401), or that has reached a limit (429), is left alone for a while, and its request is sent again with the next one at once.",
   ),
   auth: z
     .enum(["bearer", "api-key", "x-api-key"])
@@ -471,4 +461,3 @@ export const KEYS_FORM = mapping({ keys: KEYS });
 export type Form = z.output<typeof FORM>;
 export type ListenerForm = z.output<typeof LISTENER>;
 export type ProviderForm = z.output<typeof PROVIDER>;
-export type CredentialForm = z.output<typeof CREDENTIAL>;

@@ -5,7 +5,7 @@
 
 /** Fields whose value, or anything below it, may be a secret: their text is never shown. */
 const SECRET_FIELDS: ReadonlySet<PropertyKey> = new Set([
-  ...["credential", "hash", "headers", "query", "base_url"],
+  ...["credential", "credentials", "hash", "headers", "query", "base_url"],
   ...["proxy", "proxy_password"],
 ]);
 

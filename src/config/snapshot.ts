@@ -40,7 +40,27 @@ export interface ProviderTls {
   readonly serverName: string | null;
 }
 
-/** One upstream API with its credential. */
+/** One of several credentials of a provider. */
+export interface Credential {
+  /** Its place in the list, below CREDENTIALS_MAX. */
+  readonly place: number;
+  /** Where it came from, for the operator. */
+  readonly source: string;
+  /** As Provider.lines, with this one. */
+  readonly lines: string;
+  /** Its slot of the map of breakers (shm/breakers.ts): all workers know together whether it is left alone. */
+  readonly state: Int32Array;
+}
+
+/** Several credentials that requests take turns with. */
+export interface Rotation {
+  /** At least two. */
+  readonly credentials: readonly Credential[];
+  /** Where the next turn begins: this worker's. */
+  readonly turn: { next: number };
+}
+
+/** One upstream API with its credentials. */
 export interface Provider {
   readonly name: string;
   readonly label: Uint8Array;
@@ -55,9 +75,11 @@ export interface Provider {
   readonly proxy: string | null;
   /** What the proxy is sent as Proxy-Authorization; null: nothing. */
   readonly proxyAuthorization: string | null;
-  /** The credential itself, to find it where a provider quotes it; null: none. */
-  readonly credential: Buffer | null;
-  /** Credential and fixed headers as they are sent: CRLF name: value for each, lower-case names, validated. */
+  /** The credentials themselves, to find them where a provider quotes one. */
+  readonly secrets: readonly Buffer[];
+  /** Null: it has one credential, or none. */
+  readonly rotation: Rotation | null;
+  /** First credential and fixed headers as they are sent: CRLF name: value for each, lower-case names, validated. */
   readonly lines: string;
   /** The names in `lines`: a client's header of that name is not forwarded. */
   readonly headerNames: ReadonlySet<string>;
@@ -121,6 +143,8 @@ export interface Route {
   readonly strategy: Strategy;
   /** Tries of one request at most. */
   readonly attempts: number;
+  /** A request may be sent more than once, so its body is kept as it is. */
+  readonly repeats: boolean;
   /** Where the next turn begins, for strategies that go round: this worker's. */
   readonly turn: { next: number };
 }

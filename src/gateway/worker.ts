@@ -15,6 +15,7 @@ import { type Provider, type Snapshot, targetsOf } from "../config/snapshot.ts";
 import { Edge } from "../http/edge.ts";
 import { Refusals, type Refused } from "../http/refusals.ts";
 import { native } from "../native/native.ts";
+import type { CredentialChange } from "../pipeline/credential.ts";
 import { explain } from "../pipeline/explain.ts";
 import { Limiter } from "../pipeline/limit.ts";
 import { Pipeline } from "../pipeline/pipeline.ts";
@@ -67,7 +68,7 @@ function providersOf(snapshot: Snapshot): Iterable<Provider> {
 
 async function serve(config: Config, epoch: number): Promise<void> {
   const states = new TargetStates(openBreakers(config.dataDir));
-  const snapshot = compileSnapshot(config, epoch, states.stateOf);
+  const snapshot = compileSnapshot(config, epoch, states.stateOf, states.restOf);
   const { slot, writer: ring, notice } = openRing(config.dataDir);
   const counters = openCounters(config.dataDir, slot);
   const limiter = new Limiter(attachLimits(config.dataDir, slot), (notice) => tell({ type: "budget", ...notice }));
@@ -77,6 +78,7 @@ async function serve(config: Config, epoch: number): Promise<void> {
   await origins.configure(snapshot, providersOf(snapshot));
   const transportOf = (provider: Provider) => origins.transportOf(provider);
   const onTrouble = (trouble: Trouble) => tell({ type: "trouble", ...trouble });
+  const onCredential = (change: CredentialChange) => tell({ type: "credential", ...change });
   const onBreaker = (change: BreakerChange) => tell({ type: "breaker", ...change });
   const pipeline = new Pipeline({
     snapshot,
@@ -87,6 +89,7 @@ async function serve(config: Config, epoch: number): Promise<void> {
     transportOf,
     onTrouble,
     onBreaker,
+    onCredential,
   });
   const onRefused = (refused: Refused) => tell({ type: "refused", ...refused });
   const edge = new Edge(pipeline, new Refusals((index) => counters.add(REFUSAL_0 + index, 1), onRefused));
@@ -105,7 +108,7 @@ async function reconfigure(
   config: Config,
   epoch: number,
 ): Promise<void> {
-  const snapshot = compileSnapshot(config, epoch, states.stateOf);
+  const snapshot = compileSnapshot(config, epoch, states.stateOf, states.restOf);
   await origins.configure(snapshot, providersOf(snapshot));
   edge.configure(config.listen);
   pipeline.snapshot = snapshot;

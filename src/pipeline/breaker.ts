@@ -6,12 +6,12 @@
  *   open       nothing passes until its time; then one try does, the probe, and it is half-open.
  *   half-open  nothing else passes until the probe is back, or late: its worker may be dead. What it brings closes or opens it.
  *
- * The gate is one word, state and time together, so that of all workers one has the probe. Times are those of the wall clock, in ticks
- * modulo 2^30 (198 days). One that is further away than any may be is of a clock that was set, and has passed.
+ * The gate is one word, state and time together, so that of all workers one has the probe. Times are those
+ * of ticks.ts.
  */
-import { BREAKER_COOLDOWN_MS_MAX } from "../base/limits.ts";
 import type { BreakerRules } from "../config/snapshot.ts";
 import { BREAKER_AT } from "../shm/breakers.ts";
+import { isDue, TICK_MS, tickOf, ticksUntil } from "./ticks.ts";
 
 const CLOSED = 0;
 const OPEN = 1;
@@ -20,10 +20,6 @@ const HALF_OPEN = 2;
 const COOLED = 3;
 const STATE_BITS = 2;
 const STATE_MASK = 3;
-const TICK_MS = 16;
-const TICKS = 2 ** 30;
-/** Jitter adds a fifth at most. */
-const TICKS_MAX = (BREAKER_COOLDOWN_MS_MAX * 1.2) / TICK_MS + 1;
 const DOUBLINGS_MAX = 20;
 const PERCENT = 100;
 
@@ -32,22 +28,8 @@ export const BLOCKED = 0;
 export const PASSES = 1;
 export const PROBES = 2;
 
-function tickOf(wallMs: number): number {
-  return Math.floor(wallMs / TICK_MS) % TICKS;
-}
-
-/** Ticks from `now` until `tick`, which may have passed. */
-function ticksUntil(tick: number, now: number): number {
-  return ((tick - now) << STATE_BITS) >> STATE_BITS;
-}
-
 function gateOf(state: number, tick: number): number {
   return (tick << STATE_BITS) | state;
-}
-
-function isDue(gate: number, now: number): boolean {
-  const ticks = ticksUntil(gate >>> STATE_BITS, now);
-  return ticks <= 0 || ticks > TICKS_MAX;
 }
 
 /** Whether it lets everything through. */
@@ -60,7 +42,7 @@ export function blockedMs(slot: Int32Array, wallMs: number): number {
   const gate = Atomics.load(slot, BREAKER_AT.gate);
   const state = gate & STATE_MASK;
   const now = tickOf(wallMs);
-  if (state === CLOSED || state === COOLED || isDue(gate, now)) return 0;
+  if (state === CLOSED || state === COOLED || isDue(gate >>> STATE_BITS, now)) return 0;
   return state === HALF_OPEN ? -1 : ticksUntil(gate >>> STATE_BITS, now) * TICK_MS;
 }
 
@@ -68,7 +50,7 @@ export function blockedMs(slot: Int32Array, wallMs: number): number {
 export function enterBreaker(slot: Int32Array, wallMs: number, { cooldownMs }: BreakerRules): number {
   const gate = Atomics.load(slot, BREAKER_AT.gate);
   if ((gate & STATE_MASK) === CLOSED) return PASSES;
-  if ((gate & STATE_MASK) !== COOLED && !isDue(gate, tickOf(wallMs))) return BLOCKED;
+  if ((gate & STATE_MASK) !== COOLED && !isDue(gate >>> STATE_BITS, tickOf(wallMs))) return BLOCKED;
   const next = gateOf(HALF_OPEN, tickOf(wallMs + cooldownMs));
   return Atomics.compareExchange(slot, BREAKER_AT.gate, gate, next) === gate ? PROBES : BLOCKED;
 }

@@ -108,6 +108,12 @@ export class Exchange implements Spoke {
   counted = false;
   /** Its try is the probe of a breaker that is half-open. */
   probing = false;
+  /** Place of the credential that its try is sent with; -1: its provider has no choice of them. */
+  credential = -1;
+  /** Bits of those that this try was sent with. */
+  credentialsTried = 0;
+  /** How often a try was sent again with another one. */
+  rotations = 0;
   /** Bits of the choices that were tried since the last pause. */
   tried = 0;
   /** Pauses before retries. */

@@ -2,9 +2,11 @@
  * The upstream request: the client's bytes with the few that must differ spliced in, the provider's path and headers.
  * Step of the pipeline, in the turn in which the body was scanned.
  */
+import { nowMs, wallMs } from "../base/clock.ts";
 import { withoutHeaders } from "../base/header-lines.ts";
-import type { Target } from "../config/snapshot.ts";
+import type { Credential, Target } from "../config/snapshot.ts";
 import type { UpstreamRequest } from "../upstream/transport.ts";
+import { takeCredential } from "./credential.ts";
 import { takesModel } from "./endpoint.ts";
 import type { Exchange } from "./exchange.ts";
 import { spliceBody } from "./splice.ts";
@@ -17,18 +19,30 @@ const VERSION_CHARS = 3;
 /** Splices the body in place and describes the request. */
 export function upstreamRequest(exchange: Exchange, target: Target): UpstreamRequest {
   spliceBody(exchange, target);
-  return requestOf(exchange, target, exchange.bodyView(), exchange.bodyBytes);
+  return requestOf(exchange, target, fixedLines(exchange, target), exchange.bodyView(), exchange.bodyBytes);
+}
+
+/** The same once more, as it was but for the credential. */
+export function withCredential(exchange: Exchange, target: Target, { lines }: Credential): UpstreamRequest {
+  return requestOf(exchange, target, lines, exchange.bodyView(), exchange.bodyBytes);
 }
 
 /** The same of a body that still arrives. */
 export function uploadRequest(exchange: Exchange, target: Target, upload: Upload): UpstreamRequest {
   upload.begin(exchange, target);
-  return requestOf(exchange, target, upload.view(exchange), upload.ready());
+  return requestOf(exchange, target, fixedLines(exchange, target), upload.view(exchange), upload.ready());
 }
 
-function requestOf(exchange: Exchange, target: Target, body: Buffer | null, bodyReady: number): UpstreamRequest {
+/** `own`: credential and fixed headers. */
+function requestOf(
+  exchange: Exchange,
+  target: Target,
+  own: string,
+  body: Buffer | null,
+  bodyReady: number,
+): UpstreamRequest {
   const path = pathOf(exchange, target);
-  const lines = linesOf(exchange, target);
+  const lines = linesOf(exchange, target, own);
   return { method: exchange.method, path, lines, body, bodyReady: body === null ? 0 : bodyReady };
 }
 
@@ -38,10 +52,18 @@ function pathOf(exchange: Exchange, target: Target): string {
   return exchange.query === "" ? `${path}?${target.query}` : `${path}?${target.query}&${exchange.query}`;
 }
 
-function linesOf(exchange: Exchange, { provider }: Target): string {
+/** What a request without a model names, files and batches, belongs to one account: it has always the first credential. */
+function fixedLines(exchange: Exchange, { provider: { lines, rotation } }: Target): string {
+  exchange.credential = -1;
+  return rotation === null || exchange.route === null
+    ? lines
+    : takeCredential(exchange, rotation, wallMs(nowMs())).lines;
+}
+
+function linesOf(exchange: Exchange, { provider }: Target, own: string): string {
   // The edge has kept the client's credentials already, so only fixed headers can be in the way.
   const theirs = provider.headerNames.size > 1 ? withoutHeaders(exchange.lines, provider.headerNames) : exchange.lines;
-  return `${provider.lines}${theirs}${encodingLine(exchange)}\r\nx-request-id: ${exchange.requestId}`;
+  return `${own}${theirs}${encodingLine(exchange)}\r\nx-request-id: ${exchange.requestId}`;
 }
 
 /** Usage is read from the bytes that pass, and nothing is ever decompressed. */

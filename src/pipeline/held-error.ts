@@ -8,12 +8,12 @@ import { UPSTREAM_ERROR_BYTES_MAX } from "../base/limits.ts";
 export class HeldError {
   /** Of the answer, for `begin`. */
   readonly head: string;
-  readonly #secret: Buffer;
+  readonly #secrets: readonly Buffer[];
   #bytes: Buffer = Buffer.alloc(0);
 
-  constructor(head: string, secret: Buffer) {
+  constructor(head: string, secrets: readonly Buffer[]) {
     this.head = head;
-    this.#secret = secret;
+    this.#secrets = secrets;
   }
 
   /** Holds a chunk; false: it is more than is held, and take() has to be delivered. */
@@ -29,8 +29,10 @@ export class HeldError {
     return bytes;
   }
 
-  /** Whether the credential stands in the head or in what is held. */
+  /** Whether a credential of the provider stands in the head or in what is held. */
   get leaks(): boolean {
-    return this.#bytes.includes(this.#secret) || this.head.includes(this.#secret.toString("latin1"));
+    return this.#secrets.some(
+      (secret) => this.#bytes.includes(secret) || this.head.includes(secret.toString("latin1")),
+    );
   }
 }

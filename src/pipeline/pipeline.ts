@@ -11,6 +11,8 @@ import { scansOpen } from "../providers/response-scan.ts";
 import { COUNTER } from "../shm/layout.ts";
 import type { ResponseHead, Transport } from "../upstream/transport.ts";
 import { authenticate } from "./authenticate.ts";
+import type { CredentialChange } from "./credential.ts";
+import { CredentialHealth } from "./credential-health.ts";
 import { lookMs, overdue } from "./deadlines.ts";
 import { classify, ENDPOINT_MODELS } from "./endpoint.ts";
 import {
@@ -44,6 +46,7 @@ export interface PipelineParts extends Books {
   /** For the log. */
   readonly onTrouble: (trouble: Trouble) => void;
   readonly onBreaker: (change: BreakerChange) => void;
+  readonly onCredential: (change: CredentialChange) => void;
 }
 
 export class Pipeline implements RequestHandler, RelayOwner {
@@ -67,7 +70,8 @@ export class Pipeline implements RequestHandler, RelayOwner {
     this.#health = new TargetHealth(Math.random, parts.onBreaker);
     const { transportOf } = parts;
     const [books, health, wheel] = [this.#books, this.#health, this.#inFlight];
-    this.#tries = new Tries({ owner: this, transportOf, books, health, wheel });
+    const credentials = new CredentialHealth(parts.onCredential);
+    this.#tries = new Tries({ owner: this, transportOf, books, health, credentials, wheel });
   }
 
   get inFlight(): number {

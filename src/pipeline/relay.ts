@@ -38,7 +38,7 @@ export interface RelayOwner {
   replay(exchange: Exchange): void;
   /** An attempt failed before an answer: another one, or the error. */
   fail(exchange: Exchange, error: ErrorRow): void;
-  /** Of an answer that is an error or has a choice of targets behind it: whether another attempt takes its place. */
+  /** Of an answer that is an error or has a choice of targets or credentials behind it: whether another attempt takes its place. */
   passesOver(exchange: Exchange, head: ResponseHead): boolean;
 }
 
@@ -70,7 +70,8 @@ export class Relay implements AttemptListener {
     const { status } = head;
     exchange.headMs = nowMs();
     exchange.upstreamStatus = status;
-    if ((status >= 400 || exchange.choice !== null) && this.#owner.passesOver(exchange, head)) return;
+    const isLookedAt = status >= 400 || exchange.choice !== null || exchange.credential >= 0;
+    if (isLookedAt && this.#owner.passesOver(exchange, head)) return;
     this.#owner.releaseBody(exchange);
     if (status === 401 || status === 407) {
       this.#refuseCredential();
@@ -81,8 +82,8 @@ export class Relay implements AttemptListener {
     if (exchange.bodyPending) exchange.closing = false;
     readFraming(exchange, head);
     const text = responseHead(exchange, head);
-    const secret = exchange.target?.provider.credential ?? null;
-    if (status >= 400 && secret !== null) this.#heldError = new HeldError(text, secret);
+    const secrets = exchange.target === null ? [] : exchange.target.provider.secrets;
+    if (status >= 400 && secrets.length > 0) this.#heldError = new HeldError(text, secrets);
     else this.#begin(text);
   }
 

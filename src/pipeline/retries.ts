@@ -56,7 +56,10 @@ export class Retrier {
   }
 }
 
-/** Those that reached the provider, or tried to: a connection that turned out to be closed was none. */
-function triesOf({ attempts, replayed }: Exchange): number {
-  return replayed ? attempts - 1 : attempts;
+/**
+ * Those that reached the provider, or tried to: a connection that turned out to be closed was none, and neither is another one of
+ * the provider's credentials.
+ */
+function triesOf({ attempts, replayed, rotations }: Exchange): number {
+  return attempts - rotations - (replayed ? 1 : 0);
 }

@@ -19,4 +19,8 @@ export class TargetStates {
     this.#states.set(name, state);
     return state;
   };
+
+  /** The same of a provider's credential. */
+  readonly restOf = (provider: string, credential: string): Int32Array =>
+    this.#breakers.slotOfCredential(provider, credential);
 }

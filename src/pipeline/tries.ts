@@ -5,15 +5,16 @@
 import { assert } from "../base/assert.ts";
 import { nowMs, wallMs } from "../base/clock.ts";
 import { ERRORS, type ErrorRow } from "../base/errors.ts";
-import type { Provider, Target } from "../config/snapshot.ts";
+import type { Credential, Provider, Target } from "../config/snapshot.ts";
 import { COUNTER, FALLBACKS, RETRIES } from "../shm/layout.ts";
 import { KIND_TRY } from "../telemetry/record.ts";
 import type { ResponseHead, Transport } from "../upstream/transport.ts";
 import { book } from "./booking.ts";
+import { type CredentialHealth, waitForCredentialMs } from "./credential-health.ts";
 import { NO_SCAN } from "./entry.ts";
 import { type Exchange, PHASE_OVER, PHASE_PAUSE, PHASE_QUEUED } from "./exchange.ts";
 import { failureOf, failureOfStatus, retryAfterMs } from "./failure.ts";
-import { upstreamRequest } from "./forward.ts";
+import { upstreamRequest, withCredential } from "./forward.ts";
 import { readBody } from "./read-body.ts";
 import { Relay, type RelayOwner } from "./relay.ts";
 import { NO_MORE, Retrier } from "./retries.ts";
@@ -28,6 +29,7 @@ export interface TriesParts {
   readonly transportOf: (provider: Provider) => Transport | undefined;
   readonly books: Books;
   readonly health: TargetHealth;
+  readonly credentials: CredentialHealth;
   /** Of everything in flight: a pause ends in it. */
   readonly wheel: Wheel<Exchange>;
 }
@@ -37,14 +39,16 @@ export class Tries {
   readonly #transportOf: (provider: Provider) => Transport | undefined;
   readonly #books: Books;
   readonly #health: TargetHealth;
+  readonly #credentials: CredentialHealth;
   readonly #wheel: Wheel<Exchange>;
   readonly #retrier = new Retrier(Math.random);
 
-  constructor({ owner, transportOf, books, health, wheel }: TriesParts) {
+  constructor({ owner, transportOf, books, health, credentials, wheel }: TriesParts) {
     this.#owner = owner;
     this.#transportOf = transportOf;
     this.#books = books;
     this.#health = health;
+    this.#credentials = credentials;
     this.#wheel = wheel;
   }
 
@@ -88,7 +92,13 @@ export class Tries {
     if (exchange.choice === null && !mayTryAgain(exchange)) return false;
     const failure = failureOfStatus(status);
     const atMs = wallMs(nowMs());
-    const waitMs = failure === 0 ? 0 : retryAfterMs(lines, atMs);
+    const askedMs = failure === 0 ? 0 : retryAfterMs(lines, atMs);
+    const credential = this.#credentials.answer(exchange, status, askedMs, atMs);
+    if (credential !== null) {
+      this.#sendWith(exchange, credential);
+      return true;
+    }
+    const waitMs = waitForCredentialMs(exchange, askedMs, atMs);
     this.#health.answer(exchange, failure, waitMs, atMs);
     return this.#tryAgain(exchange, failure, waitMs, null);
   }
@@ -115,6 +125,17 @@ export class Tries {
     book(exchange, KIND_TRY, target, { sent, upstreamStatus, error, scan: NO_SCAN, seen: 0 }, this.#books);
   }
 
+  /** The same try at once with another credential: its target has not failed. */
+  #sendWith(exchange: Exchange, credential: Credential): void {
+    const { target } = exchange;
+    assert(target !== null, "a try has a target");
+    exchange.attempt?.cancel();
+    forget(exchange);
+    exchange.rotations += 1;
+    exchange.request = withCredential(exchange, target, credential);
+    this.attempt(exchange, false);
+  }
+
   #pause(exchange: Exchange, pauseMs: number): void {
     exchange.pauseMs = pauseMs;
     exchange.enter(PHASE_PAUSE, nowMs());
@@ -132,13 +153,7 @@ export class Tries {
   /** The client's body once more, with what this target needs in it. */
   #next(exchange: Exchange, counter: number): void {
     this.#books.counters.add(counter, 1);
-    // One that failed before send() returned may stand there.
-    exchange.attempt = null;
-    exchange.headMs = 0;
-    exchange.upstreamStatus = 0;
-    exchange.sent = false;
-    exchange.failureCause = "";
-    exchange.request = null;
+    forget(exchange);
     unsplice(exchange);
     const { target } = exchange;
     assert(target !== null, "a try has a target");
@@ -153,7 +168,18 @@ export class Tries {
   }
 }
 
+/** What the attempt before left. */
+function forget(exchange: Exchange): void {
+  // One that failed before send() returned may stand there.
+  exchange.attempt = null;
+  exchange.headMs = 0;
+  exchange.upstreamStatus = 0;
+  exchange.sent = false;
+  exchange.failureCause = "";
+  exchange.request = null;
+}
+
 /** So its body has to be kept as it is. */
 export function mayTryAgain({ route }: Exchange): boolean {
-  return route !== null && route.attempts > 1;
+  return route?.repeats === true;
 }

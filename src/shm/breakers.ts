@@ -1,6 +1,6 @@
 /**
- * The map of breakers: what all workers know together of the targets that routes choose among. Gateway workers write, the supervisor
- * reads. Made anew when the gateway starts, kept over reloads and over a restart that takes over, so that both generations share it.
+ * The map of breakers: what all workers know together of the targets that routes choose among, and of providers' credentials where there
+ * are several. Gateway workers write, the supervisor reads. Made anew when the gateway starts, kept over reloads and over a restart that takes over, so that both generations share it.
  *
  * <dataDir>/breakers.map, little-endian
  *
@@ -10,6 +10,8 @@
  *   A slot:  0  whose it is, i64: 8 bytes of the SHA-256 of its name; 0: nobody's yet. Set once, by compareExchange
  *            8  gate i32       12 failures in a row i32     16 when the window began i32     20 tries in it, 24 failures in it i32
  *           28  openings in a row i32     32 openings, 36 tries, 40 failures, all of them i32, modulo 2^32
+ *
+ *   That of a credential has from byte 8 on: until when it rests, whether it is refused, failures modulo 2^32 (pipeline/credential.ts)
  *
  *   A target has the first slot from its hash on that is its own or nobody's. Only the gate decides anything, so it is one word that
  *   holds state and time (pipeline/breaker.ts), changed by compareExchange. The counts are added to atomically; a window that is begun
@@ -42,6 +44,9 @@ export const BREAKER_AT = {
   failures: 10,
 } as const;
 
+/** The same of a slot that is of a credential. */
+export const CREDENTIAL_AT = { until: 2, refused: 3, failures: 4 } as const;
+
 export class BreakersMap {
   readonly #keys: BigInt64Array;
   readonly #words: Int32Array;
@@ -53,7 +58,15 @@ export class BreakersMap {
 
   /** The slot of a target. Where there is no room for it, it is the caller's own. */
   slotOf(provider: string, model: string): Int32Array {
-    const key = keyOf(provider, model);
+    return this.#slotOf(keyOf(`${provider}\n${model}`));
+  }
+
+  /** That of one of a provider's credentials. Its name is a part of a hash, which tells nothing of the credential. */
+  slotOfCredential(provider: string, credential: string): Int32Array {
+    return this.#slotOf(keyOf(`${provider}\n\n${credential}`));
+  }
+
+  #slotOf(key: bigint): Int32Array {
     const first = Number(BigInt.asUintN(32, key)) % BREAKERS_MAX;
     for (let i = 0; i < BREAKERS_MAX; i += 1) {
       const slot = (first + i) % BREAKERS_MAX;
@@ -64,8 +77,8 @@ export class BreakersMap {
   }
 }
 
-function keyOf(provider: string, model: string): bigint {
-  const key = createHash("sha256").update(`${provider}\n${model}`).digest().readBigInt64LE();
+function keyOf(name: string): bigint {
+  const key = createHash("sha256").update(name).digest().readBigInt64LE();
   return key === 0n ? 1n : key;
 }
 

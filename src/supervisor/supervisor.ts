@@ -11,7 +11,7 @@ import { CodedError } from "../base/errors.ts";
 import { FINISHING_GENERATIONS_MAX, RINGS_MAX, WORKERS_MAX } from "../base/limits.ts";
 import { type Log, openLog } from "../base/log.ts";
 import { isProgramChange, PROGRAM, programOnDisk } from "../base/program.ts";
-import { choicesOf } from "../config/choices.ts";
+import { choicesOf, credentialsOf } from "../config/choices.ts";
 import { controlPath } from "../config/control-path.ts";
 import { writeFirstConfig } from "../config/first.ts";
 import { listenerText } from "../config/listener.ts";
@@ -28,6 +28,7 @@ import { Drainer } from "../telemetry/drainer.ts";
 import { LATENCY_TASK, LatencyRotation } from "../telemetry/latency/rotation.ts";
 import { Metrics } from "../telemetry/metrics.ts";
 import { requireSinks } from "../telemetry/preflight.ts";
+import { ProviderTallies } from "../telemetry/providers.ts";
 import { BUDGET_TASK, type BudgetTask, type UsedSums } from "../telemetry/sinks/budget-query.ts";
 import { TargetTallies } from "../telemetry/targets.ts";
 import type { Budgets } from "./budgets.ts";
@@ -66,7 +67,13 @@ interface Origin {
   readonly trial: Trial | null;
 }
 
-interface Parts {
+/** What workers know together, for /metrics. */
+interface Standings {
+  readonly targets: TargetTallies;
+  readonly providers: ProviderTallies;
+}
+
+interface Parts extends Standings {
   readonly log: Log;
   readonly version: string;
   readonly handover: Handover | null;
@@ -80,7 +87,6 @@ interface Parts {
   readonly systemd: Systemd;
   readonly demo: DemoProvider;
   readonly series: SeriesTable;
-  readonly targets: TargetTallies;
   readonly drainer: Drainer;
   readonly latencies: LatencyRotation;
   readonly status: Status;
@@ -144,9 +150,9 @@ async function openParts(configPath: string, { handover, trial }: Origin, closer
   closers.push(() => drainer.close());
   const latencies = openLatencies(config, { descriptor: histograms, series, drainer, log });
   closers.push(() => latencies.close());
-  const targets = new TargetTallies(memory.breakers);
-  targets.configure(choicesOf(config.models));
-  const metrics = new Metrics({ ...memory, targets, drainer, latencies, replaced, routes: series, version });
+  const standings = { targets: new TargetTallies(memory.breakers), providers: new ProviderTallies(memory.breakers) };
+  configureStandings(standings, config);
+  const metrics = new Metrics({ ...memory, ...standings, drainer, latencies, replaced, routes: series, version });
   const status = new Status(version, metrics, latencies);
   status.setFormerServing(handover?.workers.length ?? 0);
   const admin = await openAdmin(config.admin.host, config.admin.port, status, formerAdmin(config, handover));
@@ -192,7 +198,7 @@ async function openParts(configPath: string, { handover, trial }: Origin, closer
     systemd,
     demo,
     series,
-    targets,
+    ...standings,
     drainer,
     latencies,
   };
@@ -429,14 +435,14 @@ function handoverOf(parts: Parts, reloader: Reloader, left: Handover["workers"])
 }
 
 function openReloader(
-  { log, first, memory, targets, demo, series, drainer, latencies, status, workers }: Parts,
+  { log, first, memory, targets, providers, demo, series, drainer, latencies, status, workers }: Parts,
   configPath: string,
 ): Reloader {
   const apply = async (next: Configured) => {
     memory.budgets.configure(next.config);
     await raiseBudgets(drainer, memory.budgets, log);
     const late = await workers.configure(next);
-    targets.configure(choicesOf(next.config.models));
+    configureStandings({ targets, providers }, next.config);
     log.level = next.config.logLevel;
     drainer.setAccessLogPath(next.config.accessLogPath);
     latencies.configure(next.config.histograms);
@@ -447,6 +453,11 @@ function openReloader(
   };
   const complete = async (config: Config) => series.numbered(await demo.fillIn(config));
   return new Reloader({ configPath, env: process.env, log, current: first, complete, apply });
+}
+
+function configureStandings({ targets, providers }: Standings, { models, providers: configured }: Config): void {
+  targets.configure(choicesOf(models));
+  providers.configure(credentialsOf(configured));
 }
 
 function noteOverflow({ beyond, rows }: SeriesTable, log: Log): void {

@@ -34,6 +34,9 @@ export type ProviderTrouble = Extract<FromWorker, { type: "trouble" }>;
 /** A breaker opened or closed. */
 export type BreakerTurn = Extract<FromWorker, { type: "breaker" }>;
 
+/** A credential is refused, or taken again. */
+export type CredentialTurn = Extract<FromWorker, { type: "credential" }>;
+
 /** Connections to a worker are refused. */
 export type RefusedConnections = Extract<FromWorker, { type: "refused" }>;
 
@@ -47,6 +50,7 @@ export interface WorkerEvents {
   failed(worker: WorkerProcess, code: string, message: string): void;
   trouble(worker: WorkerProcess, trouble: ProviderTrouble): void;
   breaker(worker: WorkerProcess, turn: BreakerTurn): void;
+  credential(worker: WorkerProcess, turn: CredentialTurn): void;
   refused(worker: WorkerProcess, refused: RefusedConnections): void;
   budget(worker: WorkerProcess, reached: ReachedBudget): void;
   ended(worker: WorkerProcess, how: string): void;
@@ -161,6 +165,10 @@ export class WorkerProcess {
     }
     if (message.type === "breaker") {
       this.#events.breaker(this, message);
+      return;
+    }
+    if (message.type === "credential") {
+      this.#events.credential(this, message);
       return;
     }
     if (message.type === "refused") {

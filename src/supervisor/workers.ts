@@ -15,6 +15,7 @@ import type { LeftWorker } from "./handover.ts";
 import {
   type BreakerTurn,
   type Configured,
+  type CredentialTurn,
   type ProviderTrouble,
   type ReachedBudget,
   type RefusedConnections,
@@ -78,6 +79,7 @@ export class Workers {
     failed: (worker, code, message) => this.#onFailed(worker, code, message),
     trouble: (worker, trouble) => this.#onTrouble(worker, trouble),
     breaker: (worker, turn) => this.#onBreaker(worker, turn),
+    credential: (worker, turn) => this.#onCredential(worker, turn),
     refused: (worker, refused) => this.#onRefused(worker, refused),
     budget: (_, reached) => this.#onBudget(reached),
     ended: (worker, how) => this.#onEnded(worker, how),
@@ -265,6 +267,12 @@ export class Workers {
     const facts = { worker: worker.place, provider, model, request_id: requestId };
     if (open) this.#log.warn(facts, "target left alone: its breaker is open");
     else this.#log.info(facts, "target is back: its breaker is closed");
+  }
+
+  #onCredential(worker: WorkerProcess, { provider, source, refused, requestId }: CredentialTurn): void {
+    const facts = { worker: worker.place, provider, from: source, request_id: requestId };
+    if (refused) this.#log.error(facts, "credential refused: it is left alone, and others are used");
+    else this.#log.info(facts, "credential is taken again");
   }
 
   #onRefused(worker: WorkerProcess, { listener, reason, detail, count }: RefusedConnections): void {

@@ -13,6 +13,7 @@ import type { LimitsMap, LimitsState, LimitTally } from "../shm/limits.ts";
 import { attemptFamilies } from "./attempt-metrics.ts";
 import type { Drainer, DrainTally } from "./drainer.ts";
 import type { LatencyTally } from "./latency/rotation.ts";
+import type { ProviderTallies } from "./providers.ts";
 import { ENDPOINTS, USAGE_SOURCES } from "./record.ts";
 import type { Series, SeriesRow } from "./series.ts";
 import { SharedHistogram } from "./shared-histogram.ts";
@@ -95,6 +96,7 @@ export interface MetricsOptions {
   readonly latencies: { readonly tally: LatencyTally };
   readonly limits: Pick<LimitsMap, "tallies" | "state">;
   readonly targets: Pick<TargetTallies, "tallies">;
+  readonly providers: Pick<ProviderTallies, "counters" | "gauges">;
   readonly budgets: { standings(): readonly BudgetStanding[] };
   /** Workers replaced, by reason. */
   readonly replaced: ReadonlyMap<string, number>;
@@ -119,7 +121,7 @@ export class Metrics {
     const families = [...this.#requestFamilies(), ...this.#usageFamilies(), ...attemptFamilies((at) => this.#at(at))];
     families.push(...modelFamilies(options.drainer.series), ...drainFamilies(options.drainer.tally));
     families.push(...limitFamilies(options.limits), ...budgetCounters(options.limits));
-    families.push(...targetFamilies(options.targets));
+    families.push(...targetFamilies(options.targets), ...options.providers.counters());
     families.push(...latencyFamilies(options.latencies.tally), replacedFamily(options.replaced));
     for (const family of families) this.#register(family);
     for (const family of this.#gaugeFamilies(options)) this.#registerGauge(family);
@@ -199,8 +201,9 @@ export class Metrics {
     ];
   }
 
-  #gaugeFamilies({ version, routes, targets, budgets }: MetricsOptions): Family[] {
+  #gaugeFamilies({ version, routes, targets, providers, budgets }: MetricsOptions): Family[] {
     return [
+      ...providers.gauges(),
       ...budgetGauges(budgets),
       {
         name: "sluice_target_open",

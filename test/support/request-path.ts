@@ -34,7 +34,7 @@ export function providerConfig(port: number, changes: Partial<ProviderConfig> = 
   return {
     type: "openai",
     baseUrl: `http://127.0.0.1:${port}/base/v1`,
-    credential: { header: "authorization", value: `Bearer ${CREDENTIAL}` },
+    credentials: [{ header: "authorization", value: `Bearer ${CREDENTIAL}`, source: "the test" }],
     headers: [],
     query: "",
     transport: "native",
@@ -201,6 +201,7 @@ export class RequestPath {
       transportOf,
       onTrouble: () => undefined,
       onBreaker: () => undefined,
+      onCredential: () => undefined,
     });
     this.#edge = new Edge(
       this.pipeline,

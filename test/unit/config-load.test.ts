@@ -137,12 +137,12 @@ describe("loading", () => {
 
 describe("credentials", () => {
   const provider = (rest: string) => `providers: { a: { base_url: "http://h", ${rest} } }\n`;
-  const header = (path: string, env: NodeJS.ProcessEnv) => loadConfig(path, env).providers["a"]?.credential;
+  const header = (path: string, env: NodeJS.ProcessEnv) => loadConfig(path, env).providers["a"]?.credentials[0];
 
   test("from a file beside the configuration, without its newline", () => {
     const path = temporary("f.yaml", provider("auth: x-api-key, credential: { file: ./key }"));
     writeFileSync(join(path, "../key"), "secret\r\n");
-    deepEqual(header(path, {}), { header: "x-api-key", value: "secret" });
+    deepEqual(header(path, {}), { header: "x-api-key", value: "secret", source: "the file ./key" });
   });
 
   test("from systemd", () => {
@@ -151,6 +151,7 @@ describe("credentials", () => {
     deepEqual(header(path, { CREDENTIALS_DIRECTORY: join(path, "..") }), {
       header: "authorization",
       value: "Bearer secret",
+      source: "systemd: openai",
     });
   });
 

@@ -1,16 +1,18 @@
 /** /metrics: well-formed Prometheus text with bounded labels, from what the workers and the drainer counted. */
-import { deepEqual, equal, match, ok } from "node:assert/strict";
+import { deepEqual, doesNotMatch, equal, match, ok } from "node:assert/strict";
 import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import type { LimitRule } from "../../src/base/limit-terms.ts";
 import { METRIC_SERIES_MAX } from "../../src/base/limits.ts";
+import { CREDENTIAL_AT, prepareBreakers } from "../../src/shm/breakers.ts";
 import { createCounters, openCounters } from "../../src/shm/counters.ts";
 import { COUNTER } from "../../src/shm/layout.ts";
 import type { DrainTally } from "../../src/telemetry/drainer.ts";
 import type { LatencyTally } from "../../src/telemetry/latency/rotation.ts";
 import { Metrics } from "../../src/telemetry/metrics.ts";
+import { ProviderTallies } from "../../src/telemetry/providers.ts";
 import { Rollup } from "../../src/telemetry/rollup.ts";
 import { Series } from "../../src/telemetry/series.ts";
 import { parseMetrics, sumOf } from "../support/prometheus.ts";
@@ -38,10 +40,13 @@ function newMetrics() {
   const tally: DrainTally = { records: 0, torn: 0, failures: 0, logLines: 0, logDropped: new Map() };
   const latencies: LatencyTally = { lines: 0, failures: new Map() };
   const series = new Series();
+  const breakers = prepareBreakers(dataDir, false);
+  const providers = new ProviderTallies(breakers);
   const metrics = new Metrics({
     counters,
     drainer: { series, tally },
     latencies: { tally: latencies },
+    providers,
     targets: { tallies: () => [{ provider: "one", model: "m", open: true, opens: 2, tries: 9, failures: 7 }] },
     limits: {
       tallies: () => [{ rule: RULE, rejected: 3, observed: 4, unplaced: 5, alerts: 0 }],
@@ -52,7 +57,15 @@ function newMetrics() {
     routes: { beyond: 3 },
     version: "1.2.3",
   });
-  return { metrics, latencies, series, tally, writer: (slot: number) => openCounters(dataDir, slot) };
+  return {
+    metrics,
+    latencies,
+    series,
+    tally,
+    breakers,
+    providers,
+    writer: (slot: number) => openCounters(dataDir, slot),
+  };
 }
 
 function rollupOf(...records: Parameters<typeof decodedRecord>[0][]) {
@@ -161,6 +174,20 @@ test("limits count what they refused, what they would have, and what found no ro
   match(text, /^sluice_limits_lock_recoveries_total 6$/m);
   match(text, /^sluice_limits_reclaimed_total 7$/m);
   match(text, /^sluice_limits_leases_expired_total 8$/m);
+});
+
+test("credentials of providers that have several show what became of them, and no more than is configured", async () => {
+  const { metrics, breakers, providers } = newMetrics();
+  doesNotMatch(await metrics.render(), /^sluice_credential_failures_total\{/m);
+  providers.configure([1, 2].map((number) => ({ provider: "one", number, value: `secret-${number}` })));
+  const slot = breakers.slotOfCredential("one", "secret-2");
+  slot[CREDENTIAL_AT.failures] = 3;
+  slot[CREDENTIAL_AT.refused] = 1;
+  const text = await metrics.render();
+  match(text, /^sluice_credential_failures_total\{provider="one",credential="1"\} 0$/m);
+  match(text, /^sluice_credential_failures_total\{provider="one",credential="2"\} 3$/m);
+  match(text, /^sluice_credential_refused\{provider="one",credential="2"\} 1$/m);
+  doesNotMatch(text, /secret/);
 });
 
 test("targets that models choose among show whether they are left alone, and how their tries went", async () => {
