@@ -122,9 +122,10 @@ const ENDED_BY_US = new Set<ErrorRow | null>([
  * A model worked, or may have begun to: the provider accepted the request, or we ended it while the provider had it.
  * A provider that failed before its answer began bills nothing.
  */
-function mayBeBilled({ endpoint }: Exchange, { sent, upstreamStatus, error }: Outcome): boolean {
+function mayBeBilled({ endpoint, bodyPending }: Exchange, { sent, upstreamStatus, error }: Outcome): boolean {
   if (!sent || !takesModel(endpoint)) return false;
-  if (upstreamStatus === 0) return ENDED_BY_US.has(error);
+  // Of an upload that did not come to its end no provider has a whole request.
+  if (upstreamStatus === 0) return !bodyPending && ENDED_BY_US.has(error);
   return upstreamStatus >= 200 && upstreamStatus < 300;
 }
 

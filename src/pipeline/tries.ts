@@ -138,6 +138,8 @@ export class Tries {
 
   #pause(exchange: Exchange, pauseMs: number): void {
     exchange.pauseMs = pauseMs;
+    // What the last try used is booked: a client that leaves now uses no more.
+    exchange.sent = false;
     exchange.enter(PHASE_PAUSE, nowMs());
     // Its place in the wheel is that of a timeout, and later.
     this.#wheel.remove(exchange);

@@ -2,6 +2,8 @@
  * One attempt over undici: its dispatch handler and the Attempt that the pipeline holds are the same object. Gateway
  * worker. Callbacks of undici must not throw, and come late after an abort: `#over` seals the object.
  */
+import { subscribe } from "node:diagnostics_channel";
+import { type ClientHttp2Stream, constants } from "node:http2";
 import { type Dispatcher, errors } from "undici";
 import { assert } from "../base/assert.ts";
 import { ERRORS, type ErrorRow } from "../base/errors.ts";
@@ -17,12 +19,22 @@ type Controller = Dispatcher.DispatchController;
 /** The reason of our own aborts: one object, because nobody reads its stack. */
 const CANCELLED = new Error("cancelled");
 
+/** Whose stream is made next: undici makes it right behind onRequestStart, and gives it to nobody. */
+let starting: UndiciAttempt | null = null;
+
+subscribe("http2.client.stream.created", (message) => {
+  starting?.onStream((message as { readonly stream: ClientHttp2Stream }).stream);
+  starting = null;
+});
+
 export class UndiciAttempt implements PooledAttempt<UndiciConnection> {
   readonly #request: UpstreamRequest;
   readonly #listener: AttemptListener;
   readonly #origin: Origin<UndiciConnection>;
   #connection: UndiciConnection | null = null;
   #controller: Controller | null = null;
+  /** Over HTTP/2, from when it is sent. */
+  #stream: ClientHttp2Stream | null = null;
   /** The socket had served a request before this one. */
   #reused = false;
   /** A byte of an answer was seen. */
@@ -82,7 +94,12 @@ export class UndiciAttempt implements PooledAttempt<UndiciConnection> {
     // Of a connection that carries others, too, nobody knows that it was stale.
     this.#reused = connection.requests > 0 && connection.attempts === 1;
     connection.requests += 1;
+    starting = connection.multiplexed ? this : null;
     this.#listener.onSent();
+  }
+
+  onStream(stream: ClientHttp2Stream): void {
+    this.#stream = stream;
   }
 
   onResponseStarted(): void {
@@ -134,6 +151,8 @@ export class UndiciAttempt implements PooledAttempt<UndiciConnection> {
   #drop(): void {
     const connection = this.#connection;
     this.#connection = null;
+    // undici waits for the end of a body before it resets a stream, and destroys it, so that nothing is ever sent.
+    this.#stream?.close(constants.NGHTTP2_CANCEL);
     this.#controller?.abort(CANCELLED);
     if (connection === null) return;
     // A stream ends alone; what ends its connection is told by the connection.

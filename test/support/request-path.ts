@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { nowMs } from "../../src/base/clock.ts";
 import { compileSnapshot } from "../../src/config/compile.ts";
+import type { Tls } from "../../src/config/listener.ts";
 import type { ModelConfig } from "../../src/config/model.ts";
 import type { Config, ProviderConfig } from "../../src/config/schema.ts";
 import { type Provider, type Snapshot, targetsOf } from "../../src/config/snapshot.ts";
@@ -213,13 +214,17 @@ export class RequestPath {
     this.#sweep = setInterval(() => this.#onSweep(), SWEEP_MS);
   }
 
-  static async start(provider: { readonly port: number }, changes: Partial<Config> = {}): Promise<RequestPath> {
+  static async start(
+    provider: { readonly port: number },
+    changes: Partial<Config> = {},
+    tls: Tls | null = null,
+  ): Promise<RequestPath> {
     const dataDir = mkdtempSync(join(tmpdir(), "sluice-path-"));
     const config = configOf({ main: providerConfig(provider.port) }, dataDir, changes);
     const path = new RequestPath(await freePort(), dataDir, compileSnapshot(config, 1));
     await path.reload(config);
     const place = { kind: "tcp" as const, host: "127.0.0.1", port: path.port };
-    await path.#edge.listen([{ place, tls: null, proxies: null }]);
+    await path.#edge.listen([{ place, tls, proxies: null }]);
     return path;
   }
 
