@@ -52,6 +52,7 @@ export const entry: RequestRecord = {
   upstreamModel: NO_MODEL,
   provider: NO_PROVIDER,
   path: "",
+  decision: "",
 };
 
 /** In the place of a slot. */

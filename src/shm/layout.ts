@@ -10,8 +10,8 @@
  *       24  ring id, 8 random bytes                            32 boot id of the kernel, 16 bytes
  *       64  write position i64      written by the worker only     (a cache line of its own)
  *      128  release position i64    written by pool tasks only     (a cache line of its own)
- *     4096  slot 0: 512 bytes (telemetry/record.ts)
- *     4608  slot 1 ...              RING_RECORDS slots
+ *     4096  slot 0: 640 bytes (telemetry/record.ts)
+ *     4736  slot 1 ...              RING_RECORDS slots
  *
  *   A position counts records since the ring was made; record p lives in slot p mod RING_RECORDS and holds p as `seq`.
  *   Always release <= write <= release + RING_RECORDS.
@@ -32,16 +32,33 @@
 import { ERROR_NUMBERS } from "../base/errors.ts";
 import { RING_RECORDS, RINGS_MAX } from "../base/limits.ts";
 import { REFUSALS } from "../base/refusals.ts";
-import { ENDPOINTS, KINDS, RECORD_BYTES, USAGE_SOURCES } from "../telemetry/record.ts";
+import { ENDPOINTS, KINDS, RECORD_BYTES, RECORD_VERSION, USAGE_SOURCES } from "../telemetry/record.ts";
 
 export const PAGE_BYTES = 4_096;
 
 /** "SLRG" */
 export const RING_MAGIC = 0x47524c53;
-export const RING_VERSION = 1;
-/** Versions of which this release reads what was left in the rings: its own, and that of the release before it. */
-export const RING_VERSIONS_READ: readonly number[] = [RING_VERSION];
-export const RING_BYTES = PAGE_BYTES + RING_RECORDS * RECORD_BYTES;
+export const RING_VERSION = 2;
+
+/** What is in a ring of one version. */
+export interface RingForm {
+  readonly recordVersion: number;
+  readonly recordBytes: number;
+  readonly records: number;
+}
+
+const OWN_FORM: RingForm = { recordVersion: RECORD_VERSION, recordBytes: RECORD_BYTES, records: RING_RECORDS };
+/** By version, those of which this release reads what was left in the rings: its own, and that of the release before it. */
+export const RING_FORMS: ReadonlyMap<number, RingForm> = new Map([
+  [1, { recordVersion: 1, recordBytes: 512, records: 16_384 }],
+  [RING_VERSION, OWN_FORM],
+]);
+
+export function ringBytes({ recordBytes, records }: RingForm): number {
+  return PAGE_BYTES + records * recordBytes;
+}
+
+export const RING_BYTES = ringBytes(OWN_FORM);
 
 /** Byte offsets in a ring's header page. */
 export const RING_AT = {

@@ -5,6 +5,7 @@
  */
 import {
   AT,
+  DECISION_LABEL_BYTES,
   PATH_LABEL_BYTES,
   RECORD_BYTES,
   RECORD_VERSION,
@@ -12,6 +13,7 @@ import {
   type RequestRecord,
 } from "../telemetry/record.ts";
 import { formatAddress } from "./address.ts";
+import type { RingForm } from "./layout.ts";
 import { TextCache } from "./text-cache.ts";
 
 /** One mapping, seen in every width. */
@@ -53,13 +55,14 @@ export interface DecodedRecord {
   readonly upstreamModel: string;
   readonly provider: string;
   readonly path: string;
+  /** Empty also where its version knew none. */
+  readonly decision: string;
 }
 
 const KEY_BYTES = AT.model - AT.key;
 const MODEL_BYTES = AT.upstreamModel - AT.model;
 const PROVIDER_BYTES = AT.path - AT.provider;
 const US_MAX = 0xffff_ffff;
-const RECORD_WORDS = RECORD_BYTES / 4;
 const PRIME_A = 0x9e3779b1;
 const PRIME_B = 0x85ebca6b;
 const QUESTION_MARK = 63;
@@ -78,16 +81,17 @@ export function recordViews(mapping: ArrayBuffer): RecordViews {
 }
 
 /**
- * The check value of the record at byte `at`: every step is a bijection of its lane, so one changed word always shows.
+ * The check value of the record of `bytes` at byte `at`: every step is a bijection of its lane, so one changed word always shows.
  * Four lanes, because one chain of multiplications takes four times as long.
  */
-export function checkOf(u32: Uint32Array, at: number): number {
+export function checkOf(u32: Uint32Array, at: number, bytes: number): number {
   const begin = at >>> 2;
+  const end = begin + (bytes >>> 2);
   let a = (u32[begin + 1] ?? 0) ^ PRIME_A;
   let b = (u32[begin + 2] ?? 0) ^ PRIME_B;
   let c = (u32[begin + 3] ?? 0) ^ (PRIME_A << 1);
   let d = PRIME_B << 1;
-  for (let i = begin + 4; i < begin + RECORD_WORDS; i += 4) {
+  for (let i = begin + 4; i < end; i += 4) {
     a = Math.imul(((a << 13) | (a >>> 19)) ^ (u32[i] ?? 0), PRIME_A);
     b = Math.imul(((b << 13) | (b >>> 19)) ^ (u32[i + 1] ?? 0), PRIME_A);
     c = Math.imul(((c << 13) | (c >>> 19)) ^ (u32[i + 2] ?? 0), PRIME_A);
@@ -98,7 +102,7 @@ export function checkOf(u32: Uint32Array, at: number): number {
   return (Math.imul(a ^ (a >>> 13), PRIME_A) ^ c) >>> 0;
 }
 
-/** Writes `record` as number `seq` into the 512 bytes at `at`, the check value last. */
+/** Writes `record` as number `seq` into the RECORD_BYTES at `at`, the check value last. */
 export function encodeRecord(views: RecordViews, at: number, record: RequestRecord, seq: number): void {
   encodeNumbers(views, at, record, seq);
   encodeBytes(views, at, record);
@@ -109,7 +113,8 @@ export function encodeRecord(views: RecordViews, at: number, record: RequestReco
   encodeLabelBlock(u8, at + AT.provider, record.provider, PROVIDER_BYTES);
   encodeText(u8, at + AT.requestId, record.requestId, REQUEST_ID_LABEL_BYTES);
   encodeText(u8, at + AT.path, record.path, PATH_LABEL_BYTES);
-  views.u32[at >>> 2] = checkOf(views.u32, at);
+  encodeText(u8, at + AT.decision, record.decision, DECISION_LABEL_BYTES);
+  views.u32[at >>> 2] = checkOf(views.u32, at, RECORD_BYTES);
 }
 
 function encodeNumbers(views: RecordViews, at: number, record: RequestRecord, seq: number): void {
@@ -165,10 +170,10 @@ function encodeText(u8: Buffer, at: number, text: string, bytes: number): void {
 }
 
 /** The record `seq` at `at`; null when the bytes there are not that record, whole. */
-export function decodeRecord(views: RecordViews, at: number, seq: number): DecodedRecord | null {
+export function decodeRecord(views: RecordViews, at: number, seq: number, form: RingForm): DecodedRecord | null {
   const { f64, u32, u16, u8 } = views;
-  if (u32[at >>> 2] !== checkOf(u32, at) || f64[(at + AT.seq) >>> 3] !== seq) return null;
-  if (u16[(at + AT.version) >>> 1] !== RECORD_VERSION) return null;
+  if (u32[at >>> 2] !== checkOf(u32, at, form.recordBytes) || f64[(at + AT.seq) >>> 3] !== seq) return null;
+  if (u16[(at + AT.version) >>> 1] !== form.recordVersion) return null;
   const whole = (field: number) => wholeNumber(f64[(at + field) >>> 3] ?? 0);
   const word = (field: number) => u32[(at + field) >>> 2] ?? 0;
   const half = (field: number) => u16[(at + field) >>> 1] ?? 0;
@@ -204,6 +209,7 @@ export function decodeRecord(views: RecordViews, at: number, seq: number): Decod
     upstreamModel: label(AT.upstreamModel, MODEL_BYTES),
     provider: label(AT.provider, PROVIDER_BYTES),
     path: label(AT.path, PATH_LABEL_BYTES),
+    decision: form.recordVersion < RECORD_VERSION ? "" : label(AT.decision, DECISION_LABEL_BYTES),
   };
 }
 

@@ -25,10 +25,12 @@ import {
   PAGE_BYTES,
   RING_AT,
   RING_BYTES,
+  RING_FORMS,
   RING_ID_BYTES,
   RING_MAGIC,
   RING_VERSION,
-  RING_VERSIONS_READ,
+  type RingForm,
+  ringBytes,
 } from "./layout.ts";
 
 export interface RingFile {
@@ -36,6 +38,7 @@ export interface RingFile {
   readonly mapping: ArrayBuffer;
   /** 16 hex digits: the ring's identity in the store. A ring made anew has another one. */
   readonly id: string;
+  readonly form: RingForm;
 }
 
 export interface OwnedRingFile extends RingFile {
@@ -80,20 +83,23 @@ export function claimRingFile(dataDir: string): OwnedRingFile {
 
 /** Maps an existing ring. Throws CodedError `ring_invalid` when the file is not one. */
 export function mapRingFile(path: string): RingFile {
-  checkRing(path);
-  const mapping = native.mapFile(path, RING_BYTES);
-  return { path, mapping, id: ringIdOf(Buffer.from(mapping, 0, PAGE_BYTES)) };
+  const form = soundForm(path);
+  const mapping = native.mapFile(path, ringBytes(form));
+  return { path, mapping, id: ringIdOf(Buffer.from(mapping, 0, PAGE_BYTES)), form };
 }
 
 /** Maps the header page of an existing ring. Throws CodedError `ring_invalid` when the file is not one. */
 export function mapRingHeader(path: string): ArrayBuffer {
-  checkRing(path);
+  soundForm(path);
   return native.mapFile(path, PAGE_BYTES);
 }
 
-function checkRing(path: string): void {
-  const fault = ringFault(path);
-  if (fault !== null) throw new CodedError("ring_invalid", `${path}: ${fault}`);
+function soundForm(path: string): RingForm {
+  const header = readHeader(path);
+  const form = formOf(header);
+  const fault = ringFault(header, form, statSync(path).size);
+  if (fault !== null || form === undefined) throw new CodedError("ring_invalid", `${path}: ${fault}`);
+  return form;
 }
 
 function openOwned(stem: string, slot: number): OwnedRingFile {
@@ -106,9 +112,9 @@ function openOwned(stem: string, slot: number): OwnedRingFile {
 /** Renames what is at `path` if this boot cannot go on with it, and says why. */
 function putAside(stem: string, path: string): string | null {
   if (!exists(path)) return null;
-  const fault = ringFault(path);
-  if (fault !== null) return renameAs(path, `${stem}.foreign-${Date.now()}`, fault);
   const header = readHeader(path);
+  const fault = ringFault(header, formOf(header), statSync(path).size);
+  if (fault !== null) return renameAs(path, `${stem}.foreign-${Date.now()}`, fault);
   const left = `${stem}.left-${ringIdOf(header)}.map`;
   if (header.readUInt32LE(RING_AT.version) !== RING_VERSION)
     return renameAs(path, left, "it is of an earlier version and is drained separately");
@@ -137,25 +143,29 @@ function createRing(stem: string, path: string): RingFile {
   randomBytes(RING_ID_BYTES).copy(header, RING_AT.id);
   bootId().copy(header, RING_AT.bootId);
   renameSync(draft, path);
-  return { path, mapping, id: ringIdOf(header) };
+  return { path, mapping, id: ringIdOf(header), form: soundForm(path) };
 }
 
-/** What is wrong with the file as a ring; null: nothing. */
-function ringFault(path: string): string | null {
-  const bytes = statSync(path).size;
-  if (bytes !== RING_BYTES) return `it has ${bytes} bytes and a ring has ${RING_BYTES}`;
-  const header = readHeader(path);
+/** Undefined: of a version that is not read. */
+function formOf(header: Buffer): RingForm | undefined {
+  return RING_FORMS.get(header.readUInt32LE(RING_AT.version));
+}
+
+/** What is wrong with a file of `bytes` as a ring; null: nothing. */
+function ringFault(header: Buffer, form: RingForm | undefined, bytes: number): string | null {
+  const expected = form === undefined ? RING_BYTES : ringBytes(form);
+  if (bytes !== expected) return `it has ${bytes} bytes and a ring has ${expected}`;
   if (header.readUInt32LE(RING_AT.magic) !== RING_MAGIC) return "it does not begin like a ring";
-  if (!RING_VERSIONS_READ.includes(header.readUInt32LE(RING_AT.version))) return "it is a ring of another version";
+  if (form === undefined) return "it is a ring of another version";
   const sizes = [RING_AT.headerBytes, RING_AT.recordBytes, RING_AT.records].map((at) => header.readUInt32LE(at));
-  if (sizes.join() !== [PAGE_BYTES, RECORD_BYTES, RING_RECORDS].join()) return "its sizes are not ours";
-  return positionFault(header.readBigInt64LE(RING_AT.write), header.readBigInt64LE(RING_AT.release));
+  if (sizes.join() !== [PAGE_BYTES, form.recordBytes, form.records].join()) return "its sizes are not ours";
+  return positionFault(header.readBigInt64LE(RING_AT.write), header.readBigInt64LE(RING_AT.release), form);
 }
 
 /** Read release first and write second elsewhere; here both come from one read and a live writer is ahead of neither. */
-function positionFault(write: bigint, release: bigint): string | null {
+function positionFault(write: bigint, release: bigint, { records }: RingForm): string | null {
   const held = write - release;
-  const sound = release >= 0n && held >= 0n && held <= BigInt(RING_RECORDS) && write <= BigInt(Number.MAX_SAFE_INTEGER);
+  const sound = release >= 0n && held >= 0n && held <= BigInt(records) && write <= BigInt(Number.MAX_SAFE_INTEGER);
   return sound ? null : `its positions make no sense (written ${write}, released ${release})`;
 }
 

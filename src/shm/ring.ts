@@ -6,14 +6,14 @@
  */
 import { RING_RECORDS } from "../base/limits.ts";
 import { RECORD_BYTES, type RequestRecord } from "../telemetry/record.ts";
-import { PAGE_BYTES, RING_AT } from "./layout.ts";
+import { PAGE_BYTES, RING_AT, type RingForm } from "./layout.ts";
 import { type DecodedRecord, decodeRecord, encodeRecord, type RecordViews, recordViews } from "./record-codec.ts";
 import { claimRingFile, mapRingFile, mapRingHeader, type RingFile } from "./ring-file.ts";
 
 const WRITE = RING_AT.write / 8;
 const RELEASE = RING_AT.release / 8;
 
-/** Byte offset of the slot of the record at `position`. */
+/** Byte offset of the slot of the record at `position`, in a ring of this version. */
 export function slotAt(position: number): number {
   return PAGE_BYTES + (position % RING_RECORDS) * RECORD_BYTES;
 }
@@ -74,6 +74,8 @@ export interface RingBatch {
 
 export class RingReader {
   readonly id: string;
+  /** Of its version, which may be that of the release before this one. */
+  readonly form: RingForm;
   readonly #views: RecordViews;
   readonly #positions: BigInt64Array;
 
@@ -81,6 +83,7 @@ export class RingReader {
   constructor(path: string) {
     const file = mapRingFile(path);
     this.id = file.id;
+    this.form = file.form;
     this.#views = recordViews(file.mapping);
     this.#positions = new BigInt64Array(file.mapping, 0, PAGE_BYTES / 8);
   }
@@ -97,8 +100,10 @@ export class RingReader {
   read(from: number, max: number): RingBatch {
     const end = Math.min(this.writePosition(), from + max);
     const records: DecodedRecord[] = [];
+    const { form } = this;
     for (let position = from; position < end; position += 1) {
-      const record = decodeRecord(this.#views, slotAt(position), position);
+      const at = PAGE_BYTES + (position % form.records) * form.recordBytes;
+      const record = decodeRecord(this.#views, at, position, form);
       if (record !== null) records.push(record);
     }
     return { records, end: Math.max(end, from), torn: Math.max(end - from, 0) - records.length };

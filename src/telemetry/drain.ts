@@ -5,7 +5,7 @@
  */
 import { rmSync, statSync } from "node:fs";
 import { move, transferableSymbol, valueSymbol } from "piscina";
-import { DRAIN_BATCH_RECORDS_MAX, RING_RECORDS } from "../base/limits.ts";
+import { DRAIN_BATCH_RECORDS_MAX } from "../base/limits.ts";
 import { requireSameProgram } from "../base/program.ts";
 import type { DecodedRecord } from "../shm/record-codec.ts";
 import { RingReader } from "../shm/ring.ts";
@@ -94,7 +94,7 @@ function* portionsOf(reader: RingReader, from: number, end: number, logged: Deco
  */
 function firstPosition(reader: RingReader, committed: number | null, left: boolean): number {
   const released = reader.releasePosition();
-  if (left) return Math.max(committed ?? released, reader.writePosition() - RING_RECORDS);
+  if (left) return Math.max(committed ?? released, reader.writePosition() - reader.form.records);
   return Math.max(committed ?? 0, released);
 }
 

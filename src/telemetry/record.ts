@@ -1,5 +1,5 @@
 /**
- * The record: what one finished request leaves behind, in 512 bytes of a worker's ring (shm/ring.ts); one more of another kind for each
+ * The record: what one finished request leaves behind, in 640 bytes of a worker's ring (shm/ring.ts); one more of another kind for each
  * of its attempts that did not bring the answer and may be billed. Written by the gateway worker's only thread, read by a pool task in
  * the supervisor. Little-endian; labels are blocks of base/bytes.ts.
  *
@@ -11,12 +11,14 @@
  * 104  attempts u8    105 usageSource u8    106 address length u8 (0, 4, 16)        107 kind u8
  * 108  address 16 bytes                     124 reserved u32
  * 128  requestId 64   192 key 48            240 model 80       320 upstreamModel 80 400 provider 48    448 path 64
+ * 512  decision 128
  *
- * `check` is checkOf() over bytes 4 to 511. The record is published by the ring's store of its write position.
+ * `check` is checkOf() over all bytes behind it. The record is published by the ring's store of its write position. Version 1 had no
+ * decision, and 512 bytes.
  */
 
-export const RECORD_BYTES = 512;
-export const RECORD_VERSION = 1;
+export const RECORD_BYTES = 640;
+export const RECORD_VERSION = 2;
 
 /** Byte offsets. */
 export const AT = {
@@ -52,10 +54,12 @@ export const AT = {
   upstreamModel: 320,
   provider: 400,
   path: 448,
+  decision: 512,
 } as const;
 
 export const REQUEST_ID_LABEL_BYTES = 64;
 export const PATH_LABEL_BYTES = 64;
+export const DECISION_LABEL_BYTES = 128;
 
 /** Bits of `flags`. */
 export const FLAG_STREAM = 1;
@@ -129,4 +133,6 @@ export interface RequestRecord {
   upstreamModel: Uint8Array;
   provider: Uint8Array;
   path: string;
+  /** How it came to its target or its error, beyond what the other fields say; empty: in the plain way. ASCII. */
+  decision: string;
 }

@@ -27,7 +27,7 @@ const NUMBERS = {
   kind: KIND_REQUEST,
 };
 
-const TEXTS = { requestId: "req_0123456789abcdef0123456789abcdefzz", path: "/v1/chat/completions" };
+const TEXTS = { requestId: "req_0123456789abcdef0123456789abcdefzz", path: "/v1/chat/completions", decision: "" };
 
 /** A streamed chat completion as the pipeline hands it to the ring, with `changes`. */
 export function sampleRecord(changes: Partial<RequestRecord> = {}): RequestRecord {

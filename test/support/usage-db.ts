@@ -31,6 +31,7 @@ export interface RecordRow {
   readonly response_bytes: number;
   readonly client_address: string;
   readonly kind: string;
+  readonly decision: string;
 }
 
 /** All rows, oldest first. */

@@ -65,6 +65,7 @@ describe("a line", () => {
       request_bytes: 4_411,
       response_bytes: 61_204,
       kind: "request",
+      decision: "",
     });
   });
 

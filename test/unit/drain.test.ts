@@ -18,7 +18,7 @@ import {
 } from "../../src/base/limits.ts";
 import { MODEL_LABEL_BYTES } from "../../src/config/snapshot.ts";
 import { RING_AT } from "../../src/shm/layout.ts";
-import { openRing, RingReader, RingWriter } from "../../src/shm/ring.ts";
+import { openRing, RingReader, RingWriter, slotAt } from "../../src/shm/ring.ts";
 import { mapRingFile, ringsDirectory } from "../../src/shm/ring-file.ts";
 import { unpackBatch } from "../../src/telemetry/batch.ts";
 import { drain } from "../../src/telemetry/drain.ts";
@@ -148,7 +148,7 @@ describe("a drain task", () => {
   test("skips torn records and counts them", () => {
     const { dataDir, ringPath, push } = newRing();
     push(3);
-    new Uint8Array(mapRingFile(ringPath).mapping).fill(0, 4_096 + 512, 4_096 + 1_024);
+    new Uint8Array(mapRingFile(ringPath).mapping).fill(0, slotAt(1), slotAt(2));
     const { records, torn } = drain({ dataDir, ringPath, log: false });
     deepEqual([records, torn], [2, 1]);
   });
@@ -156,8 +156,8 @@ describe("a drain task", () => {
   test("counts what is torn anywhere in a large batch, and logs everything else in order", () => {
     const { dataDir, ringPath, push } = newRing();
     push(1_000);
-    const slots = new Uint8Array(mapRingFile(ringPath).mapping, 4_096);
-    for (const position of [0, 500, 999]) slots.fill(0, position * 512, position * 512 + 512);
+    const bytes = new Uint8Array(mapRingFile(ringPath).mapping);
+    for (const position of [0, 500, 999]) bytes.fill(0, slotAt(position), slotAt(position + 1));
     const { records, torn, remaining, batch } = drain({ dataDir, ringPath, log: true });
     deepEqual([records, torn, remaining], [997, 3, 0]);
     const logged = unpackBatch(batch ?? new Uint8Array()).map((record) => record.inputTokens);
@@ -297,9 +297,10 @@ describe("the drainer", () => {
   test("drains what is left by a worker that died in the middle of a record", async (t) => {
     const { dataDir, push, ringPath } = newRing();
     push(4);
-    const { mapping } = mapRingFile(ringPath);
-    new Uint8Array(mapping).fill(9, 4_096 + 4 * 512, 4_096 + 4 * 512 + 100);
-    const next = new RingWriter({ path: ringPath, mapping, id: "" });
+    const file = mapRingFile(ringPath);
+    const { mapping } = file;
+    new Uint8Array(mapping).fill(9, slotAt(4), slotAt(4) + 100);
+    const next = new RingWriter(file);
     next.push(sampleRecord({ inputTokens: 77 }));
     const { drainer } = newDrainer(t, dataDir);
     await drainer.drainAll();

@@ -8,7 +8,8 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { RING_RECORDS } from "../../src/base/limits.ts";
 import { formatAddress } from "../../src/shm/address.ts";
-import { RING_AT } from "../../src/shm/layout.ts";
+import { PAGE_BYTES, RING_AT, RING_FORMS, RING_MAGIC, ringBytes } from "../../src/shm/layout.ts";
+import { checkOf, encodeRecord, recordViews } from "../../src/shm/record-codec.ts";
 import { openRing, RingGauge, RingReader, RingWriter, slotAt } from "../../src/shm/ring.ts";
 import { listRings, mapRingFile, ringsDirectory } from "../../src/shm/ring-file.ts";
 import { AT } from "../../src/telemetry/record.ts";
@@ -193,6 +194,55 @@ describe("a file that is not a ring of ours", () => {
     ok(existsSync(left));
     equal(new RingReader(left).read(0, 10).records.length, 1);
     deepEqual(listRings(dataDir), [left, path].toSorted());
+  });
+});
+
+describe("a ring of the release before this one", () => {
+  /** As that release left it, with `count` records. */
+  function formerRing(count: number) {
+    const dataDir = mkdtempSync(join(tmpdir(), "sluice-ring-"));
+    mkdirSync(ringsDirectory(dataDir));
+    const path = join(ringsDirectory(dataDir), "ring-000.map");
+    const form = RING_FORMS.get(1);
+    ok(form !== undefined);
+    const bytes = new ArrayBuffer(ringBytes(form));
+    const header = new DataView(bytes);
+    const numbers = [RING_MAGIC, 1, PAGE_BYTES, form.recordBytes, form.records];
+    for (const [i, number] of numbers.entries()) header.setUint32(4 * i, number, true);
+    const views = recordViews(bytes);
+    for (let seq = 0; seq < count; seq += 1) {
+      const at = PAGE_BYTES + seq * form.recordBytes;
+      // What that release had no place for is cut off by the next one.
+      encodeRecord(views, at, sampleRecord({ inputTokens: seq, decision: "of another record" }), seq);
+      views.u16[(at + AT.version) >>> 1] = 1;
+      views.u32[at >>> 2] = checkOf(views.u32, at, form.recordBytes);
+    }
+    new BigInt64Array(bytes)[RING_AT.write / 8] = BigInt(count);
+    writeFileSync(path, Buffer.from(bytes));
+    return { dataDir, path };
+  }
+
+  test("is read as it was written, from the first to the last of its places", () => {
+    const form = RING_FORMS.get(1);
+    const reader = new RingReader(formerRing(16_384).path);
+    const { records, torn } = reader.read(0, 20_000);
+    deepEqual([records.length, torn, reader.form], [16_384, 0, form]);
+    deepEqual(
+      [records[16_383]?.inputTokens, records[0]?.decision, records[0]?.path],
+      [16_383, "", "/v1/chat/completions"],
+    );
+  });
+
+  test("is drained separately: this release's worker makes one of its own", () => {
+    const { dataDir, path } = formerRing(3);
+    const { writer, notice } = openRing(dataDir);
+    match(notice ?? "", /earlier version and is drained separately/);
+    writer.push(sampleRecord({ decision: "limit=key" }));
+    deepEqual(
+      listRings(dataDir).map((ring) => new RingReader(ring).read(0, 10).records.map(({ decision }) => decision)),
+      [["", "", ""], ["limit=key"]],
+    );
+    equal(new RingReader(path).form.recordBytes, 640);
   });
 });
 

@@ -150,6 +150,7 @@ export function formatLine(record: DecodedRecord): string {
     request_bytes: record.requestBytes,
     response_bytes: record.responseBytes,
     kind: KINDS[record.kind] ?? KINDS[0],
+    decision: record.decision,
   };
   return `${JSON.stringify(line)}\n`;
 }

@@ -7,7 +7,7 @@ import type { DecodedRecord } from "../../shm/record-codec.ts";
 import { LabelSets } from "./label-sets.ts";
 import { placeholders } from "./store-schema.ts";
 
-const COLUMNS = 18;
+const COLUMNS = 19;
 /** Rows per statement; 16 to 64 take the same time. */
 const ROWS = 32;
 
@@ -84,5 +84,6 @@ export class RequestRows {
     values[at + 15] = record.firstByteUs;
     values[at + 16] = record.ttftUs;
     values[at + 17] = record.gatewayUs;
+    values[at + 18] = record.decision;
   }
 }
