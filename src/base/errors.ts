@@ -133,6 +133,14 @@ export const ERRORS = {
     false,
     "What is left of a budget does not cover this request: %.",
   ),
+  cutByLimit: row(
+    49,
+    "cut_by_limit",
+    200,
+    "rate_limit_error",
+    false,
+    "The answer was ended where a limit or a budget was.",
+  ),
   // Upstream, before the first byte went to the client
   upstreamQueueFull: row(50, "upstream_queue_full", 503, UP, true, "Too many requests wait for the provider '%'."),
   upstreamQueueTimeout: row(

@@ -92,6 +92,12 @@ export const BUDGET_ALERTS_MAX = 4;
 export const BUDGET_PERCENT_MAX = 1_000;
 /** Keys, teams and so on whose use of one budget is a metric; the use of others is counted all the same. */
 export const BUDGET_SERIES_MAX = 512;
+/** Output tokens that a stream beyond its reservation reserves at a time, so that limits are not asked for each. */
+export const OUTPUT_TOKENS_EXTENDED = 64;
+/** Bytes of text that a token has at most, over an answer, in any script: what says `max_tokens` is not cut for having long words. */
+export const TOKEN_BYTES_MAX = 16;
+/** Answers in one stream (`n`) that get a finish_reason when it is cut; OpenAI takes no more. */
+export const ANSWERS_CUT_MAX = 128;
 /** Output tokens that are reserved for a model's first answers, where the request does not say how many it takes. */
 export const OUTPUT_TOKENS_ASSUMED = 512;
 /** Gateway workers. */

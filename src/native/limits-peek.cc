@@ -6,7 +6,7 @@ namespace sluice {
 
 uint32_t LimitsProgram::peek(const Request& request, Answer* answer, Peeked* out) {
   constexpr Standing NOWHERE = {-1, 0, 0};
-  *answer = {Decision::ADMITTED, -1, -1, 0, NOWHERE, NOWHERE};
+  *answer = {Decision::ADMITTED, -1, -1, 0, -1, NOWHERE, NOWHERE};
   const uint64_t limits = applying(request);
   if (limits == 0) return 0;
   if (!map_.lock()) {

@@ -138,7 +138,7 @@ Tag LimitsProgram::tag_of(const Limit& limit) const {
 }
 
 void LimitsProgram::admit(const Request& request, Answer* answer) {
-  *answer = {Decision::ADMITTED, -1, -1, 0, NOWHERE, NOWHERE};
+  *answer = {Decision::ADMITTED, -1, -1, 0, -1, NOWHERE, NOWHERE};
   alerts_.clear();
   const uint64_t limits = applying(request);
   if (limits == 0) return;
@@ -171,6 +171,7 @@ void LimitsProgram::admit(const Request& request, Answer* answer) {
       any = any || settles(limit);
     }
     if (any) answer->ticket = open_ticket();
+    answer->covered = covered(request);
   }
   stand(answer, answer->decision == Decision::ADMITTED);
   for (uint32_t i = 0; i < check_count_; i++) {
@@ -324,19 +325,9 @@ int32_t LimitsProgram::open_ticket() {
     if (!check.admits || !settles(limit)) continue;
     const Taken taken = holds ? taken_[i] : Taken{LimitsMap::NONE, 0};
     charges.push_back({check.tag, limit.kind, limit.quantity, check.amount, limit.unit, check.window_start, limit.period_ns,
-                       taken.lease, taken.serial, limit.tag});
+                       taken.lease, taken.serial, limit.tag, 0});
   }
   return number;
-}
-
-LimitsProgram::Ticket* LimitsProgram::ticket_at(int32_t number) {
-  return number < 0 || static_cast<size_t>(number) >= tickets_.size() ? nullptr : &tickets_[number];
-}
-
-int64_t LimitsProgram::used_of(const Used& used, Quantity quantity) {
-  if (quantity == COST) return used.cost;
-  if (quantity == INPUT_TOKENS) return used.input_tokens;
-  return quantity == OUTPUT_TOKENS ? used.output_tokens : used.input_tokens + used.output_tokens;
 }
 
 void LimitsProgram::settle(int32_t ticket, const Used& used) {
@@ -349,28 +340,13 @@ void LimitsProgram::settle(int32_t ticket, const Used& used) {
     const int64_t now = map_.now_ns();
     for (const Charge& charge : one->charges) {
       if (charge.kind == BucketKind::HELD) map_.return_lease(charge.lease, charge.serial);
-      else correct(charge, used_of(used, charge.quantity), now);
+      else correct(charge, used_of(used, charge.quantity) - charge.before, now);
     }
     map_.unlock();
   }
   one->charges.clear();
   one->next_free = free_ticket_;
   free_ticket_ = ticket;
-}
-
-void LimitsProgram::book(int32_t ticket, const Used& used) {
-  alerts_.clear();
-  Ticket* const one = ticket_at(ticket);
-  if (one == nullptr || !map_.lock()) return;
-  map_.begin();
-  const int64_t now = map_.now_ns();
-  for (const Charge& charge : one->charges) {
-    if (charge.kind == BucketKind::HELD) continue;
-    Charge beside = charge;
-    beside.amount = 0;
-    correct(beside, used_of(used, charge.quantity), now);
-  }
-  map_.unlock();
 }
 
 void LimitsProgram::correct(const Charge& charge, int64_t used, int64_t now) {

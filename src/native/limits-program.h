@@ -89,6 +89,8 @@ struct Answer {
   // Which limit refused, and after how long it would not have.
   int32_t limit;
   int64_t retry_ns;
+  // Output tokens that what is reserved covers, by those limits that refuse; -1: none of them counts these.
+  int64_t covered;
   Standing requests;
   Standing tokens;
 };
@@ -129,6 +131,9 @@ class LimitsProgram {
   void settle(int32_t ticket, const Used& used);
   // Used beside what is reserved, before that is settled.
   void book(int32_t ticket, const Used& used);
+  // Reserves more output tokens: `wanted`, or as many as there are, if these are `needed` at least. 0: not so many, and nothing is taken.
+  // `cost`: of those that are wanted.
+  int64_t extend(int32_t ticket, int64_t needed, int64_t wanted, int64_t cost);
   // Thresholds of budgets that the last admit() or settle() was the first to reach.
   const std::vector<Alert>& alerts() const { return alerts_; }
   // The periods of budgets, BOUNDS numbers for each limit.
@@ -179,6 +184,8 @@ class LimitsProgram {
     uint32_t serial;
     // Of its limit.
     Tag limit;
+    // Of a window that is over: what it had of this request.
+    int64_t before;
   };
 
   struct Ticket {
@@ -209,6 +216,11 @@ class LimitsProgram {
   int32_t open_ticket();
   Ticket* ticket_at(int32_t number);
   static int64_t used_of(const Used& used, Quantity quantity);
+  const Limit* limit_of(const Charge& charge) const;
+  int64_t covered(const Request& request) const;
+  int64_t room_of(const Charge& charge, const Limit& limit, int64_t now);
+  void take_more(Charge* charge, int64_t more, int64_t now);
+  void tell_of_end(const Charge& charge, const Limit& limit, int64_t now);
   void correct(const Charge& charge, int64_t used, int64_t now);
   void settle_budget(const Charge& charge, int64_t used, int64_t now);
   void tell_of_end(const Check& check, int64_t now);

@@ -24,6 +24,7 @@ enum Field : uint32_t {
   REQUESTS_STANDING,                // limit, remaining, reset in milliseconds
   TOKENS_STANDING = REQUESTS_STANDING + 3,
   ALERTS = TOKENS_STANDING + 3,     // how many there are of limitsAlert()
+  COVERED,                          // output tokens that the reservation covers; -1: nothing counts them
   FIELDS
 };
 
@@ -220,6 +221,7 @@ napi_value admit(napi_env env, napi_callback_info) {
   own.program.admit(request, &answer);
   put_answer(own, answer);
   own.fields[ALERTS] = static_cast<double>(own.program.alerts().size());
+  own.fields[COVERED] = static_cast<double>(answer.covered);
   napi_value result = nullptr;
   napi_create_int32(env, static_cast<int32_t>(answer.decision), &result);
   return result;
@@ -269,6 +271,20 @@ napi_value settle(napi_env env, napi_callback_info info) { return use(env, info,
 
 // limitsBook(ticket, inputTokens, outputTokens, cost)
 napi_value book(napi_env env, napi_callback_info info) { return use(env, info, &LimitsProgram::book); }
+
+// limitsExtend(ticket, needed, wanted, cost): how many output tokens more are reserved; 0: none.
+napi_value extend(napi_env env, napi_callback_info info) {
+  napi_value argv[4];
+  int32_t ticket = -1;
+  int64_t needed = 0, wanted = 0, cost = 0;
+  if (!is_open(env) || !arguments(env, info, argv) || !ok(env, napi_get_value_int32(env, argv[0], &ticket))) return nullptr;
+  if (!ok(env, napi_get_value_int64(env, argv[1], &needed)) || !ok(env, napi_get_value_int64(env, argv[2], &wanted))) return nullptr;
+  if (!ok(env, napi_get_value_int64(env, argv[3], &cost))) return nullptr;
+  LimitsProgram& program = limits().program;
+  const double granted = wanted < 1 ? 0 : static_cast<double>(program.extend(ticket, needed, wanted, cost));
+  limits().fields[ALERTS] = static_cast<double>(program.alerts().size());
+  return number(env, granted);
+}
 
 // limitsAlert(number): of the last admission or settlement: 4 * limit + threshold; -1: there is none.
 napi_value alert(napi_env env, napi_callback_info info) {
@@ -406,6 +422,7 @@ void register_limits(napi_env env, napi_value exports) {
   define(env, exports, "limitsPeek", peek);
   define(env, exports, "limitsSettle", settle);
   define(env, exports, "limitsBook", book);
+  define(env, exports, "limitsExtend", extend);
   define(env, exports, "limitsAlert", alert);
   define(env, exports, "limitsPeriods", periods);
   define(env, exports, "limitsSpent", spent);

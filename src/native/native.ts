@@ -130,6 +130,8 @@ export interface NativeAddon extends UpstreamBinding {
   /** What limitsAdmit() would decide and answer, with nothing changed; fills `out` (321 numbers) with the limits that apply: native/limits.cc. */
   limitsPeek(out: Float64Array): number;
   limitsSettle(ticket: number, inputTokens: number, outputTokens: number, costNanodollars: number): void;
+  /** How many output tokens more are reserved, `needed` to `wanted`; 0: none. `costNanodollars`: of those wanted. */
+  limitsExtend(ticket: number, needed: number, wanted: number, costNanodollars: number): number;
   limitsBook(ticket: number, inputTokens: number, outputTokens: number, costNanodollars: number): void;
   /** Thresholds of budgets that the last call of either was the first to reach: 4 times the limit, plus the threshold; -1: no more. */
   limitsAlert(index: number): number;

@@ -4,6 +4,7 @@
  */
 import type { ErrorRow } from "../base/errors.ts";
 import type { Choice, KeyRecord, Route, Snapshot, Target } from "../config/snapshot.ts";
+import { CONTENT_MOST } from "../providers/response-scan.ts";
 import type { Attempt, UpstreamRequest } from "../upstream/transport.ts";
 import type { Splice } from "./splice.ts";
 import type { Upload } from "./upload.ts";
@@ -141,12 +142,21 @@ export class Exchange implements Spoke {
   textBytes = 0;
   /** Output tokens that the request allows at most; -1: it does not say. */
   outputTokensMax = -1;
+  /** How many answers it asks for, in one. */
+  answers = 1;
+  /** The client wants the usage event of a stream. */
+  usageAsked = false;
   /** Of the request's `user`, as it was sent; empty: it has none, or nobody asks. */
   user = "";
 
   // Limits
   /** Of its reservations and permits, to settle them; -1: it has none. */
   limitTicket = -1;
+  /** Output tokens that are reserved for it, where limits refuse more. */
+  outputReserved = 0;
+  /** How many pieces and bytes of the model's text that allows; beyond, the limits are asked again. */
+  deltasAllowed = CONTENT_MOST;
+  contentAllowed = CONTENT_MOST;
   /** Where it stands, for the head of its answer: CRLF name: value for each header; empty: no limit applies. */
   limitLines = "";
 
@@ -175,6 +185,8 @@ export class Exchange implements Spoke {
   held: Buffer | null = null;
   /** An event was too large to be held, and its beginning is with the client already. */
   heldReleased = false;
+  /** The first events of a stream, where one that is cut needs them; null: not kept. */
+  opening: Buffer | null = null;
   error: ErrorRow | null = null;
   /** The transport's own words about it, for the log. */
   failureCause = "";

@@ -5,9 +5,9 @@
  */
 import { ERRORS, type ErrorRow } from "../base/errors.ts";
 import type { BudgetCalendar, LimitPart, LimitQuantity, LimitRule } from "../base/limit-terms.ts";
-import { OUTPUT_TOKENS_ASSUMED } from "../base/limits.ts";
+import { OUTPUT_TOKENS_ASSUMED, OUTPUT_TOKENS_EXTENDED, TOKEN_BYTES_MAX } from "../base/limits.ts";
 import type { Snapshot, Timeouts } from "../config/snapshot.ts";
-import { estimateTokens } from "../providers/response-scan.ts";
+import { BYTES_PER_TOKEN, CONTENT_MOST, estimateTokens } from "../providers/response-scan.ts";
 import {
   LIMIT_ADMITTED,
   LIMIT_AT,
@@ -20,6 +20,7 @@ import {
 } from "../shm/limits.ts";
 import type { RequestRecord } from "../telemetry/record.ts";
 import { costAtMost } from "./cost.ts";
+import { canCut } from "./cut.ts";
 import { ENDPOINT_EMBEDDINGS, ENDPOINT_MODERATIONS, takesModel } from "./endpoint.ts";
 import type { Exchange, Verdict } from "./exchange.ts";
 import { retryLines, standingLines } from "./limit-headers.ts";
@@ -108,6 +109,7 @@ export class Limiter {
     exchange.limitLines = this.#standing();
     if (decision === LIMIT_ADMITTED) {
       exchange.limitTicket = this.#field(LIMIT_AT.ticket);
+      this.#allow(exchange, this.#field(LIMIT_AT.covered));
       return null;
     }
     return this.#refuse(exchange, decision);
@@ -125,11 +127,32 @@ export class Limiter {
   /** Puts what was used in the place of what was reserved, and gives permits back. Once; a second call does nothing. */
   settle(exchange: Exchange, { inputTokens, outputTokens, costNanodollars: cost }: RequestRecord): void {
     const { limitTicket, route, snapshot } = exchange;
-    if (outputTokens > 0 && route !== null && snapshot === this.#snapshot) this.#learn(route.number, outputTokens);
+    const whole = exchange.error !== ERRORS.cutByLimit;
+    if (whole && outputTokens > 0 && route !== null && snapshot === this.#snapshot)
+      this.#learn(route.number, outputTokens);
     if (limitTicket < 0) return;
     exchange.limitTicket = -1;
     this.#map.settle(limitTicket, inputTokens, outputTokens, cost);
     if (this.#field(LIMIT_AT.alerts) > 0) this.#alert(exchange);
+  }
+
+  /** So much of a stream goes on without another look at the limits. What says how much it takes at most is not cut for having long words. */
+  #allow(exchange: Exchange, tokens: number): void {
+    if (tokens < 0 || !canCut(exchange.endpoint)) return;
+    exchange.outputReserved = tokens;
+    exchange.deltasAllowed = Math.min(tokens, CONTENT_MOST);
+    exchange.contentAllowed = Math.min(tokens * tokenBytes(exchange), CONTENT_MOST);
+  }
+
+  /** A stream has more in it than was reserved: whether the limits take so much, and some more at once. False: it has to end. */
+  extend(exchange: Exchange, deltas: number, bytes: number): boolean {
+    const needed = Math.max(deltas, Math.ceil(bytes / tokenBytes(exchange))) - exchange.outputReserved;
+    const wanted = needed + OUTPUT_TOKENS_EXTENDED;
+    const cost = Math.max(0, costAtMost(exchange, 0, wanted));
+    const granted = this.#map.extend(exchange.limitTicket, needed, wanted, cost);
+    if (this.#field(LIMIT_AT.alerts) > 0) this.#alert(exchange);
+    this.#allow(exchange, exchange.outputReserved + granted);
+    return granted > 0;
   }
 
   /** What an attempt used that did not bring the answer: at once, because its record may be in the store before the request ends. */
@@ -212,6 +235,10 @@ export class Limiter {
   #field(index: number): number {
     return this.#fields[index] ?? ABSENT;
   }
+}
+
+function tokenBytes({ outputTokensMax }: Exchange): number {
+  return outputTokensMax < 0 ? BYTES_PER_TOKEN : TOKEN_BYTES_MAX;
 }
 
 /** Beyond it nothing of a request can be left, so its permits come back whatever became of it. */

@@ -217,6 +217,10 @@ export class Pipeline implements RequestHandler, RelayOwner {
     if (exchange.phase !== PHASE_OVER) exchange.enter(PHASE_FLUSHING, this.tickMs);
   }
 
+  goesOn(exchange: Exchange, deltas: number, bytes: number): boolean {
+    return this.#books.limiter?.extend(exchange, deltas, bytes) ?? true;
+  }
+
   onGap(exchange: Exchange, gapMs: number): void {
     recordGap(exchange, gapMs, this.#books.histograms);
   }

@@ -9,6 +9,7 @@ import { ERRORS, type ErrorRow } from "../base/errors.ts";
 import { CORK_BYTES_MAX, HELD_EVENT_BYTES_MAX } from "../base/limits.ts";
 import {
   borders,
+  CONTENT_MOST,
   feedScan,
   openScan,
   SEEN_ERROR,
@@ -16,8 +17,10 @@ import {
   SEEN_JSON,
   SEEN_TERMINAL,
   SEEN_TERMINAL_EVENT,
+  written,
 } from "../providers/response-scan.ts";
 import type { AttemptListener, ResponseHead } from "../upstream/transport.ts";
+import { endingOf } from "./cut.ts";
 import { ENDPOINT_CHAT, ENDPOINT_COMPLETIONS, ENDPOINT_RESPONSES } from "./endpoint.ts";
 import { type Exchange, NO_BYTES, PHASE_CONNECTING, PHASE_SENT, PHASE_STREAMING } from "./exchange.ts";
 import { HeldError } from "./held-error.ts";
@@ -29,6 +32,8 @@ export interface RelayOwner {
   readonly tickMs: number;
   releaseBody(exchange: Exchange): void;
   settle(exchange: Exchange): void;
+  /** More of a stream has come than its limits know of: whether it goes on. */
+  goesOn(exchange: Exchange, deltas: number, bytes: number): boolean;
   /** Between two reads of a stream that brought events to the client. */
   onGap(exchange: Exchange, gapMs: number): void;
   /** Before anything was sent to the client. */
@@ -50,6 +55,7 @@ export class Relay implements AttemptListener {
   /** What is delivered now goes out in one write with what follows: it came with it. */
   #gathers = false;
   #gathered: Uint8Array = NO_BYTES;
+  #keepsOpening = false;
 
   constructor(exchange: Exchange, owner: RelayOwner) {
     this.#exchange = exchange;
@@ -81,6 +87,7 @@ export class Relay implements AttemptListener {
     // An early answer to an upload: to close with bytes unread would reset the connection under it.
     if (exchange.bodyPending) exchange.closing = false;
     readFraming(exchange, head);
+    this.#keepsOpening = exchange.endpoint === ENDPOINT_RESPONSES && exchange.deltasAllowed < CONTENT_MOST;
     const text = responseHead(exchange, head);
     const secrets = exchange.target === null ? [] : exchange.target.provider.secrets;
     if (status >= 400 && secrets.length > 0) this.#heldError = new HeldError(text, secrets);
@@ -185,6 +192,10 @@ export class Relay implements AttemptListener {
   #deliverEvents(chunk: Buffer): void {
     const exchange = this.#exchange;
     const { boundary, stripStart, stripEnd } = borders;
+    if (this.#keepsOpening && boundary >= 0) this.#keepOpening(chunk.subarray(0, boundary));
+    const { deltas, bytes } = written;
+    if ((deltas > exchange.deltasAllowed || bytes > exchange.contentAllowed) && this.#cuts(chunk, deltas, bytes))
+      return;
     if (exchange.held !== null || stripEnd >= 0) this.#gathers = true;
     if ((exchange.seen & SEEN_TERMINAL_EVENT) !== 0) this.#settleAhead(boundary, stripStart, stripEnd);
     if (exchange.usageAdded && stripEnd >= 0 && this.#strip(chunk, boundary, stripStart, stripEnd)) return;
@@ -201,6 +212,40 @@ export class Relay implements AttemptListener {
     }
     this.#deliver(chunk.subarray(0, boundary));
     this.#hold(chunk.subarray(boundary));
+  }
+
+  /** A Responses stream that is cut says in the end what its first event did. */
+  #keepOpening(events: Buffer): void {
+    const exchange = this.#exchange;
+    this.#keepsOpening = false;
+    exchange.opening = exchange.held === null ? Buffer.from(events) : Buffer.concat([exchange.held, events]);
+  }
+
+  /** Behind the events that came whole, what goes beyond the limits among them: its provider bills that. Not where the stream ends by itself. */
+  #cuts(chunk: Buffer, deltas: number, bytes: number): boolean {
+    const exchange = this.#exchange;
+    const { boundary, stripEnd } = borders;
+    const ends = exchange.answers === 1 ? SEEN_TERMINAL | SEEN_FINISH : SEEN_TERMINAL;
+    if (boundary < 0 || stripEnd >= 0 || exchange.settled || (exchange.seen & ends) !== 0) return false;
+    if (this.#owner.goesOn(exchange, deltas, bytes)) return false;
+    if (!exchange.down.closed) this.#cut(chunk.subarray(0, boundary));
+    return true;
+  }
+
+  #cut(whole: Buffer): void {
+    const exchange = this.#exchange;
+    const events = exchange.held === null ? whole : Buffer.concat([exchange.held, whole]);
+    const ending = Buffer.from(endingOf(exchange, events));
+    exchange.held = null;
+    exchange.attempt?.cancel();
+    exchange.attempt = null;
+    exchange.error = ERRORS.cutByLimit;
+    exchange.responseBytes += events.length + ending.length;
+    this.#owner.settle(exchange);
+    const last = Buffer.concat([this.#gathered, events, ending]);
+    this.#gathers = false;
+    this.#gathered = NO_BYTES;
+    exchange.down.end(last);
   }
 
   /** A client takes the terminal event for the end of the answer: the record is there before it goes out. */

@@ -18,9 +18,9 @@ export const SEEN_JSON = 16;
 export const SEEN_TERMINAL_EVENT = 64;
 
 /** Bytes of English or code per token, for estimates: the usual figure for the cl100k and o200k vocabularies. */
-const BYTES_PER_TOKEN = 4;
+export const BYTES_PER_TOKEN = 4;
 
-const feedOut = new Int32Array(5);
+const feedOut = new Int32Array(7);
 const CLOCK_HIGH_NS = 2 ** 32;
 const NS_PER_MS = 1e6;
 const usageOut = new Float64Array(6);
@@ -54,6 +54,18 @@ export const borders = {
     return ((feedOut[4] ?? 0) * CLOCK_HIGH_NS + ((feedOut[3] ?? 0) >>> 0)) / NS_PER_MS;
   },
 };
+
+/** What the model wrote so far, in all chunks that were fed to the scanner that was fed last; both stop at CONTENT_MOST. */
+export const written = {
+  /** Pieces with something in them; a token each at least. */
+  get deltas(): number {
+    return feedOut[5] ?? 0;
+  },
+  get bytes(): number {
+    return feedOut[6] ?? 0;
+  },
+};
+export const CONTENT_MOST = 2 ** 31 - 1;
 
 /** Token counts as the provider gave them; valid until the next readUsage. Estimates are of what passed so far. */
 export const usage = {

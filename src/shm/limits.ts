@@ -43,6 +43,7 @@ const RETRY_MS = TICKET + 2;
 const REQUESTS = TICKET + 3;
 const TOKENS = TICKET + 6;
 const ALERTS = TICKET + 9;
+const COVERED = ALERTS + 1;
 
 export const LIMIT_AT = {
   /** Where the number of a request's subject goes, for each part; -1: it has none. */
@@ -68,6 +69,8 @@ export const LIMIT_AT = {
   tokens: TOKENS,
   /** How many thresholds of budgets were reached: alertAt(). */
   alerts: ALERTS,
+  /** Output tokens that what is reserved covers; -1: no limit that refuses counts them. */
+  covered: COVERED,
 } as const;
 
 const FIGURES = 16;
@@ -128,6 +131,7 @@ export class LimitsMap {
   readonly admit = native.limitsAdmit;
   readonly settle = native.limitsSettle;
   readonly book = native.limitsBook;
+  readonly extend = native.limitsExtend;
   readonly #counts = new Float64Array(4);
   readonly #spent = new Float64Array(2);
   readonly #state = new Float64Array(4);

@@ -32,12 +32,15 @@ const sluice = await Sluice.start(upstream, {
     little: { provider: "mock" },
     spent: { provider: "mock" },
     personal: { provider: "mock" },
+    endless: { provider: "mock" },
     "both-dead": { targets: [{ provider: "dead" }, { provider: "gone" }] },
   },
   breaker: { cooldown: "600s", cooldown_max: "600s" },
   rate_limits: [
     { name: "seldom", scope: [], models: ["seldom"], requests: "1/day" },
     { name: "little", scope: [], models: ["little"], tokens: "10/day" },
+    // All of it is there again at once, and never enough.
+    { name: "endless", scope: [], models: ["endless"], output_tokens: "1_000_000_000/s", burst: 1_000 },
     { name: "personal", scope: ["user"], models: ["personal"], requests: "1/day" },
   ],
   budgets: [{ name: "spent", scope: [], models: ["spent"], tokens: 1, per: "total" }],
@@ -62,6 +65,21 @@ function fillCounts(): void {
     map.admit();
   }
 }
+
+test("a thousand times: a stream that its limit does not let go on", async () => {
+  const body = `{"model":"endless","max_tokens":10,"stream":true,"messages":[]}`;
+  const request = requestBytes({ body, headers: { "x-mock": "endless-stream" } });
+  const client = await RawClient.connect(sluice.port);
+  const { text } = answerOf(await client.ask(request));
+  ok(text.includes('"finish_reason":"length"') && text.endsWith("data: [DONE]\n\n"));
+  client.leave();
+  const check = await LeakCheck.begin(sluice);
+  const repeat = (times: number) =>
+    together(CLIENTS, () =>
+      repeatRequest(sluice, request, async (one) => void (await one.response()), times / CLIENTS),
+    );
+  await check.thousandTimes(async (times) => void (await repeat(times)), ERRORS.cutByLimit);
+});
 
 const ROWS: [string, string, ErrorRow, () => unknown][] = [
   ["a limit that is reached", "seldom", ERRORS.limitReached, () => undefined],

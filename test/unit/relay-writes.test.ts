@@ -24,6 +24,10 @@ class Owner implements RelayOwner {
   }
 
   releaseBody(): void {}
+  goesOn(): boolean {
+    return true;
+  }
+
   onGap(): void {}
   refuse(): void {}
   breakOff(): void {}

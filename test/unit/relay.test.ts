@@ -47,6 +47,10 @@ class SeenOwner implements RelayOwner {
     this.calls.push(`breakOff ${error.code}`);
   }
 
+  goesOn(): boolean {
+    return true;
+  }
+
   onGap(_exchange: Exchange, gapMs: number): void {
     this.gaps.push(gapMs);
   }
