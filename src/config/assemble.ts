@@ -6,6 +6,7 @@ import { resolve } from "node:path";
 import { nowMs, wallMs } from "../base/clock.ts";
 import { breakerRulesOf } from "./breaker.ts";
 import { budgetRulesOf } from "./budget.ts";
+import { allTargets, type FallbacksConfig } from "./chains.ts";
 import { listenerOf } from "./listener-files.ts";
 import type { ModelConfig, ModelForm } from "./model.ts";
 import type { Outside } from "./outside.ts";
@@ -45,12 +46,19 @@ function mapValues<V, R>(record: Readonly<Record<string, V>>, map: (value: V, na
   return Object.fromEntries(Object.entries(record).map(([name, value]) => [name, map(value, name)]));
 }
 
-function modelOf(model: ModelForm, alias: string): ModelConfig {
-  const targets = targetsOf(model).map((target) => ({
-    ...target,
-    model: target.model ?? (alias === "*" ? null : alias),
-  }));
-  return { targets, strategy: model.strategy, attempts: model.attempts ?? targets.length };
+function modelOf(form: ModelForm, alias: string): ModelConfig {
+  const named = (model: string | undefined) => model ?? (alias === "*" ? null : alias);
+  const targets = targetsOf(form).map((target) => ({ ...target, model: named(target.model) }));
+  const chains = Object.entries(form.fallbacks ?? {}).map(([name, chain = []]) => [
+    name,
+    chain.map(({ provider, model }) => ({ provider, model: named(model), weight: 1, priority: 0 })),
+  ]);
+  const { strategy } = form;
+  const common = { targets, strategy, attempts: form.attempts ?? targets.length, breaker: form.breaker === "on" };
+  if (chains.length === 0) return common;
+  const model = { ...common, fallbacks: Object.fromEntries(chains) as FallbacksConfig };
+  const attempts = form.attempts ?? allTargets(model).length;
+  return { ...model, attempts, retries: (form.attempts ?? 0) > targets.length };
 }
 
 function boundsOf(limits: Form["limits"]): Config["bounds"] {

@@ -1,5 +1,5 @@
 /** What the file says of breakers. Supervisor and command line. Pure. */
-import type { z } from "zod";
+import { z } from "zod";
 import {
   BREAKER_COOLDOWN_MAX_MS_DEFAULT,
   BREAKER_COOLDOWN_MS_DEFAULT,
@@ -10,7 +10,7 @@ import {
   BREAKER_REQUESTS_DEFAULT,
   BREAKER_WINDOW_MS_DEFAULT,
 } from "../base/limits.ts";
-import { readDuration, readInteger } from "./scalar.ts";
+import { readBoolean, readDuration, readInteger } from "./scalar.ts";
 import { mapping, scalar } from "./shape.ts";
 import type { BreakerRules } from "./snapshot.ts";
 
@@ -21,7 +21,16 @@ const integer = (byDefault: number, max: number) =>
     .meta({ expects: `1 to ${max}` })
     .default(byDefault);
 
-export const BREAKER = mapping({
+/** `breaker: off`. */
+function written(value: unknown): unknown {
+  return value === "off" ? { enabled: "false" } : value;
+}
+
+const RULES = mapping({
+  enabled: scalar(readBoolean)
+    .meta({ expects: "true or false" })
+    .default(true)
+    .describe("false: no target is ever left alone. 'breaker: off' is short for it."),
   failures: integer(BREAKER_FAILURES_DEFAULT, BREAKER_COUNT_MAX).describe("So many in a row open it."),
   error_percent: integer(BREAKER_ERROR_PERCENT_DEFAULT, 100).describe(
     "So many of 100 tries of a window open it as well, if it has at least breaker.requests.",
@@ -38,8 +47,11 @@ export const BREAKER = mapping({
   ),
 });
 
+export const BREAKER = z.preprocess(written, RULES);
+
 export function breakerRulesOf(form: z.output<typeof BREAKER>): BreakerRules {
   return {
+    enabled: form.enabled,
     failures: form.failures,
     errorPercent: form.error_percent,
     requests: form.requests,

@@ -1,11 +1,14 @@
 /** What is chosen among, models' targets and providers' credentials, by what is known of them. Supervisor; pure. */
+import { allTargets } from "./chains.ts";
 import type { ModelConfig } from "./model.ts";
 import type { Config } from "./schema.ts";
 
 /** Of all models that have several. `model`: upstream; "*": the client's. */
 export function choicesOf(models: Readonly<Record<string, ModelConfig>>): { provider: string; model: string }[] {
-  const several = Object.values(models).filter(({ targets }) => targets.length > 1);
-  return several.flatMap(({ targets }) => targets.map(({ provider, model }) => ({ provider, model: model ?? "*" })));
+  const several = Object.values(models)
+    .map(allTargets)
+    .filter((targets) => targets.length > 1);
+  return several.flatMap((targets) => targets.map(({ provider, model }) => ({ provider, model: model ?? "*" })));
 }
 
 /** Of all providers that have several. */

@@ -6,10 +6,13 @@ import { assert } from "../base/assert.ts";
 import { encodeLabel } from "../base/bytes.ts";
 import { headerLines } from "../base/header-lines.ts";
 import { BREAKER_WORDS } from "../base/limits.ts";
+import { allTargets } from "./chains.ts";
+import { compileFallbacks } from "./fallback-chains.ts";
 import type { ModelConfig } from "./model.ts";
 import type { Config, CredentialConfig, KeyConfig, ProviderConfig } from "./schema.ts";
 import { NO_ALIAS, SERIES_OTHER, seriesKey } from "./series.ts";
 import {
+  type BreakerRules,
   type Choice,
   KEY_LABEL_BYTES,
   type KeyRecord,
@@ -54,8 +57,9 @@ export function compileSnapshot(
     return compileTarget(targets - 1, source, provider, model, alias, series, prices);
   };
   const routes = Object.entries(config.models).map(([alias, model], number) => {
-    const ends = model.targets.map((one, place) => target(one.provider, one.model, alias, place));
-    return compileRoute(number, alias, model, ends, stateOf);
+    const ends = allTargets(model).map((one, place) => target(one.provider, one.model, alias, place));
+    const breaker = config.breaker.enabled && model.breaker !== false ? config.breaker : null;
+    return compileRoute(number, alias, model, { targets: ends, stateOf, breaker });
   });
   const keyRecords = config.keys.map(compileKey);
   return Object.freeze({
@@ -130,14 +134,17 @@ function baseUrl(config: ProviderConfig, model: string): URL {
   return new URL(config.baseUrl.replaceAll("{model}", () => encodeURIComponent(model)));
 }
 
-function compileRoute(
-  number: number,
-  alias: string,
-  model: ModelConfig,
-  targets: readonly Target[],
-  stateOf: StateOf,
-): Route {
-  const choices = targets.length === 1 ? [] : compileChoices(model, targets, stateOf);
+interface RouteParts {
+  /** In the order of allTargets(). */
+  readonly targets: readonly Target[];
+  readonly stateOf: StateOf;
+  readonly breaker: BreakerRules | null;
+}
+
+function compileRoute(number: number, alias: string, model: ModelConfig, parts: RouteParts): Route {
+  const { targets, stateOf, breaker } = parts;
+  const all = targets.length === 1 && model.fallbacks === undefined ? [] : compileChoices(model, targets, stateOf);
+  const choices = all.slice(0, model.targets.length);
   const target = choices[0]?.target ?? targets[0];
   assert(target !== undefined, "a model has a target");
   const { strategy, attempts } = model;
@@ -147,26 +154,28 @@ function compileRoute(
     label: encodeLabel(alias, MODEL_LABEL_BYTES),
     target,
     choices,
+    fallbacks: model.fallbacks === undefined ? null : compileFallbacks(model.fallbacks, all, choices.length, alias),
+    breaker,
     strategy,
     attempts,
+    retries: model.retries ?? true,
     repeats: attempts > 1 || targets.some(({ provider }) => provider.rotation !== null),
     turn: { next: 0 },
   });
 }
 
-/** `targets`: in the order of those in the configuration. */
-function compileChoices(
-  { targets: configs }: ModelConfig,
-  targets: readonly Target[],
-  stateOf: StateOf,
-): readonly Choice[] {
+/** `targets`: in the order of allTargets(); those that the strategy decides on come first. */
+function compileChoices(model: ModelConfig, targets: readonly Target[], stateOf: StateOf): readonly Choice[] {
+  const configs = allTargets(model);
   const choices = targets.map((target, index) => {
-    const { provider, model, weight = 1, priority = 0 } = configs[index] ?? {};
-    assert(provider !== undefined, "a target is made of its configuration");
-    return { target, weight, priority, state: stateOf(provider, model ?? "*") };
+    const config = configs[index];
+    assert(config !== undefined, "a target is made of its configuration");
+    const { provider, weight, priority } = config;
+    return { target, weight, priority, state: stateOf(provider, config.model ?? "*") };
   });
-  const sorted = choices.toSorted((a, b) => a.priority - b.priority);
-  return Object.freeze(sorted.map((choice, place) => Object.freeze({ ...choice, place })));
+  const count = model.targets.length;
+  const sorted = choices.slice(0, count).toSorted((a, b) => a.priority - b.priority);
+  return [...sorted, ...choices.slice(count)].map((choice, place) => Object.freeze({ ...choice, place }));
 }
 
 /** A model that has the same name upstream as its alias keeps the client's bytes, so there is nothing to splice. */

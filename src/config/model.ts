@@ -1,6 +1,8 @@
 /** What the file says of models: their targets and how one of them is chosen. Supervisor and command line. Pure. */
 import { z } from "zod";
 import { ATTEMPTS_MAX, MODEL_BYTES_MAX, TARGET_PRIORITY_MAX, TARGET_WEIGHT_MAX, TARGETS_MAX } from "../base/limits.ts";
+import type { FallbacksConfig } from "./chains.ts";
+import { fallbacksForm } from "./fallback.ts";
 import { readInteger, readName } from "./scalar.ts";
 import { mapping, scalar } from "./shape.ts";
 import { PROVIDER_LABEL_BYTES, STRATEGIES, type Strategy } from "./snapshot.ts";
@@ -20,6 +22,11 @@ export interface ModelConfig {
   readonly strategy: Strategy;
   /** Tries of one request. */
   readonly attempts: number;
+  /** False: `attempts` is what the targets come to, and none of them is tried twice. Absent: true. */
+  readonly retries?: boolean;
+  readonly fallbacks?: FallbacksConfig;
+  /** False: its targets are never left alone. Absent: true. */
+  readonly breaker?: boolean;
 }
 
 const integer = (byDefault: number, min: number, max: number) =>
@@ -40,6 +47,11 @@ const TARGET = mapping({
   ),
 });
 
+const FALLBACK = mapping({
+  provider: providerName.describe("Where requests go."),
+  model: modelName.optional().describe("Its name there, if it is another one."),
+});
+
 export const MODEL = mapping({
   provider: providerName.optional().describe("Where requests for it go. Either this or targets."),
   model: modelName.optional().describe("Its name there, if it is another one."),
@@ -55,6 +67,15 @@ export const MODEL = mapping({
     .describe(
       "Tries of one request at most. Without it, one at each target. With more than that, all of them are tried again, after a pause (retries).",
     ),
+  fallbacks: fallbacksForm(FALLBACK)
+    .optional()
+    .describe(
+      "Where a request goes when a try failed and none of the targets is left: for each kind of failure a list, whose targets are tried in its order.",
+    ),
+  breaker: z
+    .enum(["on", "off"])
+    .default("on")
+    .describe("off: its targets are never left alone, whatever the section breaker says."),
   strategy: z
     .enum(STRATEGIES)
     .default("priority")

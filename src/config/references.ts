@@ -5,6 +5,7 @@
 import { KEYS_MAX, MODELS_MAX, PROVIDERS_MAX } from "../base/limits.ts";
 import { checkBudgets } from "./budget.ts";
 import { checkCredentials } from "./credentials.ts";
+import { checkFallbacks, fallbackForms } from "./fallback.ts";
 import { type Finding, findingAt, nearest } from "./finding.ts";
 import type { ModelForm, TargetForm } from "./model.ts";
 import { checkRateLimits } from "./rate-limit-check.ts";
@@ -180,10 +181,15 @@ function models(form: Form): readonly Finding[] {
   return Object.entries(form.models).flatMap(([alias, model]) => {
     const misplaced = targetPlace(alias, model);
     if (misplaced !== null) return [misplaced];
-    return targetsOf(model).flatMap((target, index) => {
-      const path = model.targets === undefined ? ["models", alias] : ["models", alias, "targets", index];
-      return targetFindings(form, alias, target, [...path, "provider"]);
+    const targets = targetsOf(model).map((target, index) => {
+      return { target, path: model.targets === undefined ? [] : ["targets", index] };
     });
+    return [
+      ...[...targets, ...fallbackForms(model)].flatMap(({ target, path }) =>
+        targetFindings(form, alias, target, ["models", alias, ...path, "provider"]),
+      ),
+      ...checkFallbacks(alias, model, targets.length),
+    ];
   });
 }
 
@@ -201,7 +207,12 @@ function targetPlace(alias: string, { provider, model, targets }: ModelForm): Fi
   return model === undefined ? null : keyAt([...path, "model"], "this stands at each of the 'targets'");
 }
 
-function targetFindings(form: Form, alias: string, target: TargetForm, path: readonly PropertyKey[]): Finding[] {
+function targetFindings(
+  form: Form,
+  alias: string,
+  target: Pick<TargetForm, "provider" | "model">,
+  path: readonly PropertyKey[],
+): Finding[] {
   const { provider, model } = target;
   if (!providerOf(form, provider)) return [unknownProvider(form, path, provider)];
   if (alias !== ANY_MODEL || model !== undefined || !needsModel(form, provider)) return [];

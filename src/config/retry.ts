@@ -21,7 +21,7 @@ export const RETRIES = mapping({
     .meta({ expects: `list of ${FAILURES.join(", ")}` })
     .default([...FAILURES])
     .describe(
-      "Which failures of a try lead to another one, as long as nothing of an answer is with the client. connect: no connection; reset: it ended, or brought no HTTP; timeout: no answer within timeouts.first_byte; rate_limit: 429; server_error: 500 and above; credential: 401 and 407.",
+      "Which failures of a try lead to another one, as long as nothing of an answer is with the client. connect: no connection; reset: it ended, or brought no HTTP; timeout: no answer within timeouts.first_byte, or 408; rate_limit: 429; server_error: 500 and above; credential: 401 and 407; conflict: 409 and 425, which say nothing about the target.",
     ),
   pause: duration(RETRY_PAUSE_MS_DEFAULT).describe(
     "Before a target is tried again: by chance between nothing and this, which doubles each time. A Retry-After of the provider's makes it longer.",

@@ -3,6 +3,7 @@
  * again, because counts under a number go on over reloads. Supervisor main thread; workers get the numbers in `Config.series`.
  */
 import { HDR_SERIES_MAX } from "../base/limits.ts";
+import { allTargets } from "./chains.ts";
 import type { Config } from "./schema.ts";
 
 /** Of routes for which no number was left. */
@@ -69,8 +70,8 @@ export function seriesKey(alias: string, place: number): string {
 }
 
 function seriesOf({ models, passthrough }: Config): [key: string, row: Series][] {
-  const routes = Object.entries(models).flatMap(([alias, { targets }]) =>
-    targets.map(({ provider, model }, place): [string, Series] => [
+  const routes = Object.entries(models).flatMap(([alias, model]) =>
+    allTargets(model).map(({ provider, model }, place): [string, Series] => [
       seriesKey(alias, place),
       { route: alias.startsWith("~") ? `~${alias}` : alias, provider, model: model ?? "*" },
     ]),

@@ -140,9 +140,15 @@ export interface Route {
   readonly target: Target;
   /** By priority, then as in the file; empty: there is no choice. */
   readonly choices: readonly Choice[];
+  /** Null: it has none. */
+  readonly fallbacks: Fallbacks | null;
+  /** Null: its targets are never left alone. */
+  readonly breaker: BreakerRules | null;
   readonly strategy: Strategy;
   /** Tries of one request at most. */
   readonly attempts: number;
+  /** Whether targets are tried again that were tried. */
+  readonly retries: boolean;
   /** A request may be sent more than once, so its body is kept as it is. */
   readonly repeats: boolean;
   /** Where the next turn begins, for strategies that go round: this worker's. */
@@ -152,13 +158,43 @@ export interface Route {
 /** Every target of a snapshot. */
 export function targetsOf({ routes, anyModel, passthrough }: Snapshot): readonly Target[] {
   const all = [...routes.values(), ...(anyModel === null ? [] : [anyModel])];
-  const routed = all.flatMap(({ target, choices }) => [target, ...choices.map((choice) => choice.target)]);
+  const routed = all.flatMap(({ target, choices, fallbacks }) => [
+    target,
+    ...[...choices, ...(fallbacks?.extra ?? [])].map((choice) => choice.target),
+  ]);
   return passthrough === null ? routed : [...routed, passthrough];
 }
 
 /** Failures of a try that another one may follow. */
-export const FAILURES = ["connect", "reset", "timeout", "rate_limit", "server_error", "credential"] as const;
-export type Failure = (typeof FAILURES)[number];
+export const FAILURES = [
+  "connect",
+  "reset",
+  "timeout",
+  "rate_limit",
+  "server_error",
+  "credential",
+  "conflict",
+] as const;
+/** Failures of a request at a model, which only a fallback of their own follows. */
+export const REQUEST_FAILURES = ["context_length", "content_filter"] as const;
+export type Failure = (typeof FAILURES)[number] | (typeof REQUEST_FAILURES)[number];
+
+/** Its bit, `1 << place` in both lists together. */
+export function failureBit(failure: Failure): number {
+  return 1 << [...FAILURES, ...REQUEST_FAILURES].indexOf(failure);
+}
+
+/** Targets of a route behind its `choices`, by the failure that leads to them. */
+export interface Fallbacks {
+  /** By the place of the failure's bit; without one of its own, a failure of a provider has that of `default`. */
+  readonly chains: readonly (readonly Choice[])[];
+  /** For when each of the `choices` is left alone. */
+  readonly instead: readonly Choice[];
+  /** All that are not among the `choices`. */
+  readonly extra: readonly Choice[];
+  /** Bits of failures that are told by the text of an error. */
+  readonly read: number;
+}
 
 /** The section `retries` of the file. */
 export interface Retries {
@@ -172,6 +208,7 @@ export interface Retries {
 
 /** The section `breaker` of the file. */
 export interface BreakerRules {
+  readonly enabled: boolean;
   /** In a row. */
   readonly failures: number;
   readonly errorPercent: number;

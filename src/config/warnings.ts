@@ -2,6 +2,7 @@
  * What a valid configuration probably does not mean: nobody may use it, or a line in it has no effect. Nothing of this keeps
  * the gateway from starting, because a file that is being set up passes through it. Pure; command line.
  */
+import { fallbackForms } from "./fallback.ts";
 import { type Finding, findingAt, nearest } from "./finding.ts";
 import type { ModelForm } from "./model.ts";
 import { targetsOf } from "./references.ts";
@@ -22,14 +23,19 @@ function nothing({ models }: Form): readonly Finding[] {
   return [findingAt(["models"], "there is no model, so every request that names one is refused")];
 }
 
+/** Targets, those of fallbacks as well. */
+function everywhere(model: ModelForm) {
+  return [...targetsOf(model), ...fallbackForms(model).map(({ target }) => target)];
+}
+
 /** A price is looked up by the name at the provider, or by the name here. */
 function prices({ models, prices: priced }: Form): readonly Finding[] {
   const any = models["*"];
-  if (any !== undefined && targetsOf(any).some(({ model }) => model === undefined)) return [];
+  if (any !== undefined && everywhere(any).some(({ model }) => model === undefined)) return [];
   const known = new Set(
     Object.entries(models).flatMap(([alias, model]) => [
       alias,
-      ...targetsOf(model).map((target) => target.model ?? alias),
+      ...everywhere(model).map((target) => target.model ?? alias),
     ]),
   );
   return Object.keys(priced).flatMap((name) => {
@@ -43,7 +49,7 @@ function prices({ models, prices: priced }: Form): readonly Finding[] {
 function unpricedIn(form: Form): readonly Finding[] {
   const priced = (alias: string, model: ModelForm) =>
     Object.hasOwn(form.prices, alias) ||
-    targetsOf(model).every(({ model }) => Object.hasOwn(form.prices, model ?? alias));
+    everywhere(model).every(({ model }) => Object.hasOwn(form.prices, model ?? alias));
   const free = Object.entries(form.models).flatMap(([alias, model]) =>
     alias === "*" || priced(alias, model) ? [] : [alias],
   );

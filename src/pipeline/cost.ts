@@ -17,6 +17,8 @@ export function costAtMost(exchange: Exchange, input: number, output: number): n
   let most = target === null ? -1 : costAt(exchange, target, input, output);
   if (route === null) return most;
   for (const choice of route.choices) most = Math.max(most, costAt(exchange, choice.target, input, output));
+  if (route.fallbacks === null) return most;
+  for (const choice of route.fallbacks.extra) most = Math.max(most, costAt(exchange, choice.target, input, output));
   return most;
 }
 

@@ -67,6 +67,8 @@ export interface RequestHandler {
   onAborted(exchange: Exchange): void;
 }
 
+const NO_CHAIN: readonly Choice[] = [];
+
 export class Exchange implements Spoke {
   // Where it stands in the wheel of everything in flight
   slot = -1;
@@ -105,6 +107,8 @@ export class Exchange implements Spoke {
   target: Target | null = null;
   /** The same, where its route has several. */
   choice: Choice | null = null;
+  /** That of the fallbacks which it is in; empty: it is in none. */
+  chain: readonly Choice[] = NO_CHAIN;
   /** It is in its state's `inFlight`. */
   counted = false;
   /** Its try is the probe of a breaker that is half-open. */
@@ -237,6 +241,7 @@ export class Exchange implements Spoke {
   /** The next try is at `choice`. */
   move(choice: Choice, tried: number): void {
     this.choice = choice;
+    this.chain = NO_CHAIN;
     this.target = choice.target;
     this.tried = tried;
   }

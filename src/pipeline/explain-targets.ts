@@ -24,11 +24,22 @@ export function copyOfRoutes(snapshot: Snapshot): Snapshot {
 }
 
 function copyOf(route: Route): Route {
-  const choices = route.choices.map((choice) => {
-    const state = { ...choice.state, breaker: Int32Array.from(choice.state.breaker) };
-    return { ...choice, state };
-  });
-  return { ...route, choices, turn: { ...route.turn } };
+  return { ...route, choices: route.choices.map(choiceCopy), fallbacks: fallbacksCopy(route), turn: { ...route.turn } };
+}
+
+function choiceCopy(choice: Choice): Choice {
+  return { ...choice, state: { ...choice.state, breaker: Int32Array.from(choice.state.breaker) } };
+}
+
+function fallbacksCopy({ fallbacks }: Route): Route["fallbacks"] {
+  if (fallbacks === null) return null;
+  const { chains, instead, extra } = fallbacks;
+  return {
+    ...fallbacks,
+    chains: chains.map((chain) => chain.map(choiceCopy)),
+    instead: instead.map(choiceCopy),
+    extra: extra.map(choiceCopy),
+  };
 }
 
 export function explainTargets(exchange: Exchange, wallMs: number): ExplainedTarget[] {
@@ -43,10 +54,26 @@ export function explainTargets(exchange: Exchange, wallMs: number): ExplainedTar
     weight: choice.weight,
     share: Math.round(((shares[choice.place] ?? 0) * PERCENT) / DRAWS),
     order: order.indexOf(choice.place) + 1,
-    obstacle: obstacleTo(choice, wallMs),
+    obstacle: obstacleTo(route, choice, wallMs),
     inFlight: choice.state.inFlight,
   }));
-  return all.toSorted((a, b) => (a.order || all.length + 1) - (b.order || all.length + 1));
+  const sorted = all.toSorted((a, b) => (a.order || all.length + 1) - (b.order || all.length + 1));
+  return [...sorted, ...(route.fallbacks?.extra ?? []).map((choice) => fallback(exchange, route, choice, wallMs))];
+}
+
+/** One that comes after a failure only, or when all others are left alone. */
+function fallback(exchange: Exchange, route: Route, choice: Choice, wallMs: number): ExplainedTarget {
+  const obstacle = obstacleTo(route, choice, wallMs) ?? "it is a fallback, for when the others have failed";
+  const { priority, weight, state } = choice;
+  return {
+    ...costOf(exchange, choice.target),
+    priority,
+    weight,
+    share: 0,
+    order: 0,
+    obstacle,
+    inFlight: state.inFlight,
+  };
 }
 
 function only(exchange: Exchange, target: Target): ExplainedTarget {
@@ -110,7 +137,8 @@ function restore(copy: Route, { choices }: Route): void {
 }
 
 /** Null: nothing is in its way. */
-function obstacleTo({ state }: Choice, wallMs: number): string | null {
+function obstacleTo({ breaker }: Route, { state }: Choice, wallMs: number): string | null {
+  if (breaker === null) return null;
   const waitMs = blockedMs(state.breaker, wallMs);
   if (waitMs === 0) return null;
   return waitMs < 0 ? "its breaker waits for a probe" : `its breaker is open for ${spanText(waitMs)}`;

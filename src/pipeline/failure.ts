@@ -1,24 +1,34 @@
 /** Which kind of failure a try ended with, for the decision about another one. Gateway worker; pure, on failures only. */
 import { ERRORS, type ErrorRow } from "../base/errors.ts";
-import { FAILURES, type Failure } from "../config/snapshot.ts";
+import { FAILURES, failureBit } from "../config/snapshot.ts";
 
 const MS_PER_S = 1_000;
 const RETRY_AFTER = /\r\nretry-after: ([^\r]+)/;
 const RETRY_AFTER_MS = /\r\nretry-after-ms: (\d+)/;
 
-function bitOf(failure: Failure): number {
-  return 1 << FAILURES.indexOf(failure);
-}
-
 const BY_ERROR = new Map<ErrorRow, number>([
-  [ERRORS.upstreamQueueFull, bitOf("connect")],
-  [ERRORS.upstreamQueueTimeout, bitOf("connect")],
-  [ERRORS.upstreamUnreachable, bitOf("connect")],
-  [ERRORS.upstreamTls, bitOf("connect")],
-  [ERRORS.upstreamConnectTimeout, bitOf("connect")],
-  [ERRORS.upstreamProtocol, bitOf("reset")],
-  [ERRORS.upstreamReset, bitOf("reset")],
-  [ERRORS.upstreamFirstByteTimeout, bitOf("timeout")],
+  [ERRORS.upstreamQueueFull, failureBit("connect")],
+  [ERRORS.upstreamQueueTimeout, failureBit("connect")],
+  [ERRORS.upstreamUnreachable, failureBit("connect")],
+  [ERRORS.upstreamTls, failureBit("connect")],
+  [ERRORS.upstreamConnectTimeout, failureBit("connect")],
+  [ERRORS.upstreamProtocol, failureBit("reset")],
+  [ERRORS.upstreamReset, failureBit("reset")],
+  [ERRORS.upstreamFirstByteTimeout, failureBit("timeout")],
+]);
+
+const UNAUTHORIZED = 401;
+const SERVER_ERROR = 500;
+const OF_SERVER = failureBit("server_error");
+const OF_TARGETS = FAILURES.reduce((bits, failure) => bits | failureBit(failure), 0) & ~failureBit("conflict");
+
+const BY_STATUS = new Map<number, number>([
+  [401, failureBit("credential")],
+  [407, failureBit("credential")],
+  [408, failureBit("timeout")],
+  [409, failureBit("conflict")],
+  [425, failureBit("conflict")],
+  [429, failureBit("rate_limit")],
 ]);
 
 /** The bit of its kind; 0: it is none that another try would help. */
@@ -28,9 +38,13 @@ export function failureOf(error: ErrorRow): number {
 
 /** The same of an answer. */
 export function failureOfStatus(status: number): number {
-  if (status === 401 || status === 407) return bitOf("credential");
-  if (status === 429) return bitOf("rate_limit");
-  return status >= 500 ? bitOf("server_error") : 0;
+  if (status < UNAUTHORIZED) return 0;
+  return status >= SERVER_ERROR ? OF_SERVER : (BY_STATUS.get(status) ?? 0);
+}
+
+/** Whether it says something about the target: that something else had it at the same time does not. */
+export function isOfTarget(failure: number): boolean {
+  return (failure & OF_TARGETS) !== 0;
 }
 
 /** How long a provider wants to be left alone (RFC 9110 10.2.3, and the more exact field of OpenAI's), milliseconds; 0: it did not say. */

@@ -203,6 +203,10 @@ export class Pipeline implements RequestHandler, RelayOwner {
     return this.#tries.passesOver(exchange, head);
   }
 
+  passesOverText(exchange: Exchange, failure: number): boolean {
+    return this.#tries.passesOverText(exchange, failure);
+  }
+
   releaseBody(exchange: Exchange): void {
     closeUpload(exchange);
     this.#bodyBytesInFlight -= exchange.bodyReserved;

@@ -23,6 +23,7 @@ import type { AttemptListener, ResponseHead } from "../upstream/transport.ts";
 import { endingOf } from "./cut.ts";
 import { ENDPOINT_CHAT, ENDPOINT_COMPLETIONS, ENDPOINT_RESPONSES } from "./endpoint.ts";
 import { type Exchange, NO_BYTES, PHASE_CONNECTING, PHASE_SENT, PHASE_STREAMING } from "./exchange.ts";
+import { failureOfText, failuresToRead } from "./failure-text.ts";
 import { HeldError } from "./held-error.ts";
 import { responseHead } from "./response-head.ts";
 
@@ -45,6 +46,8 @@ export interface RelayOwner {
   fail(exchange: Exchange, error: ErrorRow): void;
   /** Of an answer that is an error or has a choice of targets or credentials behind it: whether another attempt takes its place. */
   passesOver(exchange: Exchange, head: ResponseHead): boolean;
+  /** The same of an error that is whole, by the kind that its text tells; 0: none. */
+  passesOverText(exchange: Exchange, failure: number): boolean;
 }
 
 export class Relay implements AttemptListener {
@@ -78,7 +81,9 @@ export class Relay implements AttemptListener {
     exchange.upstreamStatus = status;
     const isLookedAt = status >= 400 || exchange.choice !== null || exchange.credential >= 0;
     if (isLookedAt && this.#owner.passesOver(exchange, head)) return;
-    this.#owner.releaseBody(exchange);
+    const failures = status >= 400 ? failuresToRead(exchange, status) : 0;
+    // It may have to be sent again.
+    if (failures === 0) this.#owner.releaseBody(exchange);
     if (status === 401 || status === 407) {
       this.#refuseCredential();
       return;
@@ -90,7 +95,8 @@ export class Relay implements AttemptListener {
     this.#keepsOpening = exchange.endpoint === ENDPOINT_RESPONSES && exchange.deltasAllowed < CONTENT_MOST;
     const text = responseHead(exchange, head);
     const secrets = exchange.target === null ? [] : exchange.target.provider.secrets;
-    if (status >= 400 && secrets.length > 0) this.#heldError = new HeldError(text, secrets);
+    if (status >= 400 && (secrets.length > 0 || failures !== 0))
+      this.#heldError = new HeldError(text, secrets, failures);
     else this.#begin(text);
   }
 
@@ -122,6 +128,7 @@ export class Relay implements AttemptListener {
 
   #holdError(held: HeldError, chunk: Buffer): void {
     if (held.add(chunk)) return;
+    if (this.#exchange.status === 0 && held.failures !== 0) this.#owner.releaseBody(this.#exchange);
     if (held.leaks) this.#dropLeak();
     else if (this.#exchange.status === 0) this.#beginError(held);
     else this.#deliver(held.take());
@@ -140,11 +147,12 @@ export class Relay implements AttemptListener {
     this.#deliver(held.take());
   }
 
-  /** Ends the hold at the end of the answer; false: it was refused. */
+  /** Ends the hold at the end of the answer; false: something else is the answer. */
   #releaseError(): boolean {
     const held = this.#heldError;
     if (held === null) return true;
     this.#heldError = null;
+    if (this.#isPassedOver(held)) return false;
     if (held.leaks) {
       this.#dropLeak();
       return false;
@@ -152,6 +160,14 @@ export class Relay implements AttemptListener {
     if (this.#exchange.status === 0) this.#beginError(held);
     else this.#deliver(held.take());
     return true;
+  }
+
+  #isPassedOver({ failures, bytes }: HeldError): boolean {
+    const exchange = this.#exchange;
+    if (failures === 0 || exchange.status !== 0) return false;
+    if (this.#owner.passesOverText(exchange, failureOfText(bytes, failures))) return true;
+    this.#owner.releaseBody(exchange);
+    return false;
   }
 
   #deliver(chunk: Uint8Array): void {

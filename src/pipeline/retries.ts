@@ -5,6 +5,7 @@
  */
 import type { Retries, Route } from "../config/snapshot.ts";
 import type { Exchange } from "./exchange.ts";
+import { chooseFallback } from "./fallbacks.ts";
 import { RetryBudget } from "./retry-budget.ts";
 import { chooseTarget } from "./route.ts";
 
@@ -29,15 +30,18 @@ export class Retrier {
   /** Sets the next target, and says after which pause it is tried, milliseconds; NO_MORE leaves everything as it is. */
   next(exchange: Exchange, failure: number, retryAfterMs: number, nowMs: number, wallMs: number): number {
     const { route, snapshot } = exchange;
-    if (route === null || (snapshot.retries.failures & failure) === 0) return NO_MORE;
-    if (triesOf(exchange) >= route.attempts) return NO_MORE;
-    if (this.#fallBack(exchange, route, wallMs)) return 0;
-    return this.#retry(exchange, route, retryAfterMs, nowMs, wallMs);
+    if (route === null || triesOf(exchange) >= route.attempts) return NO_MORE;
+    const isWanted = (snapshot.retries.failures & failure) !== 0;
+    if (isWanted && this.#fallBack(exchange, route, wallMs)) return 0;
+    const tried = triedBy(exchange);
+    if (tried !== 0 && chooseFallback(exchange, route, failure, tried, wallMs)) return 0;
+    return isWanted && route.retries ? this.#retry(exchange, route, retryAfterMs, nowMs, wallMs) : NO_MORE;
   }
 
   #fallBack(exchange: Exchange, route: Route, wallMs: number): boolean {
-    if (exchange.choice === null) return false;
-    return chooseTarget(exchange, route, exchange.tried | (1 << exchange.choice.place), wallMs, this.#chance);
+    // One that came to its fallbacks has no others left.
+    if (exchange.choice === null || exchange.chain.length > 0) return false;
+    return chooseTarget(exchange, route, triedBy(exchange), wallMs, this.#chance);
   }
 
   #retry(exchange: Exchange, route: Route, retryAfterMs: number, nowMs: number, wallMs: number): number {
@@ -54,6 +58,11 @@ export class Retrier {
   #pauseMs({ rounds }: Exchange, { pauseMs, pauseMaxMs }: Retries): number {
     return this.#chance() * Math.min(pauseMaxMs, pauseMs * 2 ** Math.min(rounds, DOUBLINGS_MAX));
   }
+}
+
+/** Bits of the choices that were tried, the last one included; 0: it has no choice. */
+function triedBy({ choice, tried }: Exchange): number {
+  return choice === null ? 0 : tried | (1 << choice.place);
 }
 
 /**

@@ -2,10 +2,12 @@
 import { nowMs, wallMs } from "../base/clock.ts";
 import { ERRORS } from "../base/errors.ts";
 import type { Route } from "../config/snapshot.ts";
-import { BLOCKED, enterBreaker, forgo, PROBES } from "./breaker.ts";
+import { forgo } from "./breaker.ts";
 import { nextChoice, type Tried } from "./choose.ts";
 import { modelDecides } from "./endpoint.ts";
 import type { Exchange, Verdict } from "./exchange.ts";
+import { chooseInstead } from "./fallbacks.ts";
+import { enterChoice } from "./gate.ts";
 
 /** Sets `route` and `target`. 403 for a model that the key may not use, 404 for one that nobody serves. */
 export function route(exchange: Exchange): Verdict {
@@ -23,29 +25,29 @@ function routeModel(exchange: Exchange): Verdict {
   if (found === null) return exchange.fail(ERRORS.modelNotFound, model);
   exchange.route = found;
   if (found.choices.length === 0) exchange.target = found.target;
-  else if (!chooseTarget(exchange, found, 0, wallMs(nowMs()), Math.random))
-    return exchange.fail(ERRORS.noTarget, model);
+  else if (!chooseAny(exchange, found, wallMs(nowMs()), Math.random)) return exchange.fail(ERRORS.noTarget, model);
   return null;
+}
+
+/** The first target of a request: one of the route's, or of its fallbacks if all of these are left alone. */
+export function chooseAny(exchange: Exchange, route: Route, atMs: number, chance: () => number): boolean {
+  return chooseTarget(exchange, route, 0, atMs, chance) || chooseInstead(exchange, route, atMs);
 }
 
 /** The next target that was not tried and whose breaker lets it through; false: there is none. */
 export function chooseTarget(
   exchange: Exchange,
-  { choices, strategy, turn }: Route,
+  route: Route,
   tried: Tried,
   atMs: number,
   chance: () => number,
 ): boolean {
+  const { choices, strategy, turn } = route;
   let out = tried;
   for (;;) {
     const choice = nextChoice(choices, strategy, turn, out, chance());
     if (choice === null) return false;
-    const entered = enterBreaker(choice.state.breaker, atMs, exchange.snapshot.breaker);
-    if (entered !== BLOCKED) {
-      exchange.move(choice, tried);
-      exchange.probing = entered === PROBES;
-      return true;
-    }
+    if (enterChoice(exchange, route, choice, tried, atMs)) return true;
     out |= 1 << choice.place;
   }
 }

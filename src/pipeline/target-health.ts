@@ -2,7 +2,7 @@
 import { ERRORS, type ErrorRow } from "../base/errors.ts";
 import { fail, succeed } from "./breaker.ts";
 import type { Exchange } from "./exchange.ts";
-import { failureOf } from "./failure.ts";
+import { failureOf, isOfTarget } from "./failure.ts";
 
 /** A breaker opened or closed. */
 export interface BreakerChange {
@@ -47,14 +47,13 @@ export class TargetHealth {
 
   /** An answer began; `failure`: the kind of one that is none, or 0. */
   answer(exchange: Exchange, failure: number, retryAfterMs: number, wallMs: number): void {
-    const { choice, probing, snapshot } = exchange;
-    if (choice === null) return;
+    const { choice, probing, route } = exchange;
+    if (choice === null || route === null || route.breaker === null) return;
     exchange.probing = false;
     const { breaker: slot } = choice.state;
-    if (failure === 0) {
-      if (succeed(slot, wallMs, snapshot.breaker, probing)) this.#changed(exchange, false);
-    } else if (fail(slot, wallMs, snapshot.breaker, probing, retryAfterMs, this.#chance()))
-      this.#changed(exchange, true);
+    if (!isOfTarget(failure)) {
+      if (succeed(slot, wallMs, route.breaker, probing)) this.#changed(exchange, false);
+    } else if (fail(slot, wallMs, route.breaker, probing, retryAfterMs, this.#chance())) this.#changed(exchange, true);
   }
 
   #changed({ target, requestId }: Exchange, open: boolean): void {

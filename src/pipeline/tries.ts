@@ -5,11 +5,12 @@
 import { assert } from "../base/assert.ts";
 import { nowMs, wallMs } from "../base/clock.ts";
 import { ERRORS, type ErrorRow } from "../base/errors.ts";
-import type { Credential, Provider, Target } from "../config/snapshot.ts";
+import { type Credential, failureBit, type Provider, type Target } from "../config/snapshot.ts";
 import { COUNTER, FALLBACKS, RETRIES } from "../shm/layout.ts";
 import { KIND_TRY } from "../telemetry/record.ts";
 import type { ResponseHead, Transport } from "../upstream/transport.ts";
 import { book } from "./booking.ts";
+import { CREDENTIAL_REFUSED } from "./credential.ts";
 import { type CredentialHealth, waitForCredentialMs } from "./credential-health.ts";
 import { NO_SCAN } from "./entry.ts";
 import { type Exchange, PHASE_OVER, PHASE_PAUSE, PHASE_QUEUED } from "./exchange.ts";
@@ -23,6 +24,8 @@ import type { Books } from "./settle.ts";
 import { unsplice } from "./splice.ts";
 import type { TargetHealth } from "./target-health.ts";
 import type { Wheel } from "./wheel.ts";
+
+const REFUSED_CREDENTIAL = failureBit("credential");
 
 export interface TriesParts {
   readonly owner: RelayOwner;
@@ -103,6 +106,15 @@ export class Tries {
     return this.#tryAgain(exchange, failure, waitMs, null);
   }
 
+  /** As in RelayOwner. */
+  passesOverText(exchange: Exchange, failure: number): boolean {
+    if (failure !== REFUSED_CREDENTIAL) return this.#tryAgain(exchange, failure, 0, null);
+    const credential = this.#credentials.bad(exchange, CREDENTIAL_REFUSED, 0, wallMs(nowMs()));
+    if (credential === null) return this.#tryAgain(exchange, failure, 0, null);
+    this.#sendWith(exchange, credential);
+    return true;
+  }
+
   /** False: what happened is the client's answer. */
   #tryAgain(exchange: Exchange, failure: number, waitMs: number, error: ErrorRow | null): boolean {
     if (failure === 0 || !mayTryAgain(exchange)) return false;
@@ -175,6 +187,8 @@ function forget(exchange: Exchange): void {
   // One that failed before send() returned may stand there.
   exchange.attempt = null;
   exchange.headMs = 0;
+  exchange.firstChunkMs = 0;
+  exchange.answerLength = -1;
   exchange.upstreamStatus = 0;
   exchange.sent = false;
   exchange.failureCause = "";

@@ -62,8 +62,8 @@ for (const [index, fragment] of fragments.entries()) {
 }
 
 test("a block with a mistake is found", () => {
-  const [first = ""] = fragments;
-  ok(first.includes("scope:"), first);
+  const first = fragments.find((fragment) => fragment.includes("scope:")) ?? "";
+  ok(first !== "");
   const wrong = stringify(put(parse(first.replaceAll("scope:", "scop:")) as Sections, base()));
   ok(said(wrong).some((line) => line.includes("did you mean 'scope'")));
 });

@@ -84,6 +84,7 @@ export function configOf(providers: Config["providers"], dataDir: string, change
     },
     replayStale: true,
     breaker: {
+      enabled: true,
       failures: 1_000,
       errorPercent: 100,
       requests: 1_000,

@@ -8,6 +8,7 @@ import { BREAKER_AT } from "../../src/shm/breakers.ts";
 import { Random } from "../fuzz/random.ts";
 
 const RULES: BreakerRules = {
+  enabled: true,
   failures: 3,
   errorPercent: 50,
   requests: 10,

@@ -289,7 +289,7 @@ describe("references between sections", () => {
   problem(
     "a failure that is none",
     `${DEMO}retries: { on: [connect, 404] }\n`,
-    "2:26: expected one of: connect, reset, timeout, rate_limit, server_error, credential",
+    "2:26: expected one of: connect, reset, timeout, rate_limit, server_error, credential, conflict",
   );
   problem(
     "passthrough to an unknown provider",

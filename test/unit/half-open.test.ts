@@ -26,7 +26,15 @@ const providers = { main: providerConfig(first.port), other: providerConfig(seco
 const targets = [...modelOf("main", "m").targets, ...modelOf("other", "m").targets];
 const changes = {
   models: { several: { targets, strategy: "priority" as const, attempts: 2 } },
-  breaker: { failures: 2, errorPercent: 100, requests: 1_000, windowMs: 10_000, cooldownMs: 200, cooldownMaxMs: 200 },
+  breaker: {
+    enabled: true,
+    failures: 2,
+    errorPercent: 100,
+    requests: 1_000,
+    windowMs: 10_000,
+    cooldownMs: 200,
+    cooldownMaxMs: 200,
+  },
 };
 const path = await RequestPath.start(first);
 await path.reload(configOf(providers, path.dataDir, changes));

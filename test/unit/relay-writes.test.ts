@@ -36,6 +36,10 @@ class Owner implements RelayOwner {
   passesOver(): boolean {
     return false;
   }
+
+  passesOverText(): boolean {
+    return false;
+  }
 }
 
 /** What each write had, and what came with the end, for an answer that is read in these parts. */

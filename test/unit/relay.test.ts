@@ -63,6 +63,10 @@ class SeenOwner implements RelayOwner {
     return false;
   }
 
+  passesOverText(): boolean {
+    return false;
+  }
+
   replay(exchange: Exchange): void {
     exchange.replayed = true;
     this.calls.push("replay");

@@ -73,6 +73,7 @@ class Simulation {
       const changes = {
         models: { several: { targets, strategy, attempts } },
         breaker: {
+          enabled: true,
           failures: 3,
           errorPercent: 50,
           requests: 20,

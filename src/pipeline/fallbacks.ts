@@ -1,0 +1,47 @@
+/**
+ * Where a request goes that none of the targets of its model took: the chain of the failure. Gateway worker; called on failures, and when
+ * every target is left alone. A chain is in order, and one target of it is tried after the other.
+ */
+import type { Choice, Fallbacks, Route } from "../config/snapshot.ts";
+import type { Tried } from "./choose.ts";
+import type { Exchange } from "./exchange.ts";
+import { enterChoice } from "./gate.ts";
+
+const NONE: readonly Choice[] = [];
+
+/** Whether something of a route comes after this failure, whatever `retries.on` says. */
+export function hasChain({ fallbacks }: Route, failure: number): boolean {
+  return fallbacks !== null && chainOf(fallbacks, failure).length > 0;
+}
+
+/** After a failed try: what is left of the chain that it is in, then the chain of the failure. False: there is nothing. */
+export function chooseFallback(
+  exchange: Exchange,
+  route: Route,
+  failure: number,
+  tried: Tried,
+  wallMs: number,
+): boolean {
+  const { fallbacks } = route;
+  if (fallbacks === null) return false;
+  if (enterChain(exchange, route, exchange.chain, tried, wallMs)) return true;
+  return enterChain(exchange, route, chainOf(fallbacks, failure), tried, wallMs);
+}
+
+/** Instead of targets that are all left alone. */
+export function chooseInstead(exchange: Exchange, route: Route, wallMs: number): boolean {
+  return route.fallbacks !== null && enterChain(exchange, route, route.fallbacks.instead, 0, wallMs);
+}
+
+function chainOf({ chains }: Fallbacks, failure: number): readonly Choice[] {
+  return chains[31 - Math.clz32(failure)] ?? NONE;
+}
+
+function enterChain(exchange: Exchange, route: Route, chain: readonly Choice[], tried: Tried, wallMs: number): boolean {
+  for (const choice of chain) {
+    if ((tried & (1 << choice.place)) !== 0 || !enterChoice(exchange, route, choice, tried, wallMs)) continue;
+    exchange.chain = chain;
+    return true;
+  }
+  return false;
+}

@@ -1,0 +1,19 @@
+/** Whether a target takes a try at this moment. Gateway worker; reads shared memory, allocates nothing. */
+import type { Choice, Route } from "../config/snapshot.ts";
+import { BLOCKED, enterBreaker, PASSES, PROBES } from "./breaker.ts";
+import type { Exchange } from "./exchange.ts";
+
+/** The next try is at `choice`, after those of `tried`; false: it is left alone. */
+export function enterChoice(
+  exchange: Exchange,
+  { breaker }: Route,
+  choice: Choice,
+  tried: number,
+  wallMs: number,
+): boolean {
+  const entered = breaker === null ? PASSES : enterBreaker(choice.state.breaker, wallMs, breaker);
+  if (entered === BLOCKED) return false;
+  exchange.move(choice, tried);
+  exchange.probing = entered === PROBES;
+  return true;
+}
