@@ -16,6 +16,13 @@ import { Child } from "./child.ts";
 import { freePort } from "./free-port.ts";
 
 export const SLUICE = "sluice";
+/** The same with ten limits, none of which is ever reached. */
+const LIMITED = ["sluice-limited", "sluice-limited-2"] as const;
+/**
+ * What limits cost is a few per cent, and so is what it costs to be started second: so there are two of both, in an order in which that
+ * hits both alike. The first one is Sluice itself.
+ */
+export const LIMITS_RACE = { plain: [SLUICE, "sluice-2"], limited: LIMITED, rest: [...LIMITED, "sluice-2"] } as const;
 const PROGRAM = join(LIB_DIR, "main.js");
 const PACKAGE = fileURLToPath(new URL("../../package.json", import.meta.url));
 const MODEL = "gpt-4o";
@@ -24,6 +31,17 @@ const SECURE_MODEL = "gpt-4o-tls";
 const READY_DEADLINE_MS = 20_000;
 const SETTLE_DEADLINE_MS = 30_000;
 const SETTLE_POLL_MS = 100;
+
+const PLENTY = 1_000_000_000;
+/** Of all kinds, and of all that a request can be counted by without being read for it. */
+const TEN_LIMITS = [
+  { scope: ["key"], requests: `${PLENTY}/min`, tokens: `${PLENTY}/min`, concurrency: PLENTY },
+  { scope: ["key", "model"], requests: `${PLENTY}/s`, output_tokens: `${PLENTY}/min` },
+  { scope: ["model"], requests: `${PLENTY}/day`, algorithm: "fixed_window" },
+  { scope: ["target"], requests: `${PLENTY}/min`, tokens: `${PLENTY}/min` },
+  { scope: ["provider"], bytes_in_flight: PLENTY },
+  { requests: `${PLENTY}/s` },
+];
 
 /** What runs it: for profilers and burdens. */
 export interface Runtime {
@@ -41,7 +59,7 @@ interface Tally {
   readonly dropped: number;
 }
 
-function configuration(setting: Setting, ports: Ports, key: string): string {
+function configuration(setting: Setting, ports: Ports, key: string, isLimited: boolean): string {
   const providers = providersOf(setting);
   const models = Object.keys(providers);
   const hash = `sha256:${createHash("sha256").update(key).digest("hex")}`;
@@ -55,6 +73,7 @@ function configuration(setting: Setting, ports: Ports, key: string): string {
     models: Object.fromEntries(models.map((name) => [name, { provider: name }])),
     prices: Object.fromEntries(models.map((name) => [name, { input: 2.5, output: 10 }])),
     keys: [{ name: "bench", hash, models }],
+    rate_limits: isLimited ? TEN_LIMITS : [],
   });
 }
 
@@ -71,7 +90,7 @@ function providersOf({ mockPort, secureMock }: Setting): Record<string, object> 
 }
 
 export class Sluice implements Contestant {
-  readonly name = SLUICE;
+  readonly name: string;
   readonly #runtime: Runtime;
   readonly #key = `sk-sluice-${randomBytes(24).toString("base64url")}`;
   #ports: Ports = { proxy: 0, admin: 0 };
@@ -79,8 +98,9 @@ export class Sluice implements Contestant {
   #child: Child | null = null;
   #before: Tally = { stored: 0, dropped: 0 };
 
-  constructor(runtime: Runtime = { command: process.execPath, env: {} }) {
+  constructor(runtime: Runtime = { command: process.execPath, env: {} }, name = SLUICE) {
     this.#runtime = runtime;
+    this.name = name;
   }
 
   async start(setting: Setting): Promise<void> {
@@ -88,7 +108,15 @@ export class Sluice implements Contestant {
     this.#ports = { proxy: await freePort(), admin: await freePort() };
     this.#hasSecureMock = setting.secureMock !== undefined;
     const file = join(setting.directory, "sluice.yaml");
-    writeFileSync(file, configuration(setting, this.#ports, this.#key));
+    writeFileSync(
+      file,
+      configuration(
+        setting,
+        this.#ports,
+        this.#key,
+        LIMITED.some((name) => name === this.name),
+      ),
+    );
     const { command, env } = this.#runtime;
     const args = [...PROGRAM_FLAGS, PROGRAM, "serve", "-c", file];
     this.#child = new Child(command, args, { MOCK_KEY: "sk-mock", ...env });

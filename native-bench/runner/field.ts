@@ -6,7 +6,7 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Contestant, SecureMock } from "../contestant.ts";
 import { Direct } from "../contestants/direct.ts";
-import { SLUICE, Sluice } from "../contestants/sluice.ts";
+import { LIMITS_RACE, SLUICE, Sluice } from "../contestants/sluice.ts";
 import { cacheDirectory } from "../peers/cache.ts";
 import { peersNamed } from "../peers/peers.ts";
 import type { Mock } from "./mock.ts";
@@ -44,7 +44,8 @@ export class Field {
       this.#site.signal.throwIfAborted();
       await this.#try(name, () => make(cacheDirectory(), this.#site.signal), options.workers);
     }
-    if (!options.without.includes(SLUICE)) await this.#add(new Sluice(sluiceRuntime(options)), options.workers);
+    const own = options.without.includes(SLUICE) ? [] : [SLUICE, ...(options.limits ? LIMITS_RACE.rest : [])];
+    for (const name of own) await this.#add(new Sluice(sluiceRuntime(options), name), options.workers);
   }
 
   async #try(name: string, make: () => Promise<Contestant>, workers: number): Promise<void> {

@@ -11,6 +11,7 @@ export const USAGE = `npm run bench -- [options]
   --list              names all scenarios
   --peers A,B         other gateways in the same run: haproxy,portkey,litellm,ferro,gomodel,bifrost
   --without A,B       leaves out nginx or sluice
+  --limits            Sluice with ten limits beside Sluice, and what they cost
   --rounds N          how often every contestant has its turn (3)
   --seconds N         measured per turn (2)
   --workers N         of nginx, Sluice and peers (1)
@@ -32,6 +33,7 @@ const spec = {
   list: { type: "boolean", default: false },
   peers: { type: "string", default: "" },
   without: { type: "string", default: "" },
+  limits: { type: "boolean", default: false },
   rounds: { type: "string", default: "3" },
   seconds: { type: "string", default: "2" },
   workers: { type: "string", default: "1" },
@@ -60,6 +62,8 @@ export interface Options {
   readonly scenarios: readonly string[];
   readonly peers: readonly string[];
   readonly without: readonly string[];
+  /** Sluice takes part twice: with limits, too. */
+  readonly limits: boolean;
   readonly rounds: number;
   readonly seconds: number;
   readonly warmUpSeconds: number;
@@ -86,6 +90,7 @@ export function parseOptions(argv: readonly string[]): Options {
     scenarios: values.scenario.flatMap(list),
     peers: peersNamed(values.peers).map(({ name }) => name),
     without,
+    limits: values.limits,
     rounds: whole("rounds", values.rounds, 1, ROUNDS_MAX),
     seconds,
     warmUpSeconds: Math.min(WARM_UP_SECONDS_MAX, seconds / 2),

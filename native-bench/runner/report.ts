@@ -1,6 +1,8 @@
 /** The result as a person reads it: a table per scenario, and what is to be known about all of them. Pure. */
+import { median } from "../median.ts";
 import { PERCENTILE_NAMES, type Percentiles } from "./percentiles.ts";
 import type { Figure, Result, ScenarioResult } from "./result.ts";
+import { limitsRatios } from "./summary.ts";
 import { textTable } from "./text-table.ts";
 
 const HEAD = ["", "requests/s", "p50", "p90", "p99", "p99.9", "max", "+p50", "+p90", "+p99", "+p99.9"];
@@ -48,6 +50,7 @@ export function scenarioText(scenario: ScenarioResult): string {
   const notes = [
     ...(refused === null ? [] : [`REFUSED, not to be quoted: ${refused.reason}`]),
     generatorNote(scenario),
+    ...limitsNote(scenario),
     ...Object.entries(scenario.failed).map(([name, reason]) => `${name} FAILED: ${reason}`),
     ...scenario.turns.flatMap(voidNote),
     ...syscallNotes(scenario),
@@ -59,6 +62,13 @@ export function scenarioText(scenario: ScenarioResult): string {
 function generatorNote({ generatorOverNginx }: ScenarioResult): string {
   if (generatorOverNginx === null) return "load generator: its cost cannot be checked without nginx";
   return `load generator: ${Math.round(100 * generatorOverNginx)} % of nginx's CPU time per request`;
+}
+
+function limitsNote({ turns }: ScenarioResult): string[] {
+  const ratios = limitsRatios(turns);
+  if (ratios.length === 0) return [];
+  const [low, high] = [Math.min(...ratios), Math.max(...ratios)].map((one) => one.toFixed(3));
+  return [`ten limits: CPU per request ${median(ratios).toFixed(3)}x of that without limits; rounds ${low} to ${high}`];
 }
 
 function voidNote({ contestant, round, voided }: ScenarioResult["turns"][number]): string[] {

@@ -2,7 +2,9 @@
  * The figures of a scenario: medians over its rounds. What is compared, latency over direct and CPU over nginx, is compared within a round
  * first, so that a slow minute hits both sides. Pure.
  */
+
 import { DIRECT } from "../contestants/direct.ts";
+import { LIMITS_RACE } from "../contestants/sluice.ts";
 import { median } from "../median.ts";
 import { added, mapPercentiles, type Percentiles } from "./percentiles.ts";
 import type { Figure, Look, ScenarioResult, Turn } from "./result.ts";
@@ -91,6 +93,20 @@ export function cpuRatios(turns: readonly Turn[], contestant: string): number[] 
   const valid = turns.filter(({ voided }) => voided === null);
   const of = (name: string) => valid.filter((turn) => turn.contestant === name);
   return pairs(of(contestant), of(NGINX)).map(([own, nginx]) => ratio(own.cpuUsPerRequest, nginx.cpuUsPerRequest));
+}
+
+/** CPU time per request with limits over that without, in the rounds that have both of each. */
+export function limitsRatios(turns: readonly Turn[]): number[] {
+  const rounds = Map.groupBy(turns, ({ round }) => round);
+  const sum = (names: readonly string[], round: readonly Turn[]) => {
+    const own = round.filter(({ contestant, voided }) => names.includes(contestant) && voided === null);
+    return own.length === names.length
+      ? own.reduce((total, turn) => total + (turn.cpuUsPerRequest ?? 0), 0)
+      : Number.NaN;
+  };
+  return [...rounds.values()]
+    .map((round) => ratio(sum(LIMITS_RACE.limited, round), sum(LIMITS_RACE.plain, round)))
+    .filter(Number.isFinite);
 }
 
 function ratio(one: number | null, other: number | null): number {

@@ -79,13 +79,13 @@ void LimitsProgram::tell(uint32_t index, uint32_t threshold, Bucket& bucket, int
 // What a request cost belongs to the period in which it was admitted; when that is over, nobody asks for it any more.
 void LimitsProgram::settle_budget(const Charge& charge, int64_t used, int64_t now) {
   const uint32_t place = map_.find(charge.tag);
-  if (place == LimitsMap::NONE || map_.bucket(place).budget.start_ns != charge.window_start) return;
+  if (place == LimitsMap::NONE || map_.bucket(place).budget.start_ns != charge.window.start_ns) return;
   Bucket& bucket = map_.bucket(place);
   bucket.budget.used += used - charge.amount;
   bucket.settled += used;
   for (uint32_t index = 0; index < limits_.size(); index++) {
     const Limit& limit = limits_[index];
-    if (limit.tag.low != charge.limit.low || limit.tag.high != charge.limit.high) continue;
+    if (limit.tag.low != charge.limit) continue;
     for (uint32_t i = 0; i < Limit::THRESHOLDS; i++) {
       if (limit.alerts[i] != 0 && bucket.settled >= limit.alerts[i]) tell(index, i, bucket, now);
     }

@@ -11,7 +11,7 @@ int64_t share(int64_t amount, int64_t of, int64_t whole) {
   return static_cast<int64_t>(static_cast<Wide>(amount) * static_cast<Wide>(of) / static_cast<Wide>(whole));
 }
 
-bool counts_output(Quantity quantity) { return quantity == OUTPUT_TOKENS || quantity == TOKENS || quantity == COST; }
+bool counts_output(uint32_t quantity) { return quantity == OUTPUT_TOKENS || quantity == TOKENS || quantity == COST; }
 
 // Of what is reserved beside the prompt. A cost is of the dearest target; where it is a guess, what goes beyond the limit was left out.
 int64_t covered_by(const Request& request, Quantity quantity, int64_t amount) {
@@ -29,16 +29,16 @@ LimitsProgram::Ticket* LimitsProgram::ticket_at(int32_t number) {
   return number < 0 || static_cast<size_t>(number) >= tickets_.size() ? nullptr : &tickets_[number];
 }
 
-int64_t LimitsProgram::used_of(const Used& used, Quantity quantity) {
-  if (quantity == COST) return used.cost;
-  if (quantity == INPUT_TOKENS) return used.input_tokens;
-  return quantity == OUTPUT_TOKENS ? used.output_tokens : used.input_tokens + used.output_tokens;
+int64_t LimitsProgram::used_of(const Used& used, const Charge& charge) {
+  if (charge.quantity == COST) return used.cost;
+  if (charge.quantity == INPUT_TOKENS) return used.input_tokens;
+  return charge.quantity == OUTPUT_TOKENS ? used.output_tokens : used.input_tokens + used.output_tokens;
 }
 
 // The newest of this name; null: there is none any more.
 const Limit* LimitsProgram::limit_of(const Charge& charge) const {
   for (const Limit& limit : limits_) {
-    if (limit.tag.low == charge.limit.low && limit.tag.high == charge.limit.high) return &limit;
+    if (limit.tag.low == charge.limit) return &limit;
   }
   return nullptr;
 }
@@ -59,12 +59,12 @@ void LimitsProgram::book(int32_t ticket, const Used& used) {
   Ticket* const one = ticket_at(ticket);
   if (one == nullptr || !map_.lock()) return;
   map_.begin();
-  const int64_t now = map_.now_ns();
+  const Now now(map_);
   for (const Charge& charge : one->charges) {
-    if (charge.kind == BucketKind::HELD) continue;
+    if (kind_of(charge) == BucketKind::HELD) continue;
     Charge beside = charge;
     beside.amount = 0;
-    correct(beside, used_of(used, charge.quantity), now);
+    correct(beside, used_of(used, charge), now);
   }
   map_.unlock();
 }
@@ -83,7 +83,7 @@ int64_t LimitsProgram::extend(int32_t ticket, int64_t needed, int64_t wanted, in
     if (charge.quantity == COST && room < cost) room = share(room, wanted, cost);
     else if (charge.quantity == COST) room = wanted;
     if (room < granted) granted = room;
-    if (room < needed && charge.kind == BucketKind::BUDGET) tell_of_end(charge, *limit, now);
+    if (room < needed && kind_of(charge) == BucketKind::BUDGET) tell_of_end(charge, *limit, now);
   }
   if (granted < needed) granted = 0;
   for (Charge& charge : one->charges) {
@@ -95,18 +95,18 @@ int64_t LimitsProgram::extend(int32_t ticket, int64_t needed, int64_t wanted, in
 }
 
 int64_t LimitsProgram::room_of(const Charge& charge, const Limit& limit, int64_t now) {
-  if (charge.kind == BucketKind::BUDGET) {
+  if (kind_of(charge) == BucketKind::BUDGET) {
     const uint32_t place = map_.find(charge.tag);
     if (place == LimitsMap::NONE) return BOUNDLESS;
     const auto& budget = map_.bucket(place).budget;
     const bool ends = budget.period_s != ENDLESS_S;
     // Nobody asks any more what a period that is over had.
-    if (budget.start_ns != charge.window_start || (ends && budget.start_ns + budget.period_s * SECOND_NS <= now)) return BOUNDLESS;
+    if (budget.start_ns != charge.window.start_ns || (ends && budget.start_ns + budget.period_s * SECOND_NS <= now)) return BOUNDLESS;
     const int64_t used = budget.used;
     return used < limit.limit ? limit.limit - used : 0;
   }
   Check check;
-  check.place = map_.claim(charge.tag, charge.kind, now);
+  check.place = map_.claim(charge.tag, kind_of(charge), now);
   if (check.place == LimitsMap::NONE) return limit.admits_unplaced ? BOUNDLESS : 0;
   check.amount = 0;
   look_at(limit, map_.bucket(check.place), &check, now);
@@ -114,20 +114,20 @@ int64_t LimitsProgram::room_of(const Charge& charge, const Limit& limit, int64_t
 }
 
 void LimitsProgram::take_more(Charge* charge, int64_t more, int64_t now) {
-  if (charge->kind == BucketKind::WINDOW && charge->window_start != now - now % charge->period_ns) {
+  if (kind_of(*charge) == BucketKind::WINDOW && charge->window.start_ns != now - now % charge->window.period_ns) {
     charge->before += charge->amount;
     charge->amount = 0;
-    charge->window_start = now - now % charge->period_ns;
+    charge->window.start_ns = now - now % charge->window.period_ns;
   }
-  if (charge->kind != BucketKind::BUDGET) {
+  if (kind_of(*charge) != BucketKind::BUDGET) {
     Charge beside = *charge;
     beside.amount = 0;
-    correct(beside, more, now);
+    correct(beside, more, Now(map_, now));
     charge->amount += more;
     return;
   }
   const uint32_t place = map_.find(charge->tag);
-  if (place == LimitsMap::NONE || map_.bucket(place).budget.start_ns != charge->window_start) return;
+  if (place == LimitsMap::NONE || map_.bucket(place).budget.start_ns != charge->window.start_ns) return;
   map_.bucket(place).budget.used += more;
   charge->amount += more;
 }
@@ -136,7 +136,7 @@ void LimitsProgram::tell_of_end(const Charge& charge, const Limit& limit, int64_
   Check check;
   check.limit = static_cast<uint32_t>(&limit - limits_.data());
   check.place = map_.find(charge.tag);
-  check.window_start = charge.window_start;
+  check.window_start = charge.window.start_ns;
   if (check.place != LimitsMap::NONE) tell_of_end(check, now);
 }
 

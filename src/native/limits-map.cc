@@ -74,8 +74,6 @@ int open_sized(const char* path, bool create) {
   return -1;
 }
 
-bool same(const Tag& a, const Tag& b) { return ((a.low ^ b.low) | (a.high ^ b.high)) == 0; }
-
 }  // namespace
 
 LimitsMap::~LimitsMap() { unmap(); }
@@ -194,14 +192,14 @@ void LimitsMap::tick() {
 
 uint32_t LimitsMap::find_in(uint32_t set, const Tag& tag) const {
   for (uint32_t place = set; place < set + WAYS; place++) {
-    if (same(buckets_[place].tag, tag) && buckets_[place].kind != BucketKind::FREE) return place;
+    if (is_at(place, tag)) return place;
   }
   return NONE;
 }
 
 uint32_t LimitsMap::find(const Tag& tag) {
   uint32_t& hint = hints_[tag.low % HINTS];
-  if (same(buckets_[hint].tag, tag) && buckets_[hint].kind != BucketKind::FREE) return hint;
+  if (is_at(hint, tag)) return hint;
   uint32_t place = find_in(set_of(tag.low), tag);
   if (place == NONE) place = find_in(set_of(tag.high), tag);
   if (place != NONE) hint = place;
@@ -221,8 +219,8 @@ bool LimitsMap::idle(const Bucket& one, int64_t now) const {
   }
 }
 
-uint32_t LimitsMap::claim(const Tag& tag, BucketKind kind, int64_t now) {
-  uint32_t place = find(tag);
+uint32_t LimitsMap::claim(const Tag& tag, BucketKind kind, int64_t now, uint32_t place) {
+  place = find(tag, place);
   if (place == NONE) {
     // In the set with more room, so that sets fill evenly.
     uint32_t best = NONE;

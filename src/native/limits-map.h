@@ -124,8 +124,13 @@ class LimitsMap {
   void begin() { header_->serial++; }
   // Where the tag has its bucket; NONE: nowhere.
   uint32_t find(const Tag& tag);
+  // The same, where it was at `place` before.
+  uint32_t find(const Tag& tag, uint32_t place) { return is_at(place, tag) ? place : find(tag); }
+  // It will be asked for.
+  void fetch(uint32_t place) const { __builtin_prefetch(&buckets_[place], 1); }
   // The same, making one where there is room, or one that nobody misses. NONE: there is none.
-  uint32_t claim(const Tag& tag, BucketKind kind, int64_t now);
+  // `place`: where it may have been before.
+  uint32_t claim(const Tag& tag, BucketKind kind, int64_t now, uint32_t place = 0);
   Bucket& bucket(uint32_t place) { return buckets_[place]; }
 
   // NONE: all are taken.
@@ -169,6 +174,10 @@ class LimitsMap {
   uint32_t set_of(uint64_t word) const { return static_cast<uint32_t>(word) % (BUCKETS / WAYS) * WAYS; }
   uint32_t find_in(uint32_t set, const Tag& tag) const;
   bool idle(const Bucket& one, int64_t now) const;
+  bool is_at(uint32_t place, const Tag& tag) const {
+    const Bucket& one = buckets_[place];
+    return ((one.tag.low ^ tag.low) | (one.tag.high ^ tag.high)) == 0 && one.kind != BucketKind::FREE;
+  }
 
   Header* header_ = nullptr;
   uint32_t* pids_ = nullptr;

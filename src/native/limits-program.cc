@@ -1,11 +1,11 @@
-#include "limits-program.h"
+#include "limits-fine-time.h"
 
 #include <cmath>
+#include <cstring>
 
 namespace sluice {
 namespace {
 
-constexpr int FRACTION_BITS = 32;
 // Nobody can know when a request that runs will end.
 constexpr int64_t HELD_RETRY_NS = 1'000'000'000;
 
@@ -16,26 +16,16 @@ constexpr uint64_t FACTORS[PARTS] = {0x9e3779b97f4a7c15, 0xc2b2ae3d27d4eb4f, 0x1
 Wide wide(const Tag& tag) { return static_cast<Wide>(tag.high) << 64 | tag.low; }
 Tag narrow(Wide value) { return {static_cast<uint64_t>(value), static_cast<uint64_t>(value >> 64)}; }
 
-SignedWide fine(int64_t ns, uint32_t fraction = 0) { return (static_cast<SignedWide>(ns) << FRACTION_BITS) + fraction; }
-SignedWide full_at(const Bucket& bucket) { return fine(bucket.rate.full_at_ns, bucket.rate.full_at_fraction); }
-
-void set_full_at(Bucket& bucket, SignedWide at) {
-  // A correction can be larger than all that a limit gives in centuries.
-  if (at > fine(INT64_MAX)) at = fine(INT64_MAX);
-  bucket.rate.full_at_fraction = static_cast<uint32_t>(at);
-  __atomic_signal_fence(__ATOMIC_SEQ_CST);
-  bucket.rate.full_at_ns = static_cast<int64_t>(at >> FRACTION_BITS);
-}
-
 // Rounded up: whoever waits for so long has waited enough.
 int64_t whole_ns(SignedWide span) { return span <= 0 ? 0 : static_cast<int64_t>((span + (1LL << FRACTION_BITS) - 1) >> FRACTION_BITS); }
 
-bool counts_tokens(Quantity quantity) { return quantity == INPUT_TOKENS || quantity == OUTPUT_TOKENS || quantity == TOKENS; }
-
-// What is corrected, or given back, at the end of a request.
-bool settles(const Limit& limit) {
-  return limit.kind == BucketKind::HELD || limit.kind == BucketKind::BUDGET || counts_tokens(limit.quantity);
+// Wrong by 2^-52 at most. The compiler's own is exact, and a call; and numbers without a sign take it a branch.
+double rough(SignedWide value) {
+  return static_cast<double>(static_cast<int64_t>(value >> 53)) * 0x1p53 +
+         static_cast<double>(static_cast<int64_t>(value) & ((int64_t{1} << 53) - 1));
 }
+
+bool counts_tokens(Quantity quantity) { return quantity == INPUT_TOKENS || quantity == OUTPUT_TOKENS || quantity == TOKENS; }
 
 constexpr Standing NOWHERE = {-1, 0, 0};
 
@@ -55,6 +45,7 @@ void LimitsProgram::configure(const std::vector<std::string>& names, const doubl
     one.kind = static_cast<BucketKind>(figure[1]);
     one.observes = figure[2] != 0;
     one.admits_unplaced = figure[3] != 0;
+    one.settles = one.kind == BucketKind::HELD || one.kind == BucketKind::BUDGET || counts_tokens(one.quantity);
     one.scope = static_cast<uint32_t>(figure[4]);
     one.wants = static_cast<uint32_t>(figure[5]);
     one.limit = static_cast<int64_t>(figure[6]);
@@ -63,12 +54,15 @@ void LimitsProgram::configure(const std::vector<std::string>& names, const doubl
     for (uint32_t j = 0; j < Limit::THRESHOLDS; j++) one.alerts[j] = static_cast<int64_t>(figure[9 + j]);
     for (uint32_t j = 0; j < BOUNDS; j++) one.bounds_s[j] = static_cast<int64_t>(figure[9 + Limit::THRESHOLDS + j]);
     one.unit = ((static_cast<Wide>(one.period_ns) << FRACTION_BITS) + one.limit - 1) / one.limit;
+    one.most = one.unit * static_cast<Wide>(one.burst);
+    one.per_fine = 1 / rough(static_cast<SignedWide>(one.unit));
     limits_.push_back(one);
     for (uint32_t part = 0; part < PARTS; part++) {
       if ((one.wants >> part & 1) == 0) any_[part] |= uint64_t{1} << i;
     }
   }
   for (Subject& subject : subjects_) subject.limits = any_[subject.part];
+  edition_++;
   make_tallies();
 }
 
@@ -87,7 +81,27 @@ int32_t LimitsProgram::subject(Part part, std::string_view name, uint64_t limits
   const auto [entry, fresh] = numbers_.try_emplace(text, static_cast<int32_t>(subjects_.size()));
   if (fresh) subjects_.push_back({map_.hash().of(text), part, 0});
   subjects_[entry->second].limits = any_[part] | limits;
+  edition_++;
   return entry->second;
+}
+
+LimitsProgram::Plan& LimitsProgram::plan_for(const Request& request) {
+  uint32_t hash = 0;
+  for (const int32_t subject : request.subjects) hash = hash * 31 + static_cast<uint32_t>(subject);
+  Plan& plan = plans_[request.has_texts ? PLANS : hash % PLANS];
+  const bool same = std::memcmp(plan.subjects, request.subjects, sizeof plan.subjects) == 0;
+  if (request.has_texts || plan.edition != edition_ || !same) make_plan(request, &plan);
+  return plan;
+}
+
+void LimitsProgram::make_plan(const Request& request, Plan* plan) {
+  std::memcpy(plan->subjects, request.subjects, sizeof plan->subjects);
+  plan->edition = edition_;
+  plan->steps.clear();
+  for (uint64_t rest = applying(request); rest != 0; rest &= rest - 1) {
+    const uint32_t index = static_cast<uint32_t>(__builtin_ctzll(rest));
+    plan->steps.push_back({tag_of(limits_[index]), index, 0});
+  }
 }
 
 // Which limits apply; fills `parts_`.
@@ -140,26 +154,16 @@ Tag LimitsProgram::tag_of(const Limit& limit) const {
 void LimitsProgram::admit(const Request& request, Answer* answer) {
   *answer = {Decision::ADMITTED, -1, -1, 0, -1, NOWHERE, NOWHERE};
   alerts_.clear();
-  const uint64_t limits = applying(request);
-  if (limits == 0) return;
+  Plan& plan = plan_for(request);
+  if (plan.steps.empty()) return;
   if (!map_.lock()) {
     answer->decision = Decision::BUSY;
     return;
   }
   map_.begin();
   const int64_t now = map_.now_ns();
-  check_count_ = 0;
-  for (uint64_t rest = limits; rest != 0; rest &= rest - 1) {
-    const uint32_t index = static_cast<uint32_t>(__builtin_ctzll(rest));
-    const Limit& limit = limits_[index];
-    const int64_t amount = amount_of(request, limit);
-    if (!counts(limit, request, amount)) continue;
-    Check& check = checks_[check_count_++];
-    check.limit = index;
-    check.amount = amount;
-    check.tag = tag_of(limit);
-    look(&check, now);
-  }
+  gather(request, plan);
+  for (uint32_t i = 0; i < check_count_; i++) look(&checks_[i], now);
   refuse(answer);
   if (answer->decision == Decision::ADMITTED && !take_leases(now)) answer->decision = Decision::UNPLACED;
   if (answer->decision == Decision::ADMITTED) {
@@ -168,7 +172,7 @@ void LimitsProgram::admit(const Request& request, Answer* answer) {
       const Limit& limit = limits_[checks_[i].limit];
       if (!checks_[i].admits) continue;
       charge(checks_[i]);
-      any = any || settles(limit);
+      any = any || limit.settles;
     }
     if (any) answer->ticket = open_ticket();
     answer->covered = covered(request);
@@ -186,15 +190,32 @@ void LimitsProgram::admit(const Request& request, Answer* answer) {
   map_.unlock();
 }
 
+// The counts that the request asks. All are sought before the first is read, so that the cache fetches them at once.
+void LimitsProgram::gather(const Request& request, Plan& plan) {
+  check_count_ = 0;
+  for (Step& step : plan.steps) {
+    const Limit& limit = limits_[step.limit];
+    const int64_t amount = amount_of(request, limit);
+    if (!counts(limit, request, amount)) continue;
+    map_.fetch(step.place);
+    Check& check = checks_[check_count_++];
+    check.step = &step;
+    check.limit = step.limit;
+    check.amount = amount;
+    check.tag = step.tag;
+  }
+}
+
 void LimitsProgram::look(Check* check, int64_t now) {
   const Limit& limit = limits_[check->limit];
-  check->place = map_.claim(check->tag, limit.kind, now);
+  check->place = map_.claim(check->tag, limit.kind, now, check->step->place);
   check->never = check->over = false;
   check->retry_ns = check->reset_ns = check->room = 0;
   if (check->place == LimitsMap::NONE) {
     check->admits = false;
     return;
   }
+  check->step->place = check->place;
   look_at(limit, map_.bucket(check->place), check, now);
 }
 
@@ -209,7 +230,7 @@ void LimitsProgram::look_at_rate(const Limit& limit, const Bucket& bucket, Check
   const SignedWide full = full_at(bucket);
   const SignedWide start = fine(now);
   const SignedWide unit = static_cast<SignedWide>(limit.unit);
-  const SignedWide most = start + limit.burst * unit;
+  const SignedWide most = start + static_cast<SignedWide>(limit.most);
   check->before = full > start ? full : start;
   check->after = check->before + check->amount * unit;
   check->admits = check->after <= most;
@@ -217,7 +238,7 @@ void LimitsProgram::look_at_rate(const Limit& limit, const Bucket& bucket, Check
   if (!check->admits) check->retry_ns = whole_ns(check->after - most);
   const SignedWide then = check->admits ? check->after : check->before;
   // For the headers only; a double has 53 bits of what is a whole multiple of the unit.
-  check->room = most > then ? static_cast<int64_t>(static_cast<double>(most - then) / static_cast<double>(unit) + 1e-6) : 0;
+  check->room = most > then ? static_cast<int64_t>(rough(most - then) * limit.per_fine + 1e-6) : 0;
   check->reset_ns = whole_ns(then - start);
 }
 
@@ -305,74 +326,6 @@ void LimitsProgram::stand(Answer* answer, bool charged) {
 void LimitsProgram::count(const Limit& limit, uint64_t (*of)(Bucket&), int64_t now) {
   const uint32_t place = map_.claim(limit.tally, BucketKind::TALLY, now);
   if (place != LimitsMap::NONE) of(map_.bucket(place));
-}
-
-// For what was charged just now.
-int32_t LimitsProgram::open_ticket() {
-  int32_t number = free_ticket_;
-  if (number < 0) {
-    number = static_cast<int32_t>(tickets_.size());
-    tickets_.push_back({{}, -1});
-  } else {
-    free_ticket_ = tickets_[number].next_free;
-  }
-  std::vector<Charge>& charges = tickets_[number].charges;
-  charges.clear();
-  for (uint32_t i = 0; i < check_count_; i++) {
-    const Check& check = checks_[i];
-    const Limit& limit = limits_[check.limit];
-    const bool holds = limit.kind == BucketKind::HELD;
-    if (!check.admits || !settles(limit)) continue;
-    const Taken taken = holds ? taken_[i] : Taken{LimitsMap::NONE, 0};
-    charges.push_back({check.tag, limit.kind, limit.quantity, check.amount, limit.unit, check.window_start, limit.period_ns,
-                       taken.lease, taken.serial, limit.tag, 0});
-  }
-  return number;
-}
-
-void LimitsProgram::settle(int32_t ticket, const Used& used) {
-  alerts_.clear();
-  Ticket* const one = ticket_at(ticket);
-  if (one == nullptr) return;
-  // Without the lock leases come back by their deadlines, and reservations stay as they are.
-  if (map_.lock()) {
-    map_.begin();
-    const int64_t now = map_.now_ns();
-    for (const Charge& charge : one->charges) {
-      if (charge.kind == BucketKind::HELD) map_.return_lease(charge.lease, charge.serial);
-      else correct(charge, used_of(used, charge.quantity) - charge.before, now);
-    }
-    map_.unlock();
-  }
-  one->charges.clear();
-  one->next_free = free_ticket_;
-  free_ticket_ = ticket;
-}
-
-void LimitsProgram::correct(const Charge& charge, int64_t used, int64_t now) {
-  if (charge.kind == BucketKind::BUDGET) return settle_budget(charge, used, now);
-  const int64_t more = used - charge.amount;
-  if (more == 0) return;
-  // A bucket that is gone was full again: there is nothing to give back.
-  const uint32_t place = more > 0 ? map_.claim(charge.tag, charge.kind, now) : map_.find(charge.tag);
-  if (place == LimitsMap::NONE) return;
-  Bucket& bucket = map_.bucket(place);
-  if (charge.kind == BucketKind::RATE) {
-    const SignedWide full = full_at(bucket);
-    const SignedWide start = more > 0 && full < fine(now) ? fine(now) : full;
-    set_full_at(bucket, start + static_cast<SignedWide>(charge.unit) * more);
-    return;
-  }
-  const int64_t start = now - now % charge.period_ns;
-  if (bucket.window.start_ns == charge.window_start && (more < 0 || start == charge.window_start)) {
-    bucket.window.used += more;
-  } else if (more > 0) {
-    // Its window is over: what goes beyond the reservation counts in the one that runs.
-    if (bucket.window.start_ns != start) bucket.window.used = 0;
-    bucket.window.start_ns = start;
-    bucket.window.period_ns = charge.period_ns;
-    bucket.window.used += more;
-  }
 }
 
 void LimitsProgram::tally(uint32_t index, uint64_t* out) {

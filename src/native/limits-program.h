@@ -31,6 +31,8 @@ struct Limit {
   BucketKind kind;
   bool observes;
   bool admits_unplaced;
+  // Something of it is corrected, or given back, at the end of a request.
+  bool settles;
   // Bits of Part.
   uint32_t scope;
   // Parts of which it wants certain subjects only.
@@ -39,6 +41,10 @@ struct Limit {
   int64_t burst;
   int64_t period_ns;
   Wide unit;
+  // RATE: what the burst is in fine time.
+  Wide most;
+  // How many units are in one of the fine time, roughly.
+  double per_fine;
   static constexpr uint32_t THRESHOLDS = 4;
   // BUDGET: at how much of it somebody is told; 0: none.
   int64_t alerts[THRESHOLDS];
@@ -52,6 +58,7 @@ struct Request {
   int32_t subjects[PARTS];
   // Subjects that have no number; empty: absent.
   std::string_view texts[PARTS];
+  bool has_texts;
   int64_t amounts[QUANTITIES];
   // Output tokens among them that are a guess: it makes no request larger than a limit.
   int64_t assumed_tokens;
@@ -153,8 +160,25 @@ class LimitsProgram {
     uint64_t limits;
   };
 
+  // A limit that applies to requests of certain subjects, and where their count was when it was last asked for.
+  struct Step {
+    Tag tag;
+    uint32_t limit;
+    uint32_t place;
+  };
+
+  // What is to be asked for requests of these subjects, all of which have numbers. Kept, because it is the same for the next one: what is
+  // read of it is one after the other in memory, and nothing is multiplied.
+  struct Plan {
+    int32_t subjects[PARTS];
+    // Of the subjects and limits that it was made for.
+    uint64_t edition = 0;
+    std::vector<Step> steps;
+  };
+
   // One limit's view of the request that is being decided.
   struct Check {
+    Step* step;
     uint32_t limit;
     uint32_t place;
     Tag tag;
@@ -171,21 +195,52 @@ class LimitsProgram {
     int64_t retry_ns;
   };
 
-  // What is to be corrected when the request is over; says all that it takes, whatever limits are in force then.
+  // What is to be corrected when the request is over; says all that it takes, whatever limits are in force then. Small, because
+  // it leaves the cache between the two.
   struct Charge {
     Tag tag;
-    BucketKind kind;
-    Quantity quantity;
+    // Of its limit's tag, the half.
+    uint64_t limit;
     int64_t amount;
-    Wide unit;
-    int64_t window_start;
-    int64_t period_ns;
+    // Of windows that are over: what they had of this request.
+    int64_t before;
+    // Where its count was.
+    uint32_t place;
+    uint8_t kind;
+    uint8_t quantity;
+    union {
+      struct {
+        Wide unit;
+      } rate;
+      // Of windows and budgets.
+      struct {
+        int64_t start_ns;
+        int64_t period_ns;
+      } window;
+      struct {
+        uint32_t lease;
+        uint32_t serial;
+      } held;
+    };
+  };
+  static_assert(sizeof(Charge) == 64);
+  static BucketKind kind_of(const Charge& charge) { return static_cast<BucketKind>(charge.kind); }
+
+  // The time, asked for when it is needed, and once: a question takes as long as a count.
+  class Now {
+   public:
+    explicit Now(const LimitsMap& map) : map_(map) {}
+    Now(const LimitsMap& map, int64_t ns) : map_(map), ns_(ns) {}
+    int64_t ns() const { return ns_ < 0 ? ns_ = map_.now_ns() : ns_; }
+
+   private:
+    const LimitsMap& map_;
+    mutable int64_t ns_ = -1;
+  };
+
+  struct Taken {
     uint32_t lease;
     uint32_t serial;
-    // Of its limit.
-    Tag limit;
-    // Of a window that is over: what it had of this request.
-    int64_t before;
   };
 
   struct Ticket {
@@ -194,9 +249,12 @@ class LimitsProgram {
   };
 
   void make_tallies();
+  Plan& plan_for(const Request& request);
+  void make_plan(const Request& request, Plan* plan);
   uint64_t applying(const Request& request);
   static int64_t amount_of(const Request& request, const Limit& limit);
   Tag tag_of(const Limit& limit) const;
+  void gather(const Request& request, Plan& plan);
   void look(Check* check, int64_t now);
   void look_at(const Limit& limit, const Bucket& bucket, Check* check, int64_t now);
   void look_at_rate(const Limit& limit, const Bucket& bucket, Check* check, int64_t now);
@@ -215,13 +273,14 @@ class LimitsProgram {
   void count(const Limit& limit, uint64_t (*of)(Bucket&), int64_t now);
   int32_t open_ticket();
   Ticket* ticket_at(int32_t number);
-  static int64_t used_of(const Used& used, Quantity quantity);
+  static int64_t used_of(const Used& used, const Charge& charge);
   const Limit* limit_of(const Charge& charge) const;
   int64_t covered(const Request& request) const;
   int64_t room_of(const Charge& charge, const Limit& limit, int64_t now);
   void take_more(Charge* charge, int64_t more, int64_t now);
   void tell_of_end(const Charge& charge, const Limit& limit, int64_t now);
-  void correct(const Charge& charge, int64_t used, int64_t now);
+  void note(const Limit& limit, const Check& check, const Taken& taken, Charge* charge);
+  void correct(const Charge& charge, int64_t used, const Now& clock);
   void settle_budget(const Charge& charge, int64_t used, int64_t now);
   void tell_of_end(const Check& check, int64_t now);
   void tell(uint32_t index, uint32_t threshold, Bucket& bucket, int64_t now);
@@ -234,14 +293,14 @@ class LimitsProgram {
   // Limits that take any subject of a part, or none.
   uint64_t any_[PARTS] = {};
   int64_t lease_ns_ = 0;
+  static constexpr uint32_t PLANS = 256;
+  // By a hash of their subjects; the last one is of requests that have texts.
+  Plan plans_[PLANS + 1];
+  uint64_t edition_ = 1;
   // Of the request that is being decided.
   Tag parts_[PARTS];
   Check checks_[LIMITS_MAX];
   uint32_t check_count_ = 0;
-  struct Taken {
-    uint32_t lease;
-    uint32_t serial;
-  };
   Taken taken_[LIMITS_MAX];
   std::vector<Ticket> tickets_;
   int32_t free_ticket_ = -1;

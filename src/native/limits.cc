@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "addon.h"
+#include "limits-headers.h"
 #include "limits-program.h"
 
 namespace sluice {
@@ -18,6 +19,7 @@ enum Field : uint32_t {
   ASSUMED = AMOUNTS + QUANTITIES,   // output tokens of these that nobody asked for
   ASSUMED_COST,                     // and what they cost
   BILLS,                            // 0: budgets do not count it
+  DECISION,
   TICKET,
   LIMIT,
   RETRY_MS,
@@ -36,6 +38,7 @@ struct Limits {
   LimitsProgram program{map};
   double* fields = nullptr;
   std::string texts[PARTS];
+  bool has_texts = false;
 };
 
 Limits& limits() {
@@ -158,7 +161,8 @@ napi_value text(napi_env env, napi_callback_info info) {
   napi_value argv[2];
   uint32_t part = 0;
   if (!arguments(env, info, argv) || !uint_of(env, argv[0], &part) || part >= PARTS) return nullptr;
-  text_of(env, argv[1], &limits().texts[part]);
+  Limits& own = limits();
+  own.has_texts = text_of(env, argv[1], &own.texts[part]) || own.has_texts;
   return nullptr;
 }
 
@@ -194,8 +198,9 @@ Request request_of(const Limits& own) {
   Request request;
   for (uint32_t part = 0; part < PARTS; part++) {
     request.subjects[part] = static_cast<int32_t>(own.fields[SUBJECTS + part]);
-    request.texts[part] = own.texts[part];
+    if (own.has_texts) request.texts[part] = own.texts[part];
   }
+  request.has_texts = own.has_texts;
   for (uint32_t i = 0; i < QUANTITIES; i++) request.amounts[i] = amount_of(own.fields[AMOUNTS + i], i == COST ? COST_MAX : AMOUNT_MAX);
   request.assumed_cost = amount_of(own.fields[ASSUMED_COST], COST_MAX);
   request.bills = own.fields[BILLS] != 0;
@@ -204,7 +209,11 @@ Request request_of(const Limits& own) {
 }
 
 void put_answer(Limits& own, const Answer& answer) {
-  for (std::string& one : own.texts) one.clear();
+  if (own.has_texts) {
+    for (std::string& one : own.texts) one.clear();
+    own.has_texts = false;
+  }
+  own.fields[DECISION] = static_cast<double>(answer.decision);
   own.fields[TICKET] = answer.ticket;
   own.fields[LIMIT] = answer.limit;
   own.fields[RETRY_MS] = static_cast<double>(answer.retry_ns) / NS_PER_MS;
@@ -212,7 +221,7 @@ void put_answer(Limits& own, const Answer& answer) {
   put_standing(own.fields + TOKENS_STANDING, answer.tokens);
 }
 
-// limitsAdmit(): decision
+// limitsAdmit(): lines of the answer's head that say where the request's limits stand; the rest is in `limitFields`.
 napi_value admit(napi_env env, napi_callback_info) {
   if (!is_open(env)) return nullptr;
   Limits& own = limits();
@@ -223,7 +232,8 @@ napi_value admit(napi_env env, napi_callback_info) {
   own.fields[ALERTS] = static_cast<double>(own.program.alerts().size());
   own.fields[COVERED] = static_cast<double>(answer.covered);
   napi_value result = nullptr;
-  napi_create_int32(env, static_cast<int32_t>(answer.decision), &result);
+  char lines[STANDING_BYTES_MAX];
+  napi_create_string_latin1(env, lines, write_standing(lines, answer.requests, answer.tokens), &result);
   return result;
 }
 
@@ -251,26 +261,22 @@ napi_value peek(napi_env env, napi_callback_info info) {
   return result;
 }
 
-// (ticket, inputTokens, outputTokens, cost)
-napi_value use(napi_env env, napi_callback_info info, void (LimitsProgram::*how)(int32_t, const Used&)) {
-  napi_value argv[4];
-  int32_t ticket = -1;
-  int64_t input = 0, output = 0, cost = 0;
-  if (!is_open(env) || !arguments(env, info, argv) || !ok(env, napi_get_value_int32(env, argv[0], &ticket))) return nullptr;
-  if (!ok(env, napi_get_value_int64(env, argv[1], &input)) || !ok(env, napi_get_value_int64(env, argv[2], &output))) return nullptr;
-  if (!ok(env, napi_get_value_int64(env, argv[3], &cost))) return nullptr;
-  const int64_t most = static_cast<int64_t>(AMOUNT_MAX), cost_most = static_cast<int64_t>(COST_MAX);
-  LimitsProgram& program = limits().program;
-  (program.*how)(ticket, {input < most ? input : most, output < most ? output : most, cost < cost_most ? cost : cost_most});
-  limits().fields[ALERTS] = static_cast<double>(program.alerts().size());
+// The ticket, and the amounts of tokens and cost, are in `limitFields`: arguments would cost as much as the work.
+napi_value use(napi_env env, void (LimitsProgram::*how)(int32_t, const Used&)) {
+  if (!is_open(env)) return nullptr;
+  Limits& own = limits();
+  const double* const amounts = own.fields + AMOUNTS;
+  const Used used = {amount_of(amounts[INPUT_TOKENS]), amount_of(amounts[OUTPUT_TOKENS]), amount_of(amounts[COST], COST_MAX)};
+  (own.program.*how)(static_cast<int32_t>(own.fields[TICKET]), used);
+  own.fields[ALERTS] = static_cast<double>(own.program.alerts().size());
   return nullptr;
 }
 
-// limitsSettle(ticket, inputTokens, outputTokens, cost)
-napi_value settle(napi_env env, napi_callback_info info) { return use(env, info, &LimitsProgram::settle); }
+// limitsSettle()
+napi_value settle(napi_env env, napi_callback_info) { return use(env, &LimitsProgram::settle); }
 
-// limitsBook(ticket, inputTokens, outputTokens, cost)
-napi_value book(napi_env env, napi_callback_info info) { return use(env, info, &LimitsProgram::book); }
+// limitsBook()
+napi_value book(napi_env env, napi_callback_info) { return use(env, &LimitsProgram::book); }
 
 // limitsExtend(ticket, needed, wanted, cost): how many output tokens more are reserved; 0: none.
 napi_value extend(napi_env env, napi_callback_info info) {

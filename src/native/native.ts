@@ -126,13 +126,15 @@ export interface NativeAddon extends UpstreamBinding {
   limitsText(part: number, text: string): void;
   /** The request of limitsAdmit(), and its answer. */
   readonly limitFields: Float64Array;
-  limitsAdmit(): number;
+  /** What a client is told of it: lines of a head. */
+  limitsAdmit(): string;
   /** What limitsAdmit() would decide and answer, with nothing changed; fills `out` (321 numbers) with the limits that apply: native/limits.cc. */
   limitsPeek(out: Float64Array): number;
-  limitsSettle(ticket: number, inputTokens: number, outputTokens: number, costNanodollars: number): void;
+  /** The ticket and the amounts in `limitFields`. */
+  limitsSettle(): void;
+  limitsBook(): void;
   /** How many output tokens more are reserved, `needed` to `wanted`; 0: none. `costNanodollars`: of those wanted. */
   limitsExtend(ticket: number, needed: number, wanted: number, costNanodollars: number): number;
-  limitsBook(ticket: number, inputTokens: number, outputTokens: number, costNanodollars: number): void;
   /** Thresholds of budgets that the last call of either was the first to reach: 4 times the limit, plus the threshold; -1: no more. */
   limitsAlert(index: number): number;
   /** When periods of budgets begin and end, three numbers for each limit. */

@@ -8,7 +8,7 @@ import type { Route, Snapshot, Target } from "../config/snapshot.ts";
 import { LIMIT_AT, type LimitsMap } from "../shm/limits.ts";
 import type { Exchange } from "./exchange.ts";
 
-const { parts: PART } = LIMIT_AT;
+const { key: KEY, team: TEAM, model: MODEL, route: ROUTE, target: TARGET, provider: PROVIDER } = LIMIT_AT.parts;
 const ABSENT = -1;
 const NONE = new Int32Array(0);
 /** Of an IPv6 address, what is its network. */
@@ -19,13 +19,18 @@ export class LimitSubjects {
   readonly #fields: Float64Array;
   /** The numbers below are by those of this one. */
   #snapshot: Snapshot | null = null;
-  #counted: ReadonlySet<LimitPart> = new Set();
   #keys = NONE;
   #teams = NONE;
   #routes = NONE;
   #models = NONE;
   #targets = NONE;
   #providers = NONE;
+  // What some limit counts by
+  #byModel = false;
+  #byTarget = false;
+  #byProvider = false;
+  #byUser = false;
+  #byAddress = false;
 
   constructor(map: LimitsMap) {
     this.#map = map;
@@ -34,10 +39,24 @@ export class LimitSubjects {
 
   /** After the map has the limits of this snapshot. */
   configure(snapshot: Snapshot): void {
+    this.#snapshot = snapshot;
+    this.#count(new Set(snapshot.limits.flatMap(({ scope }) => scope)));
+    this.#number(snapshot);
+    // Nobody has a number for these: what clients choose goes as a text.
+    this.#fields.fill(ABSENT, 0, LIMIT_AT.partsEnd);
+  }
+
+  #count(parts: ReadonlySet<LimitPart>): void {
+    this.#byModel = parts.has("model");
+    this.#byTarget = parts.has("target");
+    this.#byProvider = parts.has("provider");
+    this.#byUser = parts.has("user");
+    this.#byAddress = parts.has("address");
+  }
+
+  #number(snapshot: Snapshot): void {
     const map = this.#map;
     const routes = routesOf(snapshot);
-    this.#snapshot = snapshot;
-    this.#counted = new Set(snapshot.limits.flatMap(({ scope }) => scope));
     this.#keys = Int32Array.from(snapshot.keyRecords, ({ name }) => map.subject("key", name));
     this.#teams = Int32Array.from(snapshot.keyRecords, ({ team }) =>
       team === null ? ABSENT : map.subject("team", team),
@@ -56,45 +75,45 @@ export class LimitSubjects {
 
   /** Says whom the next decision is about. */
   fill(exchange: Exchange): void {
-    const { key, route } = exchange;
-    this.#fields.fill(ABSENT, 0, LIMIT_AT.partsEnd);
+    const { key, route, snapshot } = exchange;
     // One that began before a reload has the numbers of its own snapshot.
-    const current = exchange.snapshot === this.#snapshot;
-    if (key !== null && current) this.#fillKey(key.number);
-    if (route !== null && current) this.#fillRoute(route.number);
-    if (!current) this.#fillNames(exchange);
+    const isCurrent = snapshot === this.#snapshot;
+    this.#fillKey(key !== null && isCurrent ? key.number : ABSENT);
+    this.#fillRoute(route !== null && isCurrent ? route.number : ABSENT);
+    if (!isCurrent) this.#fillNames(exchange);
     this.#fillTexts(exchange);
   }
 
   #fillKey(number: number): void {
-    this.#fields[PART.key] = this.#keys[number] ?? ABSENT;
-    this.#fields[PART.team] = this.#teams[number] ?? ABSENT;
+    this.#fields[KEY] = number < 0 ? ABSENT : (this.#keys[number] ?? ABSENT);
+    this.#fields[TEAM] = number < 0 ? ABSENT : (this.#teams[number] ?? ABSENT);
   }
 
   #fillRoute(number: number): void {
     const fields = this.#fields;
-    fields[PART.route] = this.#routes[number] ?? ABSENT;
-    fields[PART.model] = this.#models[number] ?? ABSENT;
-    fields[PART.target] = this.#targets[number] ?? ABSENT;
-    fields[PART.provider] = this.#providers[number] ?? ABSENT;
+    fields[ROUTE] = number < 0 ? ABSENT : (this.#routes[number] ?? ABSENT);
+    fields[MODEL] = number < 0 ? ABSENT : (this.#models[number] ?? ABSENT);
+    fields[TARGET] = number < 0 ? ABSENT : (this.#targets[number] ?? ABSENT);
+    fields[PROVIDER] = number < 0 ? ABSENT : (this.#providers[number] ?? ABSENT);
   }
 
   #fillNames({ key, route }: Exchange): void {
-    if (key !== null) this.#fields[PART.key] = this.#map.numberOf("key", key.name);
-    if (key !== null && key.team !== null) this.#fields[PART.team] = this.#map.numberOf("team", key.team);
-    if (route !== null) this.#fields[PART.route] = this.#map.numberOf("route", route.alias);
+    if (key !== null) this.#fields[KEY] = this.#map.numberOf("key", key.name);
+    if (key !== null && key.team !== null) this.#fields[TEAM] = this.#map.numberOf("team", key.team);
+    if (route !== null) this.#fields[ROUTE] = this.#map.numberOf("route", route.alias);
   }
 
   #fillTexts({ target, model, user, down }: Exchange): void {
-    if (model !== "" && this.#lacks("model")) this.#map.text("model", model);
-    if (target !== null && this.#lacks("target")) this.#map.text("target", targetName(target, model));
-    if (target !== null && this.#lacks("provider")) this.#map.text("provider", target.provider.name);
-    if (user !== "" && this.#lacks("user")) this.#map.text("user", user);
-    if (this.#lacks("address")) this.#map.text("address", addressText(down.address()));
+    const map = this.#map;
+    if (this.#byModel && model !== "" && this.#lacks(MODEL)) map.text("model", model);
+    if (this.#byTarget && target !== null && this.#lacks(TARGET)) map.text("target", targetName(target, model));
+    if (this.#byProvider && target !== null && this.#lacks(PROVIDER)) map.text("provider", target.provider.name);
+    if (this.#byUser && user !== "") map.text("user", user);
+    if (this.#byAddress) map.text("address", addressText(down.address()));
   }
 
-  #lacks(part: LimitPart): boolean {
-    return this.#fields[PART[part]] === ABSENT && this.#counted.has(part);
+  #lacks(part: number): boolean {
+    return this.#fields[part] === ABSENT;
   }
 }
 

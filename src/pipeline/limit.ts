@@ -23,7 +23,7 @@ import { costAtMost } from "./cost.ts";
 import { canCut } from "./cut.ts";
 import { ENDPOINT_EMBEDDINGS, ENDPOINT_MODERATIONS, takesModel } from "./endpoint.ts";
 import type { Exchange, Verdict } from "./exchange.ts";
-import { retryLines, standingLines } from "./limit-headers.ts";
+import { retryLines } from "./limit-headers.ts";
 import { LimitSubjects, routesOf } from "./limit-subjects.ts";
 
 const { amounts: AMOUNT } = LIMIT_AT;
@@ -106,7 +106,7 @@ export class Limiter {
     this.#fillAmounts(exchange);
     const decision = this.#map.admit();
     if (this.#field(LIMIT_AT.alerts) > 0) this.#alert(exchange);
-    exchange.limitLines = this.#standing();
+    exchange.limitLines = this.#map.lines;
     if (decision === LIMIT_ADMITTED) {
       exchange.limitTicket = this.#field(LIMIT_AT.ticket);
       this.#allow(exchange, this.#field(LIMIT_AT.covered));
@@ -211,16 +211,6 @@ export class Limiter {
     if (outputTokensMax >= 0) return outputTokensMax;
     const learned = route !== null && snapshot === this.#snapshot ? this.#outputs[route.number] : undefined;
     return Math.ceil(learned ?? OUTPUT_TOKENS_ASSUMED);
-  }
-
-  #standing(): string {
-    const { requests, tokens } = LIMIT_AT;
-    const ofRequests = this.#field(requests) < 0 ? "" : this.#lines("requests", requests);
-    return this.#field(tokens) < 0 ? ofRequests : ofRequests + this.#lines("tokens", tokens);
-  }
-
-  #lines(what: "requests" | "tokens", from: number): string {
-    return standingLines(what, this.#field(from), this.#field(from + 1), this.#field(from + 2));
   }
 
   #refuse(exchange: Exchange, decision: number): ErrorRow {

@@ -19,8 +19,10 @@ function statusLine(status: number): string {
 
 /** The head of a relayed answer. */
 export function responseHead(exchange: Exchange, { status, lines, upstreamRequestId }: ResponseHead): string {
-  const theirs = upstreamRequestId === "" ? lines : `${lines}\r\nx-upstream-request-id: ${upstreamRequestId}`;
-  return statusLine(status) + withoutTheirLimits(exchange, theirs) + ownLines(exchange);
+  // Searched as it came: what is put together first would be copied for it.
+  const theirs = withoutTheirLimits(exchange, lines);
+  const id = upstreamRequestId === "" ? "" : `\r\nx-upstream-request-id: ${upstreamRequestId}`;
+  return statusLine(status) + theirs + id + ownLines(exchange);
 }
 
 /** The provider's limits are of all of us together; a client reads one set of these headers. */

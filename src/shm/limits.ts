@@ -37,13 +37,18 @@ const AMOUNTS = LIMIT_PARTS.length;
 const ASSUMED = AMOUNTS + LIMIT_QUANTITIES.length;
 const ASSUMED_COST = ASSUMED + 1;
 const BILLS = ASSUMED + 2;
-const TICKET = ASSUMED + 3;
+const DECISION = ASSUMED + 3;
+const TICKET = DECISION + 1;
 const LIMIT = TICKET + 1;
 const RETRY_MS = TICKET + 2;
 const REQUESTS = TICKET + 3;
 const TOKENS = TICKET + 6;
 const ALERTS = TICKET + 9;
 const COVERED = ALERTS + 1;
+
+const INPUT_TOKENS = AMOUNTS + LIMIT_QUANTITIES.indexOf("input_tokens");
+const OUTPUT_TOKENS = AMOUNTS + LIMIT_QUANTITIES.indexOf("output_tokens");
+const COST = AMOUNTS + LIMIT_QUANTITIES.indexOf("cost");
 
 export const LIMIT_AT = {
   /** Where the number of a request's subject goes, for each part; -1: it has none. */
@@ -128,10 +133,9 @@ export interface LimitsState {
 
 export class LimitsMap {
   readonly fields = native.limitFields;
-  readonly admit = native.limitsAdmit;
-  readonly settle = native.limitsSettle;
-  readonly book = native.limitsBook;
   readonly extend = native.limitsExtend;
+  /** CRLF name: value for each header about the decision before. */
+  lines = "";
   readonly #counts = new Float64Array(4);
   readonly #spent = new Float64Array(2);
   readonly #state = new Float64Array(4);
@@ -141,6 +145,32 @@ export class LimitsMap {
   /** When the first period of any budget ends. */
   #periodsEndMs = Number.POSITIVE_INFINITY;
   #wanted: readonly { readonly key: ReadonlySet<string>; readonly route: ReadonlySet<string> }[] = [];
+
+  /** The decision about the request of `fields`; the rest of the answer is there. */
+  admit(): number {
+    this.lines = native.limitsAdmit();
+    return this.fields[DECISION] ?? LIMIT_BUSY;
+  }
+
+  /** Puts what was used in the place of what was reserved with `ticket`; each ticket once. */
+  settle(ticket: number, inputTokens: number, outputTokens: number, costNanodollars: number): void {
+    this.#fillUsed(ticket, inputTokens, outputTokens, costNanodollars);
+    native.limitsSettle();
+  }
+
+  /** Used beside what was reserved with `ticket`, before that is settled. */
+  book(ticket: number, inputTokens: number, outputTokens: number, costNanodollars: number): void {
+    this.#fillUsed(ticket, inputTokens, outputTokens, costNanodollars);
+    native.limitsBook();
+  }
+
+  #fillUsed(ticket: number, inputTokens: number, outputTokens: number, costNanodollars: number): void {
+    const { fields } = this;
+    fields[TICKET] = ticket;
+    fields[INPUT_TOKENS] = inputTokens;
+    fields[OUTPUT_TOKENS] = outputTokens;
+    fields[COST] = costNanodollars;
+  }
 
   /** As admit(), and changes nothing: the decision, and what each limit says that applies. */
   peek(): { readonly decision: number; readonly limits: readonly PeekedLimit[] } {

@@ -1,0 +1,85 @@
+// The part of LimitsProgram that ends what it began: tickets of what was charged, and what was used in the place of what was reserved.
+#include "limits-fine-time.h"
+
+namespace sluice {
+
+// For what was charged just now.
+int32_t LimitsProgram::open_ticket() {
+  int32_t number = free_ticket_;
+  if (number < 0) {
+    number = static_cast<int32_t>(tickets_.size());
+    tickets_.push_back({{}, -1});
+  } else {
+    free_ticket_ = tickets_[number].next_free;
+  }
+  std::vector<Charge>& charges = tickets_[number].charges;
+  charges.clear();
+  for (uint32_t i = 0; i < check_count_; i++) {
+    const Limit& limit = limits_[checks_[i].limit];
+    // In its place: put together elsewhere it would be read before it is written.
+    if (checks_[i].admits && limit.settles) note(limit, checks_[i], taken_[i], &charges.emplace_back());
+  }
+  return number;
+}
+
+void LimitsProgram::note(const Limit& limit, const Check& check, const Taken& taken, Charge* charge) {
+  charge->tag = check.tag;
+  charge->limit = limit.tag.low;
+  charge->amount = check.amount;
+  charge->before = 0;
+  charge->place = check.place;
+  charge->kind = static_cast<uint8_t>(limit.kind);
+  charge->quantity = static_cast<uint8_t>(limit.quantity);
+  if (limit.kind == BucketKind::RATE) charge->rate = {limit.unit};
+  else if (limit.kind == BucketKind::HELD) charge->held = {taken.lease, taken.serial};
+  else charge->window = {check.window_start, limit.period_ns};
+}
+
+void LimitsProgram::settle(int32_t ticket, const Used& used) {
+  alerts_.clear();
+  Ticket* const one = ticket_at(ticket);
+  if (one == nullptr) return;
+  // Without the lock leases come back by their deadlines, and reservations stay as they are.
+  if (map_.lock()) {
+    map_.begin();
+    const Now now(map_);
+    for (const Charge& charge : one->charges) {
+      if (kind_of(charge) == BucketKind::HELD) map_.return_lease(charge.held.lease, charge.held.serial);
+      else correct(charge, used_of(used, charge) - charge.before, now);
+    }
+    map_.unlock();
+  }
+  one->charges.clear();
+  one->next_free = free_ticket_;
+  free_ticket_ = ticket;
+}
+
+void LimitsProgram::correct(const Charge& charge, int64_t used, const Now& clock) {
+  if (kind_of(charge) == BucketKind::BUDGET) return settle_budget(charge, used, clock.ns());
+  const int64_t more = used - charge.amount;
+  if (more == 0) return;
+  // What a rate gets back is the same at any time.
+  const int64_t now = kind_of(charge) == BucketKind::RATE && more < 0 ? 0 : clock.ns();
+  // A bucket that is gone was full again: there is nothing to give back.
+  const uint32_t place = more > 0 ? map_.claim(charge.tag, kind_of(charge), now) : map_.find(charge.tag, charge.place);
+  if (place == LimitsMap::NONE) return;
+  Bucket& bucket = map_.bucket(place);
+  if (kind_of(charge) == BucketKind::RATE) {
+    const SignedWide full = full_at(bucket);
+    const SignedWide start = more > 0 && full < fine(now) ? fine(now) : full;
+    set_full_at(bucket, start + static_cast<SignedWide>(charge.rate.unit) * more);
+    return;
+  }
+  const int64_t start = now - now % charge.window.period_ns;
+  if (bucket.window.start_ns == charge.window.start_ns && (more < 0 || start == charge.window.start_ns)) {
+    bucket.window.used += more;
+  } else if (more > 0) {
+    // Its window is over: what goes beyond the reservation counts in the one that runs.
+    if (bucket.window.start_ns != start) bucket.window.used = 0;
+    bucket.window.start_ns = start;
+    bucket.window.period_ns = charge.window.period_ns;
+    bucket.window.used += more;
+  }
+}
+
+}  // namespace sluice
