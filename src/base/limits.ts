@@ -81,6 +81,10 @@ export const GREETINGS_MAX = 4_096;
 export const PROXY_HEADER_BYTES_MAX = 4_096;
 /** Limits of one configuration, one for each quantity of a rule: a request's are bits of one word. */
 export const LIMIT_RULES_MAX = 64;
+/** Failed tries of a request that its record tells of, the last ones. */
+export const DECISION_TRIES_MAX = 8;
+/** Limits in the header x-sluice-explain. */
+export const EXPLAINED_LIMITS_MAX = 8;
 /** Of a request that `sluice explain` asks about, in bytes; with what is around it, as JSON, in EXPLAIN_QUESTION_BYTES_MAX. */
 export const EXPLAIN_BODY_BYTES_MAX = 1_048_576;
 export const EXPLAIN_QUESTION_BYTES_MAX = 4 * EXPLAIN_BODY_BYTES_MAX;

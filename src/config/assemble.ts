@@ -132,6 +132,6 @@ function priceOf({ input, cached_input, output }: Form["prices"][string]): Price
   return { inputPico: input, cachedInputPico: cached_input ?? input, outputPico: output };
 }
 
-function keyOf({ name, hash, enabled, expires, models, team }: Form["keys"][number]): KeyConfig {
-  return { name, hash, enabled, expiresAtMs: expires ?? null, models: models ?? null, team: team ?? null };
+function keyOf({ name, hash, enabled, expires, models, team, explain }: Form["keys"][number]): KeyConfig {
+  return { name, hash, enabled, expiresAtMs: expires ?? null, models: models ?? null, team: team ?? null, explain };
 }

@@ -92,6 +92,7 @@ function compileKey(key: KeyConfig, number: number): KeyRecord {
     expiresAtMs: key.expiresAtMs ?? Number.POSITIVE_INFINITY,
     models: key.models === null ? null : new Set(key.models),
     team: key.team,
+    explain: key.explain ?? false,
   });
 }
 

@@ -121,6 +121,8 @@ export interface KeyConfig {
   readonly models: readonly string[] | null;
   /** Whom it belongs to, for limits; null: nobody. */
   readonly team: string | null;
+  /** Without it, false. */
+  readonly explain?: boolean;
 }
 
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -316,6 +318,9 @@ const KEY = mapping({
     .meta({ expects: "name" })
     .optional()
     .describe("Whom it belongs to: limits can count the keys of a team together."),
+  explain: boolean(false).describe(
+    "Requests with the header x-sluice-explain: 1 are told how they were decided, in a header of that name: route, target, tries, open breakers and limits, by their names here.",
+  ),
 });
 
 const KEYS = section(z.array(KEY), []).describe("What applications send as their API key.");

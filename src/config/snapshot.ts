@@ -25,6 +25,8 @@ export interface KeyRecord {
   readonly models: ReadonlySet<string> | null;
   /** Whose it is; null: nobody's. */
   readonly team: string | null;
+  /** Whether its requests may ask how they were decided (x-sluice-explain). */
+  readonly explain: boolean;
 }
 
 /** native: HTTP/1.1 by the addon. undici: also HTTP/2 and proxies. */

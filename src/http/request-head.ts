@@ -32,6 +32,7 @@ const HAS_QUERY = 128;
 const CHUNKED = 256;
 const CLOSES = 512;
 const HAS_NAMED = 1_024;
+const HAS_OWN = 2_048;
 
 /** Its texts. */
 const PATH_TEXT = 0;
@@ -41,6 +42,7 @@ const CONTENT_TYPE = 3;
 const ACCEPT_ENCODING = 4;
 const KEY_TEXT = 5;
 const NAMED = 6;
+const OWN_LINES = 7;
 
 /** Paths that have no string of their own per request. */
 const PATHS = ENDPOINTS.map((name) => `/v1/${name}`);
@@ -98,6 +100,7 @@ function takeTexts(target: Exchange, flags: number): void {
   if ((flags & HAS_ENCODING) !== 0) target.acceptEncoding = native.headText(ACCEPT_ENCODING);
   if ((flags & HAS_QUERY) !== 0) target.query = native.headText(QUERY);
   target.requestId = (flags & HAS_REQUEST_ID) !== 0 ? native.headText(REQUEST_ID) : nextRequestId();
+  if ((flags & HAS_OWN) !== 0) target.ownLines = native.headText(OWN_LINES);
   if ((flags & HAS_NAMED) !== 0) dropNamed(target, native.headText(NAMED));
 }
 

@@ -84,6 +84,13 @@ Action action_of(std::string_view name) {
   return FORWARD;
 }
 
+// Of headers that are for the gateway and do not go on.
+constexpr std::string_view OWN_PREFIX = "x-sluice-";
+
+bool is_own(std::string_view name) {
+  return name.size() > OWN_PREFIX.size() && name[2] == OWN_PREFIX[2] && name.substr(0, OWN_PREFIX.size()) == OWN_PREFIX;
+}
+
 // Bytes of ": " and CRLF.
 constexpr size_t HEADER_OVERHEAD = 4;
 constexpr size_t LENGTH_DIGITS_MAX = 15;
@@ -188,12 +195,14 @@ void RequestHead::read(const UwsHeader& line, const UwsHeader* headers) {
   flags_ = hosts_ = framings_ = 0;
   content_length_ = header_bytes_ = 0;
   lines_.clear();
+  own_.clear();
   named_.clear();
   for (std::string_view& text : texts_) text = {};
   take_line(line);
   for (const UwsHeader* header = headers; header->name.data() != nullptr; header++) take(header->name, header->value);
   if (hosts_ != 1 || framings_ > 1) flags_ |= UNSOUND;
   if (!named_.empty()) set(NAMED, named_, HAS_NAMED);
+  if (!own_.empty()) set(OWN_LINES, own_, HAS_OWN);
 }
 
 void RequestHead::take_line(const UwsHeader& line) {
@@ -296,10 +305,11 @@ void RequestHead::take_accept_encoding(std::string_view value) {
 
 void RequestHead::forward(std::string_view name, std::string_view value) {
   if (!is_token(name) || !is_value(value)) flags_ |= INVALID;
-  lines_.append("\r\n", 2);
-  lines_.append(name);
-  lines_.append(": ", 2);
-  lines_.append(value);
+  std::string& lines = is_own(name) ? own_ : lines_;
+  lines.append("\r\n", 2);
+  lines.append(name);
+  lines.append(": ", 2);
+  lines.append(value);
 }
 
 void RequestHead::set(Text which, std::string_view text, Flag flag) {

@@ -26,9 +26,10 @@ class RequestHead {
     CHUNKED = 256,
     CLOSES = 512,       // the client says that it closes
     HAS_NAMED = 1024,   // Connection names headers
+    HAS_OWN = 2048,     // headers for the gateway alone
   };
 
-  enum Text { PATH_TEXT, QUERY, REQUEST_ID, CONTENT_TYPE, ACCEPT_ENCODING, KEY_TEXT, NAMED, TEXTS };
+  enum Text { PATH_TEXT, QUERY, REQUEST_ID, CONTENT_TYPE, ACCEPT_ENCODING, KEY_TEXT, NAMED, OWN_LINES, TEXTS };
 
   // Of a client's own request id; a longer one is not taken.
   size_t request_id_bytes_max = 0;
@@ -69,6 +70,8 @@ class RequestHead {
   std::string_view method_;
   std::string_view texts_[TEXTS];
   std::string lines_;
+  // The same of those that do not go on: x-sluice-...
+  std::string own_;
   std::string named_;
 };
 

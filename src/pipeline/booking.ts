@@ -31,6 +31,7 @@ export function book(exchange: Exchange, kind: BookedKind, target: Target, outco
 /** Nothing of it went to the client. It is of the period in which its request began, and took until now. */
 function fillOutcome(exchange: Exchange, kind: BookedKind, { upstreamStatus, error }: Outcome): void {
   entry.kind = kind;
+  entry.decision = "";
   entry.status = 0;
   entry.upstreamStatus = upstreamStatus;
   entry.error = error === null ? 0 : error.number;

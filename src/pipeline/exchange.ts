@@ -6,6 +6,7 @@ import type { ErrorRow } from "../base/errors.ts";
 import type { Choice, KeyRecord, Route, Snapshot, Target } from "../config/snapshot.ts";
 import { CONTENT_MOST } from "../providers/response-scan.ts";
 import type { Attempt, UpstreamRequest } from "../upstream/transport.ts";
+import type { FailedTry } from "./decision.ts";
 import type { Splice } from "./splice.ts";
 import type { Upload } from "./upload.ts";
 import type { Spoke } from "./wheel.ts";
@@ -82,6 +83,8 @@ export class Exchange implements Spoke {
   query = "";
   /** What goes on to the provider: CRLF name: value for each header, names in lower case. */
   lines = "";
+  /** The same of headers that are for the gateway alone (x-sluice-...), which do not go on. */
+  ownLines = "";
   /** Of the key's record in the snapshot, which the edge knew it by; -1: it did not. */
   keyNumber = -1;
   /** The gateway key as it was sent, where the edge did not know it; cleared once it is checked. */
@@ -121,6 +124,10 @@ export class Exchange implements Spoke {
   rotations = 0;
   /** Bits of the choices that were tried since the last pause. */
   tried = 0;
+  /** Tries that others followed, the last ones; null: there are none. */
+  failedTries: FailedTry[] | null = null;
+  /** Bits of the choices that were passed over because their breakers were open. */
+  leftAlone = 0;
   /** Pauses before retries. */
   rounds = 0;
   /** How long the one takes that it is in, milliseconds. */
@@ -163,6 +170,10 @@ export class Exchange implements Spoke {
   contentAllowed = CONTENT_MOST;
   /** Where it stands, for the head of its answer: CRLF name: value for each header; empty: no limit applies. */
   limitLines = "";
+  /** Name of the limit or budget that refused it; empty: none did. */
+  refusedBy = "";
+  /** How its limits stood, for one that asks. */
+  limitsTold = "";
 
   // The answer
   readonly down: Downstream;

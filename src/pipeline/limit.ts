@@ -216,6 +216,7 @@ export class Limiter {
   #refuse(exchange: Exchange, decision: number): ErrorRow {
     const rule = this.#map.ruleAt(this.#field(LIMIT_AT.limit));
     if (decision === LIMIT_BUSY || decision === LIMIT_UNPLACED || rule === undefined) return ERRORS.limitsUnavailable;
+    exchange.refusedBy = rule.name;
     if (rule.calendar !== null) return exchange.fail(ERRORS.budgetUsedUp, budgetText(rule, rule.calendar));
     if (decision === LIMIT_NEVER) return exchange.fail(ERRORS.limitTooSmall, ruleText(rule));
     if (decision === LIMIT_REFUSED) exchange.limitLines += retryLines(this.#field(LIMIT_AT.retryMs));

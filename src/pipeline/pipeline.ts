@@ -23,6 +23,7 @@ import {
   type RequestHandler,
   type Verdict,
 } from "./exchange.ts";
+import { noteLimits } from "./explain-header.ts";
 import { uploadRequest, upstreamRequest } from "./forward.ts";
 import { recordGap } from "./latencies.ts";
 import { modelsBody } from "./models.ts";
@@ -177,7 +178,9 @@ export class Pipeline implements RequestHandler, RelayOwner {
   /** Before anything of it goes upstream. */
   #limitOnce(exchange: Exchange): Verdict {
     const { limiter } = this.#books;
-    return limiter === null || exchange.request !== null ? null : limiter.admit(exchange);
+    if (limiter === null || exchange.request !== null) return null;
+    if (exchange.ownLines !== "") noteLimits(exchange, limiter);
+    return limiter.admit(exchange);
   }
 
   #forward(exchange: Exchange): void {

@@ -8,6 +8,7 @@ import { STATUS_CODES } from "node:http";
 import { withoutHeaders } from "../base/header-lines.ts";
 import type { ResponseHead } from "../upstream/transport.ts";
 import type { Exchange } from "./exchange.ts";
+import { explainLine } from "./explain-header.ts";
 import { LIMIT_HEADERS } from "./limit-headers.ts";
 import { serverTiming } from "./server-timing.ts";
 
@@ -36,5 +37,6 @@ export function ownHead(exchange: Exchange, extra: string): string {
 }
 
 function ownLines(exchange: Exchange): string {
-  return `${exchange.limitLines}\r\nserver-timing: ${serverTiming(exchange)}\r\nx-request-id: ${exchange.requestId}`;
+  const why = exchange.ownLines === "" ? "" : explainLine(exchange);
+  return `${exchange.limitLines}${why}\r\nserver-timing: ${serverTiming(exchange)}\r\nx-request-id: ${exchange.requestId}`;
 }

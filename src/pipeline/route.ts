@@ -49,6 +49,7 @@ export function chooseTarget(
     if (choice === null) return false;
     if (enterChoice(exchange, route, choice, tried, atMs)) return true;
     out |= 1 << choice.place;
+    exchange.leftAlone |= 1 << choice.place;
   }
 }
 

@@ -11,6 +11,7 @@ import type { HistogramWriter } from "../shm/histogram-map.ts";
 import { COUNTER } from "../shm/layout.ts";
 import type { RingWriter } from "../shm/ring.ts";
 import { FLAG_CLIENT_ABORTED, FLAG_REPLAYED, FLAG_STREAM, KIND_REQUEST } from "../telemetry/record.ts";
+import { decisionText } from "./decision.ts";
 import { entry, fillCost, fillLabels, fillUsage, microseconds } from "./entry.ts";
 import type { Exchange } from "./exchange.ts";
 import { recordLatencies } from "./latencies.ts";
@@ -44,6 +45,7 @@ export function settle(exchange: Exchange, { ring, counters, histograms, limiter
 function fillOutcome(exchange: Exchange): void {
   const { error } = exchange;
   entry.kind = KIND_REQUEST;
+  entry.decision = decisionText(exchange);
   entry.status = exchange.status === 0 && error !== null ? error.status : exchange.status;
   entry.upstreamStatus = exchange.upstreamStatus;
   entry.error = error === null ? 0 : error.number;

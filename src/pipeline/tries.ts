@@ -12,6 +12,7 @@ import type { ResponseHead, Transport } from "../upstream/transport.ts";
 import { book } from "./booking.ts";
 import { CREDENTIAL_REFUSED } from "./credential.ts";
 import { type CredentialHealth, waitForCredentialMs } from "./credential-health.ts";
+import { noteTry } from "./decision.ts";
 import { NO_SCAN } from "./entry.ts";
 import { type Exchange, PHASE_OVER, PHASE_PAUSE, PHASE_QUEUED } from "./exchange.ts";
 import { failureOf, failureOfStatus, retryAfterMs } from "./failure.ts";
@@ -123,7 +124,10 @@ export class Tries {
     const atMs = nowMs();
     const pauseMs = this.#retrier.next(exchange, failure, waitMs, atMs, wallMs(atMs));
     if (pauseMs === NO_MORE) return false;
-    if (target !== null) this.#book(exchange, target, error);
+    if (target !== null) {
+      noteTry(exchange, target, failure);
+      this.#book(exchange, target, error);
+    }
     exchange.attempt?.cancel();
     exchange.attempt = null;
     if (pauseMs === 0) this.#next(exchange, FALLBACKS);

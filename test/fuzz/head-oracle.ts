@@ -26,6 +26,8 @@ export interface Taken {
   acceptEncoding: string;
   /** As latin1. */
   forwarded: string[];
+  /** For the gateway alone; as they came. */
+  own: string[];
 }
 
 const DROPPED = new Set([
@@ -37,7 +39,10 @@ const OWN = new Set([
   ...["host", "content-length", "transfer-encoding", "connection", "authorization", "api-key", "x-api-key"],
   ...["x-request-id", "accept-encoding"],
 ]);
-export const NAMES: readonly string[] = [...DROPPED, ...OWN, "content-type"];
+export const NAMES: readonly string[] = [...DROPPED, ...OWN, "content-type", "x-sluice-", "x-sluice-target"];
+
+/** Names that say that a header is for nobody else. */
+const FOR_GATEWAY = /^x-sluice-./;
 
 const PRINTABLE = /^[\x21-\x7e]+$/;
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
@@ -99,7 +104,8 @@ export function takenOf(head: Head): Taken {
   const clientCloses = named.has("close") || valuesOf(head, "connection").some((value) => /^close$/i.test(value));
   const type = valuesOf(head, "content-type").at(-1) ?? "";
   const ids = valuesOf(head, "x-request-id").filter((id) => id.length <= REQUEST_ID_BYTES_MAX && PRINTABLE.test(id));
-  const forwarded = head.headers.filter(([name]) => !DROPPED.has(name) && !OWN.has(name) && !named.has(name));
+  const kept = head.headers.filter(([name]) => !DROPPED.has(name) && !OWN.has(name));
+  const forwarded = kept.filter(([name]) => !FOR_GATEWAY.test(name) && !named.has(name));
   return {
     path,
     query: query.join("?"),
@@ -110,6 +116,7 @@ export function takenOf(head: Head): Taken {
     requestId: ids.at(-1) ?? null,
     contentType: type.startsWith("application/json") ? type : type.replace(/^[^;]*/, (own) => own.toLowerCase()),
     acceptEncoding: valuesOf(head, "accept-encoding").at(-1) ?? "",
+    own: kept.filter(([name]) => FOR_GATEWAY.test(name)).flat(),
     forwarded: forwarded.flatMap(([name, value]) => [name, Buffer.from(value).toString("latin1")]),
   };
 }

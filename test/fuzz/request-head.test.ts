@@ -61,6 +61,7 @@ function taken(exchange: Exchange, given: Taken): Taken {
   const { path, query, contentLength, closing, clientCloses, keyText, contentType, acceptEncoding } = exchange;
   const requestId = given.requestId === null && /^req_\w+$/.test(exchange.requestId) ? null : exchange.requestId;
   const forwarded = headerList(exchange.lines);
+  const own = headerList(exchange.ownLines);
   return {
     path,
     query,
@@ -71,6 +72,7 @@ function taken(exchange: Exchange, given: Taken): Taken {
     requestId,
     contentType,
     acceptEncoding,
+    own,
     forwarded,
   };
 }

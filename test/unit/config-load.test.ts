@@ -70,7 +70,15 @@ describe("loading", () => {
 
   test("keys", () => {
     deepEqual(config.keys, [
-      { name: "default", hash: "a".repeat(64), enabled: true, expiresAtMs: null, models: null, team: null },
+      {
+        name: "default",
+        hash: "a".repeat(64),
+        enabled: true,
+        expiresAtMs: null,
+        models: null,
+        team: null,
+        explain: false,
+      },
       {
         name: "old",
         hash: "b".repeat(64),
@@ -78,6 +86,7 @@ describe("loading", () => {
         expiresAtMs: Date.UTC(2027, 0, 1),
         models: ["mini"],
         team: "search",
+        explain: false,
       },
     ]);
   });

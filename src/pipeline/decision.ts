@@ -1,0 +1,64 @@
+/**
+ * Why a request came to its target or its error: the tries before, targets that were left alone, the limit or budget that refused it. Gateway
+ * worker. Noted as it happens, which is rare; put into words once, for the record and for who asks (explain-header.ts).
+ *
+ *   tries=openai/gpt-4o-mini:rate_limit,azure/gpt-4o:timeout;open=ollama/llama3.2;limit=key
+ *
+ * Names have what could be mistaken percent-encoded. Only what is there is said.
+ */
+import { DECISION_TRIES_MAX } from "../base/limits.ts";
+import { FAILURES, type Target } from "../config/snapshot.ts";
+import { DECISION_LABEL_BYTES } from "../telemetry/record.ts";
+import type { Exchange } from "./exchange.ts";
+
+/** The length is in front of the text. */
+const TEXT_CHARACTERS_MAX = DECISION_LABEL_BYTES - 1;
+const MISTAKABLE = /[^\x21-\x7e]|[;,=%]/gu;
+/** In the place of tries that there is no room for. */
+const EARLIER = "..";
+
+/** A try that another one followed. */
+export interface FailedTry {
+  readonly target: Target;
+  /** A bit of FAILURES. */
+  readonly failure: number;
+}
+
+/** The last ones are kept. */
+export function noteTry(exchange: Exchange, target: Target, failure: number): void {
+  exchange.failedTries ??= [];
+  if (exchange.failedTries.length === DECISION_TRIES_MAX) exchange.failedTries.shift();
+  exchange.failedTries.push({ target, failure });
+}
+
+/** For the record; what has fields of its own there is not in it. Empty: nothing happened. */
+export function decisionText(exchange: Exchange): string {
+  const { failedTries, leftAlone, refusedBy } = exchange;
+  if (failedTries === null && leftAlone === 0 && refusedBy === "") return "";
+  const rest = [openText(exchange), refusedBy === "" ? "" : `limit=${named(refusedBy)}`].filter((part) => part !== "");
+  const tries = (failedTries ?? []).map((failed) => tryText(exchange, failed));
+  const all = () => [...(tries.length === 0 ? [] : [`tries=${tries.join(",")}`]), ...rest].join(";");
+  while (all().length > TEXT_CHARACTERS_MAX && tries.length > 1) tries.splice(0, 2, EARLIER);
+  return all();
+}
+
+/** "openai/gpt-4o-mini:rate_limit" */
+export function tryText(exchange: Exchange, { target, failure }: FailedTry): string {
+  return `${targetText(exchange, target)}:${FAILURES[31 - Math.clz32(failure)] ?? "failed"}`;
+}
+
+export function targetText({ model }: Exchange, { provider, upstreamModel }: Target): string {
+  return `${named(provider.name)}/${named(upstreamModel ?? model)}`;
+}
+
+/** "open=a/b,c/d": targets that were passed over because their breakers were open. */
+export function openText(exchange: Exchange): string {
+  const { route, leftAlone } = exchange;
+  if (leftAlone === 0 || route === null) return "";
+  const open = route.choices.filter(({ place }) => (leftAlone & (1 << place)) !== 0);
+  return `open=${open.map(({ target }) => targetText(exchange, target)).join(",")}`;
+}
+
+export function named(name: string): string {
+  return name.replaceAll(MISTAKABLE, encodeURIComponent);
+}

@@ -1,0 +1,57 @@
+/**
+ * The header `x-sluice-explain` of an answer, for a request that asks for it with a key that may (`explain: true`): which route, strategy,
+ * target and tries, which breakers and which limits decided. One line of name=value, in a fixed order; what does not apply is left out.
+ * Gateway worker. Who does not ask costs one comparison.
+ */
+import { EXPLAINED_LIMITS_MAX } from "../base/limits.ts";
+import type { PeekedLimit } from "../shm/limits.ts";
+import { named, openText, targetText, tryText } from "./decision.ts";
+import type { Exchange } from "./exchange.ts";
+import type { Limiter } from "./limit.ts";
+
+const ASKS = /\r\nx-sluice-explain: (?:1|true)(?=\r\n|$)/;
+
+/** Whether it is to be told. */
+function asks({ ownLines, key }: Exchange): boolean {
+  return ownLines !== "" && key?.explain === true && ASKS.test(ownLines);
+}
+
+/** How its limits stand, before it is admitted. */
+export function noteLimits(exchange: Exchange, limiter: Limiter): void {
+  if (!asks(exchange)) return;
+  const { limits } = limiter.peek(exchange);
+  exchange.limitsTold = limits.slice(0, EXPLAINED_LIMITS_MAX).map(limitText).join(",");
+  // Only what admit() says counts.
+  exchange.detail = "";
+  exchange.refusedBy = "";
+  exchange.limitLines = "";
+}
+
+/** "key:requests:588/600": what was left of the limit. */
+function limitText({ rule, left }: PeekedLimit): string {
+  return `${named(rule.name)}:${rule.quantity}:${left}/${rule.limit}`;
+}
+
+/** CRLF name: value; empty: nobody asked. */
+export function explainLine(exchange: Exchange): string {
+  if (!asks(exchange)) return "";
+  const { route, target, limitsTold, refusedBy } = exchange;
+  const parts = [
+    route === null ? "" : `route=${named(route.alias)}`,
+    route === null || route.choices.length === 0 ? "" : `strategy=${route.strategy}`,
+    target === null ? "" : `target=${targetText(exchange, target)}`,
+    triesText(exchange),
+    openText(exchange),
+    limitsTold === "" ? "" : `limits=${limitsTold}`,
+    refusedBy === "" ? "" : `limit=${named(refusedBy)}`,
+  ];
+  return `\r\nx-sluice-explain: ${parts.filter((part) => part !== "").join("; ")}`;
+}
+
+/** All of them, the last one with the status that it was answered with, or the error that it ended with. */
+function triesText(exchange: Exchange): string {
+  const { attempts, failedTries, target, upstreamStatus, error } = exchange;
+  if (attempts === 0 || target === null) return "";
+  const last = `${targetText(exchange, target)}:${upstreamStatus > 0 ? upstreamStatus : (error?.code ?? "none")}`;
+  return `tries=${[...(failedTries ?? []).map((failed) => tryText(exchange, failed)), last].join(",")}`;
+}

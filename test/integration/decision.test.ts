@@ -1,0 +1,102 @@
+/** Why it went as it went, told by the real program: in the header x-sluice-explain to who asks and may, in records and in the access log always. */
+import { deepStrictEqual, match, strictEqual } from "node:assert/strict";
+import { after, test } from "node:test";
+import { hashOf, mockProvider, standardConfig } from "../support/config.ts";
+import { type Answer, ask, open } from "../support/http-client.ts";
+import { Sluice } from "../support/sluice.ts";
+import { until } from "../support/until.ts";
+import { Upstream } from "../support/upstream.ts";
+
+const sick = await Upstream.start();
+const well = await Upstream.start();
+const targets = (...names: string[]) => ({ targets: names.map((provider) => ({ provider, model: "m" })) });
+const sluice = await Sluice.start(well, {
+  ...standardConfig(well),
+  providers: { well: mockProvider(well.url), sick: { ...mockProvider(sick.url), headers: { "x-mock": "status=500" } } },
+  models: { chat: targets("sick", "well"), none: targets("sick", "sick"), "gpt-4o": { provider: "well" } },
+  prices: { m: { input: 1, output: 10 } },
+  passthrough: "well",
+  breaker: { failures: "3", cooldown: "1h" },
+  keys: ["asks", "may not", "few", "poor"].map((name) => ({ name, hash: hashOf(name), explain: name !== "may not" })),
+  rate_limits: [{ name: "few", scope: ["key"], keys: ["few"], requests: "2/day" }],
+  budgets: [{ name: "poor", scope: ["key"], keys: ["poor"], tokens: 20, per: "total" }],
+});
+after(async () => {
+  await sluice.stop();
+  await sick.stop();
+  await well.stop();
+});
+
+async function chat(key: string, model: string, asks = true): Promise<Answer> {
+  const headers = { authorization: `Bearer ${key}`, ...(asks ? { "x-sluice-explain": "1" } : {}) };
+  return ask(sluice, "/chat/completions", { body: { model, max_tokens: 5, messages: [] }, headers });
+}
+
+function why(answer: Answer): string | null {
+  return answer.headers.get("x-sluice-explain");
+}
+
+/** Of its record, and of its line in the access log. */
+async function recorded(answer: Answer): Promise<string> {
+  const { decision } = await sluice.recordOf(answer.requestId);
+  const line = await until("its line is in the log", async () =>
+    (await sluice.accessLogText()).split("\n").find((text) => text.includes(`"request_id":"${answer.requestId}"`)),
+  );
+  strictEqual(JSON.parse(line).decision, decision);
+  return decision;
+}
+
+test("a fallback is told with the try before it, and a breaker that opened with it afterwards", async () => {
+  const first = await chat("asks", "chat");
+  deepStrictEqual(
+    [first.status, why(first)],
+    [200, "route=chat; strategy=priority; target=well/m; tries=sick/m:server_error,well/m:200"],
+  );
+  strictEqual(await recorded(first), "tries=sick/m:server_error");
+  await chat("asks", "chat");
+  await chat("asks", "chat");
+  const last = await chat("asks", "chat");
+  strictEqual(why(last), "route=chat; strategy=priority; target=well/m; tries=well/m:200; open=sick/m");
+  strictEqual(await recorded(last), "open=sick/m");
+  const none = await chat("asks", "none");
+  deepStrictEqual([none.status, why(none)], [503, "route=none; strategy=priority; open=sick/m,sick/m"]);
+});
+
+test("a stream is told with its head, and a plain request in a few words, of which nothing is recorded", async () => {
+  const headers = { authorization: "Bearer asks", "x-sluice-explain": "1" };
+  const stream = await open(sluice, "/chat/completions", {
+    body: { model: "gpt-4o", stream: true, messages: [] },
+    headers,
+  });
+  strictEqual(stream.headers.get("x-sluice-explain"), "route=gpt-4o; target=well/gpt-4o; tries=well/gpt-4o:200");
+  match(await stream.text(), /\[DONE\]/);
+  strictEqual(await recorded(await chat("asks", "gpt-4o")), "");
+});
+
+test("nobody is told who does not ask, or whose key may not", async () => {
+  deepStrictEqual([why(await chat("may not", "chat")), why(await chat("asks", "chat", false))], [null, null]);
+  const wrong = await chat("nobody's", "chat");
+  deepStrictEqual([wrong.status, why(wrong)], [401, null]);
+});
+
+test("limits are told with what was left, and the rule that refuses by its name, for the record as well", async () => {
+  const answers = [await chat("few", "gpt-4o"), await chat("few", "gpt-4o"), await chat("few", "gpt-4o")];
+  deepStrictEqual(
+    answers.map((answer) => [answer.status, why(answer)?.replace(/.*; (?=limits)/, "")]),
+    [
+      [200, "limits=few:requests:2/2"],
+      [200, "limits=few:requests:1/2"],
+      [429, "limits=few:requests:0/2; limit=few"],
+    ],
+  );
+  for (const refused of answers.slice(2)) strictEqual(await recorded(refused), "limit=few");
+  const [passed, poor] = [await chat("poor", "gpt-4o"), await chat("poor", "gpt-4o")];
+  deepStrictEqual([passed.status, poor.status], [200, 402]);
+  strictEqual(await recorded(poor), "limit=poor");
+});
+
+test("what is for the gateway does not reach the provider", async () => {
+  const seen = [...(await well.journal()).requests, ...(await sick.journal()).requests];
+  strictEqual(seen.length > 0, true);
+  strictEqual(JSON.stringify(seen).includes("x-sluice"), false);
+});
