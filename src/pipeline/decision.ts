@@ -7,20 +7,22 @@
  * Names have what could be mistaken percent-encoded. Only what is there is said.
  */
 import { DECISION_TRIES_MAX } from "../base/limits.ts";
-import { FAILURES, type Target } from "../config/snapshot.ts";
+import { FAILURES, REQUEST_FAILURES, type Target } from "../config/snapshot.ts";
 import { DECISION_LABEL_BYTES } from "../telemetry/record.ts";
 import type { Exchange } from "./exchange.ts";
 
 /** The length is in front of the text. */
 const TEXT_CHARACTERS_MAX = DECISION_LABEL_BYTES - 1;
 const MISTAKABLE = /[^\x21-\x7e]|[;,=%]/gu;
+/** By the place of their bits. */
+const NAMES = [...FAILURES, ...REQUEST_FAILURES];
 /** In the place of tries that there is no room for. */
 const EARLIER = "..";
 
 /** A try that another one followed. */
 export interface FailedTry {
   readonly target: Target;
-  /** A bit of FAILURES. */
+  /** The bit of its kind: failureBit(). */
   readonly failure: number;
 }
 
@@ -44,7 +46,7 @@ export function decisionText(exchange: Exchange): string {
 
 /** "openai/gpt-4o-mini:rate_limit" */
 export function tryText(exchange: Exchange, { target, failure }: FailedTry): string {
-  return `${targetText(exchange, target)}:${FAILURES[31 - Math.clz32(failure)] ?? "failed"}`;
+  return `${targetText(exchange, target)}:${NAMES[31 - Math.clz32(failure)] ?? "failed"}`;
 }
 
 export function targetText({ model }: Exchange, { provider, upstreamModel }: Target): string {

