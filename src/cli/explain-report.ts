@@ -43,11 +43,16 @@ function routeText({ model }: Explanation, { alias, strategy, attempts }: NonNul
   return how.length === 0 ? name : `${name}: ${how.join(", ")}`;
 }
 
-function targetCells({ provider, model, share, order, priority, weight, obstacle, inFlight, price }: ExplainedTarget) {
+function targetCells(target: ExplainedTarget) {
+  const { provider, model, share, order, priority, weight, obstacle, inFlight, price } = target;
   const rank = order === 0 ? "-" : `${order}.`;
   const facts = [`priority ${priority}`, `weight ${weight}`, `${inFlight} in flight`, priceText(price)];
-  const why = obstacle ?? (order === 0 ? "not tried: no try is left for it" : "");
-  return [rank, `${provider}/${model}`, `${share} %`, facts.join(", "), why];
+  return [rank, `${provider}/${model}`, `${share} %`, facts.join(", "), obstacle ?? turnText(target)];
+}
+
+function turnText({ order, after }: ExplainedTarget): string {
+  if (order > 0) return "";
+  return after.length === 0 ? "not tried: no try is left for it" : `after ${after.join(", ")}`;
 }
 
 function priceText(price: ExplainedPrice | null): string {

@@ -49,6 +49,8 @@ export interface ExplainedTarget {
   readonly share: number;
   /** Its place in the order in which targets are most likely tried, from 1; 0: it is not tried. */
   readonly order: number;
+  /** Failures of others that lead to it, where nothing else does: it is a fallback. */
+  readonly after: readonly string[];
   /** Why it is not tried, or not now; null: nothing is in the way. */
   readonly obstacle: string | null;
   /** Attempts of the worker that was asked. */

@@ -14,8 +14,8 @@ import type { Exchange } from "./exchange.ts";
 /** The length is in front of the text. */
 const TEXT_CHARACTERS_MAX = DECISION_LABEL_BYTES - 1;
 const MISTAKABLE = /[^\x21-\x7e]|[;,=%]/gu;
-/** By the place of their bits. */
-const NAMES = [...FAILURES, ...REQUEST_FAILURES];
+/** Of failures, by the place of their bits. */
+export const FAILURE_NAMES = [...FAILURES, ...REQUEST_FAILURES];
 /** In the place of tries that there is no room for. */
 const EARLIER = "..";
 
@@ -46,7 +46,7 @@ export function decisionText(exchange: Exchange): string {
 
 /** "openai/gpt-4o-mini:rate_limit" */
 export function tryText(exchange: Exchange, { target, failure }: FailedTry): string {
-  return `${targetText(exchange, target)}:${NAMES[31 - Math.clz32(failure)] ?? "failed"}`;
+  return `${targetText(exchange, target)}:${FAILURE_NAMES[31 - Math.clz32(failure)] ?? "failed"}`;
 }
 
 export function targetText({ model }: Exchange, { provider, upstreamModel }: Target): string {
@@ -57,7 +57,9 @@ export function targetText({ model }: Exchange, { provider, upstreamModel }: Tar
 export function openText(exchange: Exchange): string {
   const { route, leftAlone } = exchange;
   if (leftAlone === 0 || route === null) return "";
-  const open = route.choices.filter(({ place }) => (leftAlone & (1 << place)) !== 0);
+  const open = [...route.choices, ...(route.fallbacks?.extra ?? [])].filter(
+    ({ place }) => (leftAlone & (1 << place)) !== 0,
+  );
   return `open=${open.map(({ target }) => targetText(exchange, target)).join(",")}`;
 }
 

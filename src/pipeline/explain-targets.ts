@@ -4,11 +4,12 @@
  */
 import { spanText } from "../base/span.ts";
 import type { ExplainedPrice, ExplainedTarget } from "../config/explanation.ts";
-import type { Choice, Price, Route, Snapshot, Target } from "../config/snapshot.ts";
+import type { Choice, Fallbacks, Price, Route, Snapshot, Target } from "../config/snapshot.ts";
 import { blockedMs } from "./breaker.ts";
 import { priceAt } from "./cost.ts";
+import { FAILURE_NAMES } from "./decision.ts";
 import { Exchange } from "./exchange.ts";
-import { chooseTarget } from "./route.ts";
+import { chooseAny, chooseTarget } from "./route.ts";
 
 /** How often each choice is asked for; of these shares is what is said. */
 const DRAWS = 400;
@@ -24,22 +25,25 @@ export function copyOfRoutes(snapshot: Snapshot): Snapshot {
 }
 
 function copyOf(route: Route): Route {
-  return { ...route, choices: route.choices.map(choiceCopy), fallbacks: fallbacksCopy(route), turn: { ...route.turn } };
+  const copies = choicesOf(route).map(choiceCopy);
+  const { fallbacks, choices } = route;
+  return {
+    ...route,
+    choices: copies.slice(0, choices.length),
+    fallbacks: fallbacks === null ? null : fallbacksCopy(fallbacks, copies, choices.length),
+    turn: { ...route.turn },
+  };
 }
 
 function choiceCopy(choice: Choice): Choice {
   return { ...choice, state: { ...choice.state, breaker: Int32Array.from(choice.state.breaker) } };
 }
 
-function fallbacksCopy({ fallbacks }: Route): Route["fallbacks"] {
-  if (fallbacks === null) return null;
-  const { chains, instead, extra } = fallbacks;
-  return {
-    ...fallbacks,
-    chains: chains.map((chain) => chain.map(choiceCopy)),
-    instead: instead.map(choiceCopy),
-    extra: extra.map(choiceCopy),
-  };
+/** Of the same copies as the choices: one target has one breaker. */
+function fallbacksCopy(fallbacks: Fallbacks, copies: readonly Choice[], count: number): Fallbacks {
+  const chainCopy = (chain: readonly Choice[]) => chain.flatMap(({ place }) => copies[place] ?? []);
+  const { chains, instead } = fallbacks;
+  return { ...fallbacks, chains: chains.map(chainCopy), instead: chainCopy(instead), extra: copies.slice(count) };
 }
 
 export function explainTargets(exchange: Exchange, wallMs: number): ExplainedTarget[] {
@@ -48,36 +52,33 @@ export function explainTargets(exchange: Exchange, wallMs: number): ExplainedTar
   if (route.choices.length === 0) return [only(exchange, route.target)];
   const order = likelyOrder(exchange, route, wallMs);
   const shares = sharesOf(exchange, route, 0, wallMs);
-  const all = route.choices.map((choice) => ({
+  const all = choicesOf(route).map((choice) => ({
     ...costOf(exchange, choice.target),
     priority: choice.priority,
     weight: choice.weight,
     share: Math.round(((shares[choice.place] ?? 0) * PERCENT) / DRAWS),
     order: order.indexOf(choice.place) + 1,
+    after: failuresBefore(route, choice),
     obstacle: obstacleTo(route, choice, wallMs),
     inFlight: choice.state.inFlight,
   }));
-  const sorted = all.toSorted((a, b) => (a.order || all.length + 1) - (b.order || all.length + 1));
-  return [...sorted, ...(route.fallbacks?.extra ?? []).map((choice) => fallback(exchange, route, choice, wallMs))];
+  return all.toSorted((a, b) => (a.order || all.length + 1) - (b.order || all.length + 1));
 }
 
-/** One that comes after a failure only, or when all others are left alone. */
-function fallback(exchange: Exchange, route: Route, choice: Choice, wallMs: number): ExplainedTarget {
-  const obstacle = obstacleTo(route, choice, wallMs) ?? "it is a fallback, for when the others have failed";
-  const { priority, weight, state } = choice;
-  return {
-    ...costOf(exchange, choice.target),
-    priority,
-    weight,
-    share: 0,
-    order: 0,
-    obstacle,
-    inFlight: state.inFlight,
-  };
+/** Those of its fallbacks behind its own, as their places are. */
+function choicesOf({ choices, fallbacks }: Route): readonly Choice[] {
+  return fallbacks === null ? choices : [...choices, ...fallbacks.extra];
+}
+
+function failuresBefore({ choices, fallbacks }: Route, { place }: Choice): string[] {
+  if (fallbacks === null || place < choices.length) return [];
+  return fallbacks.chains.flatMap((chain, bit) =>
+    chain.some((one) => one.place === place) ? (FAILURE_NAMES[bit] ?? []) : [],
+  );
 }
 
 function only(exchange: Exchange, target: Target): ExplainedTarget {
-  const alone = { priority: 0, weight: 1, share: PERCENT, order: 1, obstacle: null, inFlight: 0 };
+  const alone = { priority: 0, weight: 1, share: PERCENT, order: 1, after: [], obstacle: null, inFlight: 0 };
   return { ...costOf(exchange, target), ...alone };
 }
 
@@ -98,7 +99,7 @@ function priceIn(price: Price | null): ExplainedPrice | null {
 function likelyOrder(exchange: Exchange, route: Route, wallMs: number): number[] {
   const order: number[] = [];
   let tried = 0;
-  while (order.length < Math.min(route.attempts, route.choices.length)) {
+  while (order.length < Math.min(route.attempts, choicesOf(route).length)) {
     const shares = sharesOf(exchange, route, tried, wallMs);
     const most = Math.max(...shares);
     if (most === 0) break;
@@ -111,11 +112,15 @@ function likelyOrder(exchange: Exchange, route: Route, wallMs: number): number[]
 
 /** How often each target is chosen, by its place. */
 function sharesOf(exchange: Exchange, route: Route, tried: number, wallMs: number): number[] {
-  const shares = route.choices.map(() => 0);
+  const shares = choicesOf(route).map(() => 0);
   const asked = Object.assign(Object.create(Exchange.prototype) as Exchange, exchange);
   const copy = copyOf(route);
+  const choose =
+    tried === 0
+      ? chooseAny
+      : (one: Exchange, of: Route, atMs: number, chance: () => number) => chooseTarget(one, of, tried, atMs, chance);
   for (let draw = 0; draw < DRAWS; draw += 1) {
-    if (!chooseTarget(asked, copy, tried, wallMs, chances(draw)) || asked.choice === null) break;
+    if (!choose(asked, copy, wallMs, chances(draw)) || asked.choice === null) break;
     shares[asked.choice.place] = (shares[asked.choice.place] ?? 0) + 1;
     restore(copy, route);
   }
@@ -129,9 +134,10 @@ function chances(draw: number): () => number {
 }
 
 /** What a draw did to breakers; whose turn it is goes on. */
-function restore(copy: Route, { choices }: Route): void {
-  for (const [place, { state }] of copy.choices.entries()) {
-    const original = choices[place];
+function restore(copy: Route, route: Route): void {
+  const originals = choicesOf(route);
+  for (const { place, state } of choicesOf(copy)) {
+    const original = originals[place];
     if (original !== undefined) state.breaker.set(original.state.breaker);
   }
 }

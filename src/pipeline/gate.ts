@@ -12,7 +12,10 @@ export function enterChoice(
   wallMs: number,
 ): boolean {
   const entered = breaker === null ? PASSES : enterBreaker(choice.state.breaker, wallMs, breaker);
-  if (entered === BLOCKED) return false;
+  if (entered === BLOCKED) {
+    exchange.leftAlone |= 1 << choice.place;
+    return false;
+  }
   exchange.move(choice, tried);
   exchange.probing = entered === PROBES;
   return true;

@@ -49,7 +49,6 @@ export function chooseTarget(
     if (choice === null) return false;
     if (enterChoice(exchange, route, choice, tried, atMs)) return true;
     out |= 1 << choice.place;
-    exchange.leftAlone |= 1 << choice.place;
   }
 }
 

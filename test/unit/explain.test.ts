@@ -107,6 +107,29 @@ test("no target is tried beyond the attempts of its model", () => {
   ]);
 });
 
+test("fallbacks stand behind the others with the failures that lead to them, and in front when these are left alone", () => {
+  const at = (provider: string) => ({ provider, model: "m", weight: 1, priority: 0 });
+  const fallbacks = { rate_limit: [at("p1")], default: [at("p2"), at("p1")] };
+  const snapshot = compileSnapshot(configWith({ models: { chat: { ...modelAt("priority", [1]), fallbacks } } }), 1);
+  const told = explain(snapshot, null, question({ model: "chat" })).targets;
+  deepStrictEqual(
+    told.map(({ provider, order, after }) => [
+      provider,
+      order,
+      after.includes("rate_limit"),
+      after.includes("timeout"),
+    ]),
+    [
+      ["p0", 1, false, false],
+      ["p1", 0, true, true],
+      ["p2", 0, false, true],
+    ],
+  );
+  open(snapshot, "chat", 0);
+  const [first] = explain(snapshot, null, question({ model: "chat" })).targets;
+  deepStrictEqual([first?.provider, first?.share, first?.order], ["p2", 100, 1]);
+});
+
 /** Asked, in front of the real maps. */
 function gateway(context: TestContext, changes: Partial<Config>) {
   const dataDir = directoryOf(context);
