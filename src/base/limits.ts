@@ -167,6 +167,28 @@ export const RETRY_BUDGET_SECONDS = 10;
 export const BREAKERS_MAX = 4_096;
 /** Of one of them, 32 bits each. */
 export const BREAKER_WORDS = 16;
+/** Arms of one model (split), and of all models together: 1,344 bytes each in a map that all workers share. */
+export const SPLIT_ARMS_MAX = 16;
+export const ARMS_MAX = 1_024;
+/** Of one of them, 32 bits each. */
+export const ARM_WORDS = 336;
+export const ARM_SHARE_MAX = 1_000_000;
+/** canary: what of a hundred requests it may get; the stable side is what it is compared with. */
+export const CANARY_PERCENT_DEFAULT = 5;
+export const CANARY_PERCENT_MAX = 50;
+export const CANARY_ERROR_PERCENT_DEFAULT = 2;
+export const CANARY_LATENCY_PERCENT_DEFAULT = 150;
+export const CANARY_LATENCY_PERCENT_MAX = 100_000;
+export const CANARY_PERCENTILE_DEFAULT = 95;
+export const CANARY_REQUESTS_DEFAULT = 100;
+export const CANARY_REQUESTS_MIN = 20;
+export const CANARY_REQUESTS_MAX = 1_000_000;
+export const CANARY_WINDOW_MS_DEFAULT = 300_000;
+export const CANARY_WINDOW_MS_MIN = 1_000;
+export const CANARY_WINDOW_MS_MAX = 86_400_000;
+/** How often canaries are judged, and steps in which their window moves on. */
+export const CANARY_INTERVAL_MS = 1_000;
+export const CANARY_WINDOW_STEPS = 20;
 /** breaker: five failures in a row are no accident; ten seconds are short for an outage and long for a request. */
 export const BREAKER_FAILURES_DEFAULT = 5;
 export const BREAKER_ERROR_PERCENT_DEFAULT = 50;

@@ -90,13 +90,27 @@ function limitsText(heading: string, rules: readonly LimitRule[]): readonly stri
 }
 
 /** A row for each target, in the order in which they are tried where nothing else decides. */
-function modelCells([alias, { targets, strategy, attempts }]: [
+function modelCells([alias, model]: [alias: string, model: ModelConfig]): readonly (readonly string[])[] {
+  const { arms } = model;
+  if (!arms) return targetCells(alias, model, "");
+  return arms.list.flatMap(({ name, share, first, count, strategy, attempts }, index) => {
+    const targets = model.targets.slice(first, first + count);
+    return targetCells(index === 0 ? alias : "", { targets, strategy, attempts }, `${name}, share ${share}`);
+  });
+}
+
+function targetCells(
   alias: string,
-  model: ModelConfig,
-]): readonly (readonly string[])[] {
+  { targets, strategy, attempts }: ModelConfig,
+  arm: string,
+): readonly (readonly string[])[] {
   const sorted = targets.toSorted((a, b) => a.priority - b.priority);
   const choice = targets.length === 1 ? [] : [strategy];
-  const strategyText = [...choice, ...(attempts === 1 ? [] : [`up to ${attempts} tries`])].join(", ");
+  const strategyText = [
+    ...(arm === "" ? [] : [arm]),
+    ...choice,
+    ...(attempts === 1 ? [] : [`up to ${attempts} tries`]),
+  ].join(", ");
   return sorted.map(({ provider, model, weight, priority }, index) => [
     index === 0 ? alias : "",
     `-> ${provider}`,

@@ -37,9 +37,16 @@ function requestText({ model, stream, promptTokens, outputTokensMax }: Explanati
   return `${model === "" ? "without a model" : model}${stream ? ", a stream" : ""}; about ${promptTokens} tokens, ${allowed}`;
 }
 
-function routeText({ model }: Explanation, { alias, strategy, attempts }: NonNullable<Explanation["route"]>): string {
+function routeText(
+  { model }: Explanation,
+  { alias, strategy, attempts, arm }: NonNullable<Explanation["route"]>,
+): string {
   const name = alias === "" ? "passthrough" : alias === model ? alias : `'${alias}', which takes any model`;
-  const how = [...(strategy === null ? [] : [strategy]), ...(attempts === 1 ? [] : [`up to ${attempts} tries`])];
+  const how = [
+    ...(arm === null ? [] : [`arm '${arm}'`]),
+    ...(strategy === null ? [] : [strategy]),
+    ...(attempts === 1 ? [] : [`up to ${attempts} tries`]),
+  ];
   return how.length === 0 ? name : `${name}: ${how.join(", ")}`;
 }
 

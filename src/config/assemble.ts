@@ -4,14 +4,15 @@
  */
 import { resolve } from "node:path";
 import { nowMs, wallMs } from "../base/clock.ts";
+import { armsOf, formTargets, ownTargets } from "./arms.ts";
 import { breakerRulesOf } from "./breaker.ts";
 import { budgetRulesOf } from "./budget.ts";
-import { allTargets, type FallbacksConfig } from "./chains.ts";
+import { allTargets, chainTargets, type FallbacksConfig } from "./chains.ts";
 import { listenerOf } from "./listener-files.ts";
 import type { ModelConfig, ModelForm } from "./model.ts";
 import type { Outside } from "./outside.ts";
 import { limitRulesOf } from "./rate-limit.ts";
-import { needsModel, targetsOf } from "./references.ts";
+import { needsModel } from "./references.ts";
 import { retriesOf } from "./retry.ts";
 import type { Config, Form, KeyConfig, ProviderConfig, ProviderForm } from "./schema.ts";
 import type { Price, TransportName } from "./snapshot.ts";
@@ -30,6 +31,7 @@ export function configOf(form: Form, outside: Outside): Config {
     timeouts: timeoutsOf(form.timeouts),
     replayStale: form.replay_stale,
     series: new Map(),
+    arms: new Map(),
     histograms: { intervalMs: form.histograms.interval, diskBytes: form.histograms.disk_bytes },
     providers: mapValues(form.providers, (provider, name) => providerOf(name, provider, outside)),
     retries: retriesOf(form.retries),
@@ -48,17 +50,18 @@ function mapValues<V, R>(record: Readonly<Record<string, V>>, map: (value: V, na
 
 function modelOf(form: ModelForm, alias: string): ModelConfig {
   const named = (model: string | undefined) => model ?? (alias === "*" ? null : alias);
-  const targets = targetsOf(form).map((target) => ({ ...target, model: named(target.model) }));
+  const targets = formTargets(form).map((target) => ({ ...target, model: named(target.model) }));
   const chains = Object.entries(form.fallbacks ?? {}).map(([name, chain = []]) => [
     name,
     chain.map(({ provider, model }) => ({ provider, model: named(model), weight: 1, priority: 0 })),
   ]);
   const { strategy } = form;
-  const common = { targets, strategy, attempts: form.attempts ?? targets.length, breaker: form.breaker === "on" };
-  if (chains.length === 0) return common;
+  const own = ownTargets(form).length;
+  const common = { targets, strategy, attempts: form.attempts ?? own, breaker: form.breaker === "on" };
+  if (chains.length === 0) return { ...common, arms: armsOf(form, 0) };
   const model = { ...common, fallbacks: Object.fromEntries(chains) as FallbacksConfig };
   const attempts = form.attempts ?? allTargets(model).length;
-  return { ...model, attempts, retries: (form.attempts ?? 0) > targets.length };
+  return { ...model, attempts, retries: (form.attempts ?? 0) > own, arms: armsOf(form, chainTargets(model).length) };
 }
 
 function boundsOf(limits: Form["limits"]): Config["bounds"] {

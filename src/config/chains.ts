@@ -9,8 +9,16 @@ export type ChainName = (typeof CHAINS)[number];
 /** Absent: there is none for it. */
 export type FallbacksConfig = Readonly<Partial<Record<ChainName, readonly TargetConfig[]>>>;
 
+/** Those of all chains, each once. */
+export function chainTargets(model: Pick<ModelConfig, "fallbacks">): readonly TargetConfig[] {
+  return extraTargets({ ...model, targets: [] });
+}
+
 /** Those that are not among the targets of the model, each once; their places come after these. */
-export function extraTargets({ targets, fallbacks }: ModelConfig): readonly TargetConfig[] {
+export function extraTargets({
+  targets,
+  fallbacks,
+}: Pick<ModelConfig, "targets" | "fallbacks">): readonly TargetConfig[] {
   const seen = new Set(targets.map(nameOf));
   return CHAINS.flatMap((name) => fallbacks?.[name] ?? []).filter((target) => {
     const isNew = !seen.has(nameOf(target));
@@ -19,7 +27,7 @@ export function extraTargets({ targets, fallbacks }: ModelConfig): readonly Targ
   });
 }
 
-export function allTargets(model: ModelConfig): readonly TargetConfig[] {
+export function allTargets(model: Pick<ModelConfig, "targets" | "fallbacks">): readonly TargetConfig[] {
   return [...model.targets, ...extraTargets(model)];
 }
 

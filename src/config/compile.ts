@@ -5,8 +5,9 @@
 import { assert } from "../base/assert.ts";
 import { encodeLabel } from "../base/bytes.ts";
 import { headerLines } from "../base/header-lines.ts";
-import { BREAKER_WORDS } from "../base/limits.ts";
-import { allTargets } from "./chains.ts";
+import { ARM_WORDS, BREAKER_WORDS } from "../base/limits.ts";
+import { allTargets, nameOf } from "./chains.ts";
+import { type ArmWords, compileArms } from "./compile-arms.ts";
 import { compileFallbacks } from "./fallback-chains.ts";
 import type { ModelConfig } from "./model.ts";
 import type { Config, CredentialConfig, KeyConfig, ProviderConfig } from "./schema.ts";
@@ -36,6 +37,7 @@ const nothingKnown: StateOf = () => ({ inFlight: 0, breaker: new Int32Array(BREA
 export type RestOf = (provider: string, credential: string) => Int32Array;
 
 const neverRests: RestOf = () => new Int32Array(BREAKER_WORDS);
+const nowhere: ArmWords = () => new Int32Array(ARM_WORDS);
 
 /** Every provider must have its base URL: that of a demo provider was filled in by the supervisor. */
 export function compileSnapshot(
@@ -43,6 +45,7 @@ export function compileSnapshot(
   epoch: number,
   stateOf: StateOf = nothingKnown,
   restOf: RestOf = neverRests,
+  wordsOf: ArmWords = nowhere,
 ): Snapshot {
   const prices: ReadonlyMap<string, Price> = new Map(Object.entries(config.prices));
   const providers = new Map(
@@ -57,9 +60,15 @@ export function compileSnapshot(
     return compileTarget(targets - 1, source, provider, model, alias, series, prices);
   };
   const routes = Object.entries(config.models).map(([alias, model], number) => {
-    const ends = allTargets(model).map((one, place) => target(one.provider, one.model, alias, place));
+    const ends = new Map(
+      allTargets(model).map((one, place) => [nameOf(one), target(one.provider, one.model, alias, place)]),
+    );
     const breaker = config.breaker.enabled && model.breaker !== false ? config.breaker : null;
-    return compileRoute(number, alias, model, { targets: ends, stateOf, breaker });
+    const routeOf = (part: ModelConfig) => {
+      const partEnds = allTargets(part).flatMap((one) => ends.get(nameOf(one)) ?? []);
+      return compileRoute(number, alias, part, { targets: partEnds, stateOf, breaker });
+    };
+    return Object.freeze({ ...routeOf(model), arms: compileArms(alias, model, routeOf, wordsOf) });
   });
   const keyRecords = config.keys.map(compileKey);
   return Object.freeze({
@@ -75,12 +84,16 @@ export function compileSnapshot(
     timeouts: Object.freeze({ ...config.timeouts }),
     bounds: Object.freeze({ ...config.bounds }),
     recordAddress: config.accessLogPath !== null,
-    readUser: config.limits.some(({ scope }) => scope.includes("user")),
+    readUser: config.limits.some(({ scope }) => scope.includes("user")) || keptByUser(config),
     readAddress: config.accessLogPath !== null || config.limits.some(({ scope }) => scope.includes("address")),
     replayStale: config.replayStale,
     limits: config.limits,
     loadedAtS: Math.floor(config.loadedAtMs / 1000),
   });
+}
+
+function keptByUser({ models }: Config): boolean {
+  return Object.values(models).some(({ arms }) => arms?.sticky === "user");
 }
 
 function compileKey(key: KeyConfig, number: number): KeyRecord {
@@ -162,6 +175,9 @@ function compileRoute(number: number, alias: string, model: ModelConfig, parts: 
     retries: model.retries ?? true,
     repeats: attempts > 1 || targets.some(({ provider }) => provider.rotation !== null),
     turn: { next: 0 },
+    arms: null,
+    arm: null,
+    once: 0,
   });
 }
 

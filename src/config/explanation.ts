@@ -65,6 +65,8 @@ export interface ExplainedRoute {
   /** Null: there is one target. */
   readonly strategy: string | null;
   readonly attempts: number;
+  /** Of split or canary; null: it has none. */
+  readonly arm: string | null;
 }
 
 export interface ExplainedLimit {

@@ -1,11 +1,14 @@
 /** What the file says of models: their targets and how one of them is chosen. Supervisor and command line. Pure. */
 import { z } from "zod";
 import { ATTEMPTS_MAX, MODEL_BYTES_MAX, TARGET_PRIORITY_MAX, TARGET_WEIGHT_MAX, TARGETS_MAX } from "../base/limits.ts";
+import type { ArmsConfig } from "./arm.ts";
+import { canaryForm } from "./canary.ts";
 import type { FallbacksConfig } from "./chains.ts";
 import { fallbacksForm } from "./fallback.ts";
 import { readInteger, readName } from "./scalar.ts";
 import { mapping, scalar } from "./shape.ts";
 import { PROVIDER_LABEL_BYTES, STRATEGIES, type Strategy } from "./snapshot.ts";
+import { splitForm } from "./split.ts";
 
 export interface TargetConfig {
   readonly provider: string;
@@ -17,7 +20,7 @@ export interface TargetConfig {
 }
 
 export interface ModelConfig {
-  /** In the order of the file; at least one. */
+  /** In the order of the file; at least one. Those of its arms too. */
   readonly targets: readonly TargetConfig[];
   readonly strategy: Strategy;
   /** Tries of one request. */
@@ -27,6 +30,8 @@ export interface ModelConfig {
   readonly fallbacks?: FallbacksConfig;
   /** False: its targets are never left alone. Absent: true. */
   readonly breaker?: boolean;
+  /** What its requests are shared out between; null, or absent: nothing. */
+  readonly arms?: ArmsConfig | null;
 }
 
 const integer = (byDefault: number, min: number, max: number) =>
@@ -81,6 +86,14 @@ export const MODEL = mapping({
     .default("priority")
     .describe(
       "How a target is chosen among those of the same priority. priority: the first one in the file; weighted: by chance, each by its weight; round_robin: one after the other; least_in_flight: the one with the fewest requests of this worker for its weight.",
+    ),
+  split: splitForm(TARGET)
+    .optional()
+    .describe("Shares its requests out between arms with targets of their own, which stand in their place (A/B)."),
+  canary: canaryForm(TARGET)
+    .optional()
+    .describe(
+      "A share of its requests goes to another target first; what fails there is tried at the model's own. It is rolled back by itself.",
     ),
 });
 

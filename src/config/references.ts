@@ -3,11 +3,13 @@
  * Pure; supervisor and command line.
  */
 import { KEYS_MAX, MODELS_MAX, PROVIDERS_MAX } from "../base/limits.ts";
+import { type Ends, ownTargets } from "./arms.ts";
+import { checkArms, type EndsAt, endsOf, mostTargets } from "./arms-check.ts";
 import { checkBudgets } from "./budget.ts";
 import { checkCredentials } from "./credentials.ts";
 import { checkFallbacks, fallbackForms } from "./fallback.ts";
 import { type Finding, findingAt, nearest } from "./finding.ts";
-import type { ModelForm, TargetForm } from "./model.ts";
+import type { TargetForm } from "./model.ts";
 import { checkRateLimits } from "./rate-limit-check.ts";
 import type { Form, ListenerForm, ProviderForm } from "./schema.ts";
 import { quoted } from "./secret.ts";
@@ -36,6 +38,7 @@ export function checkReferences(form: Form): readonly Finding[] {
       ...checkCredentials(name, provider),
     ]),
     ...models(form),
+    ...checkArms(form),
     ...passthrough(form),
     ...keyDuplicates(form),
     ...keyModels(form),
@@ -178,30 +181,27 @@ function headerProblem(header: string, seen: Set<string>): string | null {
 }
 
 function models(form: Form): readonly Finding[] {
-  return Object.entries(form.models).flatMap(([alias, model]) => {
-    const misplaced = targetPlace(alias, model);
-    if (misplaced !== null) return [misplaced];
-    const targets = targetsOf(model).map((target, index) => {
-      return { target, path: model.targets === undefined ? [] : ["targets", index] };
-    });
-    return [
-      ...[...targets, ...fallbackForms(model)].flatMap(({ target, path }) =>
-        targetFindings(form, alias, target, ["models", alias, ...path, "provider"]),
-      ),
-      ...checkFallbacks(alias, model, targets.length),
-    ];
+  return Object.entries(form.models).flatMap(([alias, model]) => [
+    ...endsOf(alias, model).flatMap((at) => endsFindings(form, alias, at)),
+    ...fallbackForms(model).flatMap(({ target, path }) =>
+      targetFindings(form, alias, target, ["models", alias, ...path, "provider"]),
+    ),
+    ...checkFallbacks(alias, model, mostTargets(model)),
+  ]);
+}
+
+/** Of a model, or of an arm of one. */
+function endsFindings(form: Form, alias: string, { path, ends }: EndsAt): readonly Finding[] {
+  const misplaced = targetPlace(path, ends);
+  if (misplaced !== null) return [misplaced];
+  return ownTargets(ends).flatMap((target, index) => {
+    const place = ends.targets === undefined ? path : [...path, "targets", index];
+    return targetFindings(form, alias, target, [...place, "provider"]);
   });
 }
 
-/** The targets of a model, also where it has only one and says so without a list. */
-export function targetsOf({ provider, model, targets }: ModelForm): readonly TargetForm[] {
-  if (targets !== undefined) return targets;
-  return provider === undefined ? [] : [{ provider, model, weight: 1, priority: 0 }];
-}
-
-/** A model's target stands in one place. */
-function targetPlace(alias: string, { provider, model, targets }: ModelForm): Finding | null {
-  const path = ["models", alias];
+/** A target stands in one place. */
+function targetPlace(path: readonly PropertyKey[], { provider, model, targets }: Ends): Finding | null {
   if (targets === undefined) return provider === undefined ? findingAt(path, "'provider' is required") : null;
   if (provider !== undefined) return keyAt([...path, "provider"], "this stands at each of the 'targets'");
   return model === undefined ? null : keyAt([...path, "model"], "this stands at each of the 'targets'");

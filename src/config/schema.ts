@@ -153,6 +153,8 @@ export interface Config {
   /** Numbers of the latency histograms, by alias (series.ts); filled in by the supervisor. Without one: SERIES_OTHER. */
   readonly series: ReadonlyMap<string, number>;
   readonly histograms: HistogramsConfig;
+  /** Slots of arms in shared memory, by their keys (arms.ts); filled in by the supervisor. */
+  readonly arms: ReadonlyMap<string, number>;
   /** By upstream model name or alias. */
   readonly prices: Readonly<Record<string, Price>>;
   readonly keys: readonly KeyConfig[];

@@ -132,6 +132,43 @@ export interface Choice {
   readonly state: TargetState;
 }
 
+/** What keeps a request at its arm. */
+export const STICKY = ["key", "user", "header", "none"] as const;
+export type Sticky = (typeof STICKY)[number];
+
+/** One of several parts that a model's requests are shared out to. */
+export interface Arm {
+  readonly name: string;
+  /** Beside those of the others. */
+  readonly share: number;
+  readonly seed: number;
+  /** Its slot of the map of arms (shm/arms.ts). */
+  readonly words: Int32Array;
+  readonly canary: boolean;
+  /** How its requests go is counted, for the comparison of a canary with the stable side. */
+  readonly judged: boolean;
+}
+
+/** When a canary is rolled back: it is worse than the stable side, by both being counted in the same window. */
+export interface RollbackRules {
+  /** Points of a hundred more than the stable side's. */
+  readonly errorPercent: number;
+  /** Of the stable side's. */
+  readonly latencyPercent: number;
+  readonly percentile: number;
+  /** Judged ones, of either side. */
+  readonly requests: number;
+  readonly windowMs: number;
+}
+
+export interface Arms {
+  readonly sticky: Sticky;
+  /** CRLF name: */
+  readonly header: string;
+  /** One for each arm; of a canary the stable side first. */
+  readonly routes: readonly Route[];
+}
+
 export interface Route {
   /** Its place among the routes of the snapshot. */
   readonly number: number;
@@ -155,6 +192,12 @@ export interface Route {
   readonly repeats: boolean;
   /** Where the next turn begins, for strategies that go round: this worker's. */
   readonly turn: { next: number };
+  /** Its requests go to the routes of these instead; null: they do not. */
+  readonly arms: Arms | null;
+  /** The arm that it is the route of; null: of none. */
+  readonly arm: Arm | null;
+  /** Bits of the choices that are not tried again after a pause: those of a canary. */
+  readonly once: number;
 }
 
 /** Every target of a snapshot. */

@@ -2,10 +2,10 @@
  * What a valid configuration probably does not mean: nobody may use it, or a line in it has no effect. Nothing of this keeps
  * the gateway from starting, because a file that is being set up passes through it. Pure; command line.
  */
+import { formTargets } from "./arms.ts";
 import { fallbackForms } from "./fallback.ts";
 import { type Finding, findingAt, nearest } from "./finding.ts";
 import type { ModelForm } from "./model.ts";
-import { targetsOf } from "./references.ts";
 import type { Form } from "./schema.ts";
 import { quoted } from "./secret.ts";
 
@@ -25,7 +25,7 @@ function nothing({ models }: Form): readonly Finding[] {
 
 /** Targets, those of fallbacks as well. */
 function everywhere(model: ModelForm) {
-  return [...targetsOf(model), ...fallbackForms(model).map(({ target }) => target)];
+  return [...formTargets(model), ...fallbackForms(model).map(({ target }) => target)];
 }
 
 /** A price is looked up by the name at the provider, or by the name here. */

@@ -22,6 +22,7 @@ import { Pipeline } from "../pipeline/pipeline.ts";
 import type { BreakerChange } from "../pipeline/target-health.ts";
 import { TargetStates } from "../pipeline/target-states.ts";
 import type { Trouble } from "../pipeline/trouble.ts";
+import { type ArmsMap, openArms } from "../shm/arms.ts";
 import { openBreakers } from "../shm/breakers.ts";
 import { openCounters } from "../shm/counters.ts";
 import { HISTOGRAMS_DESCRIPTOR, openHistograms } from "../shm/histogram-map.ts";
@@ -42,6 +43,7 @@ interface Serving {
   readonly pipeline: Pipeline;
   readonly limiter: Limiter;
   readonly states: TargetStates;
+  readonly arms: ArmsMap;
   readonly origins: Origins;
   readonly edge: Edge;
   readonly sweep: NodeJS.Timeout;
@@ -68,7 +70,8 @@ function providersOf(snapshot: Snapshot): Iterable<Provider> {
 
 async function serve(config: Config, epoch: number): Promise<void> {
   const states = new TargetStates(openBreakers(config.dataDir));
-  const snapshot = compileSnapshot(config, epoch, states.stateOf, states.restOf);
+  const arms = openArms(config.dataDir);
+  const snapshot = compileSnapshot(config, epoch, states.stateOf, states.restOf, arms.wordsOf(config.arms));
   const { slot, writer: ring, notice } = openRing(config.dataDir);
   const counters = openCounters(config.dataDir, slot);
   const limiter = new Limiter(attachLimits(config.dataDir, slot), (notice) => tell({ type: "budget", ...notice }));
@@ -99,16 +102,16 @@ async function serve(config: Config, epoch: number): Promise<void> {
     return;
   }
   const sweep = setInterval(onSweep, SWEEP_INTERVAL_MS);
-  serving = { pipeline, limiter, states, origins, edge, sweep };
+  serving = { pipeline, limiter, states, arms, origins, edge, sweep };
   tell({ type: "listening", epoch, slot, notice });
 }
 
 async function reconfigure(
-  { pipeline, limiter, states, origins, edge }: Serving,
+  { pipeline, limiter, states, arms, origins, edge }: Serving,
   config: Config,
   epoch: number,
 ): Promise<void> {
-  const snapshot = compileSnapshot(config, epoch, states.stateOf, states.restOf);
+  const snapshot = compileSnapshot(config, epoch, states.stateOf, states.restOf, arms.wordsOf(config.arms));
   await origins.configure(snapshot, providersOf(snapshot));
   edge.configure(config.listen);
   pipeline.snapshot = snapshot;

@@ -46,6 +46,11 @@ export function blockedMs(slot: Int32Array, wallMs: number): number {
   return state === HALF_OPEN ? -1 : ticksUntil(gate >>> STATE_BITS, now) * TICK_MS;
 }
 
+/** Whether it is, or would be, open because of failures: not because a provider asked for it. */
+export function isFailing(slot: Int32Array, rules: BreakerRules): boolean {
+  return Atomics.load(slot, BREAKER_AT.inARow) >= rules.failures || isPoor(slot, rules);
+}
+
 /** Before a try. PROBES: this one decides, and has to be told of by succeed(), fail() or forgo(). */
 export function enterBreaker(slot: Int32Array, wallMs: number, { cooldownMs }: BreakerRules): number {
   const gate = Atomics.load(slot, BREAKER_AT.gate);

@@ -122,6 +122,8 @@ export class Exchange implements Spoke {
   credentialsTried = 0;
   /** How often a try was sent again with another one. */
   rotations = 0;
+  /** How far it is judged, where its arm is (canary.ts). */
+  trial = 0;
   /** Bits of the choices that were tried since the last pause. */
   tried = 0;
   /** Tries that others followed, the last ones; null: there are none. */

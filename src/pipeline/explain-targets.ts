@@ -26,12 +26,14 @@ export function copyOfRoutes(snapshot: Snapshot): Snapshot {
 
 function copyOf(route: Route): Route {
   const copies = choicesOf(route).map(choiceCopy);
-  const { fallbacks, choices } = route;
+  const { fallbacks, choices, arms, arm } = route;
   return {
     ...route,
     choices: copies.slice(0, choices.length),
     fallbacks: fallbacks === null ? null : fallbacksCopy(fallbacks, copies, choices.length),
     turn: { ...route.turn },
+    arms: arms === null ? null : { ...arms, routes: arms.routes.map(copyOf) },
+    arm: arm === null ? null : { ...arm, words: Int32Array.from(arm.words) },
   };
 }
 

@@ -107,8 +107,9 @@ function explainRoute({ route, target }: Exchange): Explanation["route"] {
       alias: route.alias,
       strategy: route.choices.length === 0 ? null : route.strategy,
       attempts: route.attempts,
+      arm: route.arm === null ? null : route.arm.name,
     };
-  return target === null ? null : { alias: "", strategy: null, attempts: 1 };
+  return target === null ? null : { alias: "", strategy: null, attempts: 1, arm: null };
 }
 
 function explainLimit({ rule, admits, amount, left, resetMs }: PeekedLimit): ExplainedLimit {

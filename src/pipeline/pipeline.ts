@@ -11,6 +11,7 @@ import { scansOpen } from "../providers/response-scan.ts";
 import { COUNTER } from "../shm/layout.ts";
 import type { ResponseHead, Transport } from "../upstream/transport.ts";
 import { authenticate } from "./authenticate.ts";
+import { noteEnd } from "./canary.ts";
 import type { CredentialChange } from "./credential.ts";
 import { CredentialHealth } from "./credential-health.ts";
 import { lookMs, overdue } from "./deadlines.ts";
@@ -219,6 +220,8 @@ export class Pipeline implements RequestHandler, RelayOwner {
   }
 
   settle(exchange: Exchange): void {
+    const { route } = exchange;
+    if (route !== null && route.arm !== null) noteEnd(exchange, route.arm);
     settle(exchange, this.#books);
     leaveTarget(exchange);
     if (exchange.phase !== PHASE_OVER) exchange.enter(PHASE_FLUSHING, this.tickMs);

@@ -4,6 +4,7 @@
  * retry, which meets a target again that just failed, needs a share of the budget as well.
  */
 import type { Retries, Route } from "../config/snapshot.ts";
+import { onCanary } from "./canary.ts";
 import type { Exchange } from "./exchange.ts";
 import { chooseFallback } from "./fallbacks.ts";
 import { RetryBudget } from "./retry-budget.ts";
@@ -32,7 +33,8 @@ export class Retrier {
     const { route, snapshot } = exchange;
     if (route === null || triesOf(exchange) >= route.attempts) return NO_MORE;
     const isWanted = (snapshot.retries.failures & failure) !== 0;
-    if (isWanted && this.#fallBack(exchange, route, wallMs)) return 0;
+    // A canary's failures are not for clients, whatever they are.
+    if ((isWanted || onCanary(exchange)) && this.#fallBack(exchange, route, wallMs)) return 0;
     const tried = triedBy(exchange);
     if (tried !== 0 && chooseFallback(exchange, route, failure, tried, wallMs)) return 0;
     return isWanted && route.retries ? this.#retry(exchange, route, retryAfterMs, nowMs, wallMs) : NO_MORE;
@@ -49,7 +51,8 @@ export class Retrier {
     const pauseMs = Math.max(this.#pauseMs(exchange, retries), retryAfterMs);
     const tooLong = pauseMs > retries.pauseMaxMs || nowMs + pauseMs >= exchange.startedMs + timeouts.totalMs;
     if (tooLong || !this.#budget.take(nowMs, retries.budgetPercent, retries.budgetMin)) return NO_MORE;
-    if (exchange.choice !== null && !chooseTarget(exchange, route, 0, wallMs + pauseMs, this.#chance)) return NO_MORE;
+    if (exchange.choice !== null && !chooseTarget(exchange, route, route.once, wallMs + pauseMs, this.#chance))
+      return NO_MORE;
     exchange.rounds += 1;
     return Math.max(1, pauseMs);
   }

@@ -3,11 +3,13 @@ import { nowMs, wallMs } from "../base/clock.ts";
 import { ERRORS } from "../base/errors.ts";
 import type { Route } from "../config/snapshot.ts";
 import { forgo } from "./breaker.ts";
+import { noteBlocked } from "./canary.ts";
 import { nextChoice, type Tried } from "./choose.ts";
 import { modelDecides } from "./endpoint.ts";
 import type { Exchange, Verdict } from "./exchange.ts";
 import { chooseInstead } from "./fallbacks.ts";
 import { enterChoice } from "./gate.ts";
+import { armRoute } from "./split.ts";
 
 /** Sets `route` and `target`. 403 for a model that the key may not use, 404 for one that nobody serves. */
 export function route(exchange: Exchange): Verdict {
@@ -23,9 +25,11 @@ function routeModel(exchange: Exchange): Verdict {
     return exchange.fail(found === null ? ERRORS.modelNotFound : ERRORS.modelNotAllowed, model);
   }
   if (found === null) return exchange.fail(ERRORS.modelNotFound, model);
-  exchange.route = found;
-  if (found.choices.length === 0) exchange.target = found.target;
-  else if (!chooseAny(exchange, found, wallMs(nowMs()), Math.random)) return exchange.fail(ERRORS.noTarget, model);
+  const chosen = found.arms === null ? found : (armRoute(exchange, found.arms, Math.random) ?? found);
+  exchange.route = chosen;
+  if (chosen.choices.length === 0) exchange.target = chosen.target;
+  else if (!chooseAny(exchange, chosen, wallMs(nowMs()), Math.random)) return exchange.fail(ERRORS.noTarget, model);
+  if (chosen.once !== 0) noteBlocked(exchange, chosen);
   return null;
 }
 

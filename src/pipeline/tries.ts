@@ -10,6 +10,7 @@ import { COUNTER, FALLBACKS, RETRIES } from "../shm/layout.ts";
 import { KIND_TRY } from "../telemetry/record.ts";
 import type { ResponseHead, Transport } from "../upstream/transport.ts";
 import { book } from "./booking.ts";
+import { canaryFailure, notePassedOver } from "./canary.ts";
 import { CREDENTIAL_REFUSED } from "./credential.ts";
 import { type CredentialHealth, waitForCredentialMs } from "./credential-health.ts";
 import { noteTry } from "./decision.ts";
@@ -104,7 +105,7 @@ export class Tries {
     }
     const waitMs = waitForCredentialMs(exchange, askedMs, atMs);
     this.#health.answer(exchange, failure, waitMs, atMs);
-    return this.#tryAgain(exchange, failure, waitMs, null);
+    return this.#tryAgain(exchange, failure === 0 ? canaryFailure(exchange, status) : failure, waitMs, null);
   }
 
   /** As in RelayOwner. */
@@ -128,6 +129,7 @@ export class Tries {
       noteTry(exchange, target, failure);
       this.#book(exchange, target, error);
     }
+    if (exchange.route?.arm?.judged === true) notePassedOver(exchange);
     exchange.attempt?.cancel();
     exchange.attempt = null;
     if (pauseMs === 0) this.#next(exchange, FALLBACKS);

@@ -1,11 +1,13 @@
 /** The memory that workers share with each other, and with those of the program before this one. Supervisor, at start. */
 import type { Config } from "../config/schema.ts";
 import { SeriesTable } from "../config/series.ts";
+import { prepareArms } from "../shm/arms.ts";
 import { type BreakersMap, prepareBreakers } from "../shm/breakers.ts";
 import { adoptCounters, type CountersReader, createCounters } from "../shm/counters.ts";
 import { createHistograms, HISTOGRAMS_VERSION } from "../shm/histogram-map.ts";
 import { type LimitsMap, prepareLimits } from "../shm/limits.ts";
 import { Budgets } from "./budgets.ts";
+import { Canaries } from "./canaries.ts";
 import type { Handover } from "./handover.ts";
 
 export interface Memory {
@@ -18,6 +20,7 @@ export interface Memory {
   readonly limits: LimitsMap;
   readonly budgets: Budgets;
   readonly breakers: BreakersMap;
+  readonly arms: Canaries;
 }
 
 /** Counts go on, unless their layout is another one now: then they begin anew, and what old workers still count is lost. */
@@ -29,8 +32,14 @@ export function openMemory(config: Config, lock: number, handover: Handover | nu
   const budgets = new Budgets(limits, config);
   budgets.configure(config);
   const breakers = prepareBreakers(dataDir, handover !== null);
-  const shared = { lock, counters, limits, budgets, breakers };
+  const arms = new Canaries(prepareArms(dataDir));
+  const shared = { lock, counters, limits, budgets, breakers, arms };
   if (former?.version === HISTOGRAMS_VERSION)
     return { ...shared, histograms: former.descriptor, series: new SeriesTable(former.series) };
   return { ...shared, histograms: createHistograms(), series: new SeriesTable() };
+}
+
+/** The configuration with the numbers of what workers share. */
+export function numbered({ series, arms }: Memory, config: Config): Config {
+  return arms.numbered(series.numbered(config));
 }

@@ -38,7 +38,7 @@ import { EarlyEnds } from "./early-ends.ts";
 import { FormerWorkers } from "./former-workers.ts";
 import { greeting, keyNotice } from "./greeting.ts";
 import { HANDOVER_VERSION, type Handover, type Trial, takeHandover, takeTrial } from "./handover.ts";
-import { type Memory, openMemory } from "./memory.ts";
+import { type Memory, numbered, openMemory } from "./memory.ts";
 import { requireFreePorts } from "./ports.ts";
 import { Reloader } from "./reload.ts";
 import { Restarter } from "./restart.ts";
@@ -145,7 +145,7 @@ async function openParts(configPath: string, { handover, trial }: Origin, closer
   const memory = openMemory(config, lock, handover);
   const { counters, histograms, series, limits } = memory;
   const replaced = new Map<string, number>();
-  const first = { epoch: (handover?.epoch ?? 0) + 1, config: series.numbered(await demo.fillIn(config)) };
+  const first = { epoch: (handover?.epoch ?? 0) + 1, config: numbered(memory, await demo.fillIn(config)) };
   const drainer = openDrainer(config, log);
   closers.push(() => drainer.close());
   const latencies = openLatencies(config, { descriptor: histograms, series, drainer, log });
@@ -239,8 +239,7 @@ function tell(log: Log, error: unknown, what: string): void {
 }
 
 function openDrainer({ dataDir, accessLogPath }: Config, log: Log): Drainer {
-  const drainer = new Drainer({ dataDir, accessLogPath, onError: (error) => tell(log, error, "drain") });
-  return drainer;
+  return new Drainer({ dataDir, accessLogPath, onError: (error) => tell(log, error, "drain") });
 }
 
 interface LatencyParts {
@@ -294,6 +293,7 @@ async function runParts(parts: Parts, { configPath, closers, isTrial, onReady }:
   closers.push(() => signals.close());
   closers.push(await openOrders(parts, orders));
   begin(parts);
+  closers.push(parts.memory.arms.start(parts.first.config, log));
   await adoptBudgets(parts);
   const started = workers.start().then(() => "started" as const);
   if ((await Promise.race([started, stop.promise])) === "started") {
@@ -440,6 +440,7 @@ function openReloader(
 ): Reloader {
   const apply = async (next: Configured) => {
     memory.budgets.configure(next.config);
+    memory.arms.configure(next.config);
     await raiseBudgets(drainer, memory.budgets, log);
     const late = await workers.configure(next);
     configureStandings({ targets, providers }, next.config);
@@ -451,7 +452,7 @@ function openReloader(
     status.setEpoch(next.epoch);
     return late;
   };
-  const complete = async (config: Config) => series.numbered(await demo.fillIn(config));
+  const complete = async (config: Config) => numbered(memory, await demo.fillIn(config));
   return new Reloader({ configPath, env: process.env, log, current: first, complete, apply });
 }
 

@@ -10,6 +10,7 @@ import { REFUSALS } from "../base/refusals.ts";
 import { type CountersReader, histogramOf } from "../shm/counters.ts";
 import { COUNTER, FALLBACKS, type HistogramName, REFUSAL_0, RETRIES, STATUS_CLASSES } from "../shm/layout.ts";
 import type { LimitsMap, LimitsState, LimitTally } from "../shm/limits.ts";
+import { type Arms, armCounters, canaryGauge } from "./arm-metrics.ts";
 import { attemptFamilies } from "./attempt-metrics.ts";
 import type { Drainer, DrainTally } from "./drainer.ts";
 import type { LatencyTally } from "./latency/rotation.ts";
@@ -97,6 +98,7 @@ export interface MetricsOptions {
   readonly limits: Pick<LimitsMap, "tallies" | "state">;
   readonly targets: Pick<TargetTallies, "tallies">;
   readonly providers: Pick<ProviderTallies, "counters" | "gauges">;
+  readonly arms: Arms;
   readonly budgets: { standings(): readonly BudgetStanding[] };
   /** Workers replaced, by reason. */
   readonly replaced: ReadonlyMap<string, number>;
@@ -122,6 +124,7 @@ export class Metrics {
     families.push(...modelFamilies(options.drainer.series), ...drainFamilies(options.drainer.tally));
     families.push(...limitFamilies(options.limits), ...budgetCounters(options.limits));
     families.push(...targetFamilies(options.targets), ...options.providers.counters());
+    families.push(...armCounters(options.arms));
     families.push(...latencyFamilies(options.latencies.tally), replacedFamily(options.replaced));
     for (const family of families) this.#register(family);
     for (const family of this.#gaugeFamilies(options)) this.#registerGauge(family);
@@ -201,10 +204,11 @@ export class Metrics {
     ];
   }
 
-  #gaugeFamilies({ version, routes, targets, providers, budgets }: MetricsOptions): Family[] {
+  #gaugeFamilies({ version, routes, targets, providers, budgets, arms }: MetricsOptions): Family[] {
     return [
       ...providers.gauges(),
       ...budgetGauges(budgets),
+      canaryGauge(arms),
       {
         name: "sluice_target_open",
         help: "1 while the breaker of a target is open or half-open: it is left alone.",

@@ -25,6 +25,7 @@ export interface ModelForm {
   readonly model?: string;
   readonly targets?: readonly { readonly provider: string; readonly model?: string }[];
   readonly attempts?: number;
+  readonly [option: string]: unknown;
 }
 
 /** The sections a test may set; the rest is made by sluice.ts. */

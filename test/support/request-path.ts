@@ -94,6 +94,7 @@ export function configOf(providers: Config["providers"], dataDir: string, change
     },
     retries: { failures: 0b111111, pauseMs: 10, pauseMaxMs: 1_000, budgetPercent: 20, budgetMin: 10 },
     limits: [],
+    arms: new Map(),
     series: new Map([
       ["allowed", 2],
       ["other", 3],

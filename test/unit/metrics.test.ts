@@ -34,6 +34,8 @@ const RULE: LimitRule = {
   alertAt: [],
 };
 
+const ARM = { model: "chat", arm: "canary", canary: true, requests: 9, judged: 8, failed: 7, rolledBack: true };
+
 function newMetrics() {
   const dataDir = mkdtempSync(join(tmpdir(), "sluice-metrics-"));
   const counters = createCounters(dataDir);
@@ -53,6 +55,7 @@ function newMetrics() {
       state: () => ({ recoveries: 6, reclaimed: 7, unplaced: 5, expired: 8 }),
     },
     budgets: { standings: () => [] },
+    arms: { standings: () => [ARM] },
     replaced: new Map(),
     routes: { beyond: 3 },
     version: "1.2.3",

@@ -1,0 +1,40 @@
+/**
+ * Which arm of a model a request goes to: by weighted rendezvous. Each arm draws a number from what the request is kept by and the arm's name,
+ * over its share; the lowest wins. So each gets its share, evenly, in every worker alike; and where the share of one arm is
+ * changed, or an arm comes or goes, requests move only to it or away from it. Gateway worker; allocates nothing but a header's value.
+ */
+import { mixed, textHash } from "../base/hash.ts";
+import type { Arms, Route } from "../config/snapshot.ts";
+import { ARM_AT } from "../shm/arms.ts";
+import type { Exchange } from "./exchange.ts";
+
+const TWO_32 = 2 ** 32;
+
+/** The route of its arm. `chance`: at least 0 and below 1. */
+export function armRoute(exchange: Exchange, arms: Arms, chance: () => number): Route | null {
+  const hash = stickyHash(exchange, arms, chance);
+  let best: Route | null = null;
+  let lowest = Infinity;
+  for (const route of arms.routes) {
+    const { arm } = route;
+    if (arm === null || arm.share === 0 || Atomics.load(arm.words, ARM_AT.gate) !== 0) continue;
+    const drawn = -Math.log((mixed(hash ^ arm.seed) + 0.5) / TWO_32) / arm.share;
+    if (drawn >= lowest) continue;
+    lowest = drawn;
+    best = route;
+  }
+  if (best?.arm) Atomics.add(best.arm.words, ARM_AT.requests, 1);
+  return best;
+}
+
+function stickyHash({ key, user, lines }: Exchange, { sticky, header }: Arms, chance: () => number): number {
+  if (sticky === "key" && key !== null) return textHash(key.name);
+  if (sticky === "user" && user !== "") return textHash(user);
+  const at = sticky === "header" ? lines.indexOf(header) : -1;
+  return at < 0 ? Math.floor(chance() * TWO_32) : textHash(valueAt(lines, at + header.length));
+}
+
+function valueAt(lines: string, from: number): string {
+  const end = lines.indexOf("\r\n", from);
+  return end < 0 ? lines.slice(from) : lines.slice(from, end);
+}
