@@ -163,6 +163,15 @@ export const RETRY_BUDGET_PERCENT_DEFAULT = 20;
 export const RETRY_BUDGET_MIN_DEFAULT = 10;
 export const RETRY_BUDGET_MIN_MAX = 10_000;
 export const RETRY_BUDGET_SECONDS = 10;
+/** A second attempt beside a slow one: of how many requests of 100, and at how many at a time. */
+export const HEDGE_PERCENT_DEFAULT = 5;
+export const HEDGE_IN_FLIGHT_DEFAULT = 20;
+export const HEDGE_IN_FLIGHT_MAX = 1_000;
+export const HEDGE_AFTER_MS_MAX = 600_000;
+/** Answers of a target that have to be known before its p95 is; and what is too short to be one: a turn of the wheel. */
+export const HEDGE_SAMPLES_MIN = 50;
+/** A hedge has its own copy of the body: larger ones are not hedged. */
+export const HEDGE_BODY_BYTES_MAX = 1_048_576;
 /** Targets with a breaker that all workers share, since the gateway started: 64 bytes each. */
 export const BREAKERS_MAX = 4_096;
 /** Of one of them, 32 bits each. */

@@ -8,6 +8,7 @@ import { armsOf, formTargets, ownTargets } from "./arms.ts";
 import { breakerRulesOf } from "./breaker.ts";
 import { budgetRulesOf } from "./budget.ts";
 import { allTargets, chainTargets, type FallbacksConfig } from "./chains.ts";
+import { hedgeRulesOf } from "./hedge.ts";
 import { listenerOf } from "./listener-files.ts";
 import type { ModelConfig, ModelForm } from "./model.ts";
 import type { Outside } from "./outside.ts";
@@ -57,7 +58,8 @@ function modelOf(form: ModelForm, alias: string): ModelConfig {
   ]);
   const { strategy } = form;
   const own = ownTargets(form).length;
-  const common = { targets, strategy, attempts: form.attempts ?? own, breaker: form.breaker === "on" };
+  const hedge = form.hedge === undefined ? {} : { hedge: hedgeRulesOf(form.hedge) };
+  const common = { targets, strategy, attempts: form.attempts ?? own, breaker: form.breaker === "on", ...hedge };
   if (chains.length === 0) return { ...common, arms: armsOf(form, 0) };
   const model = { ...common, fallbacks: Object.fromEntries(chains) as FallbacksConfig };
   const attempts = form.attempts ?? allTargets(model).length;

@@ -174,6 +174,7 @@ function compileRoute(number: number, alias: string, model: ModelConfig, parts: 
     attempts,
     retries: model.retries ?? true,
     repeats: attempts > 1 || targets.some(({ provider }) => provider.rotation !== null),
+    hedge: choices.length > 1 && attempts > 1 ? (model.hedge ?? null) : null,
     turn: { next: 0 },
     arms: null,
     arm: null,

@@ -5,9 +5,10 @@ import type { ArmsConfig } from "./arm.ts";
 import { canaryForm } from "./canary.ts";
 import type { FallbacksConfig } from "./chains.ts";
 import { fallbacksForm } from "./fallback.ts";
+import { HEDGE } from "./hedge.ts";
 import { readInteger, readName } from "./scalar.ts";
 import { mapping, scalar } from "./shape.ts";
-import { PROVIDER_LABEL_BYTES, STRATEGIES, type Strategy } from "./snapshot.ts";
+import { type HedgeRules, PROVIDER_LABEL_BYTES, STRATEGIES, type Strategy } from "./snapshot.ts";
 import { splitForm } from "./split.ts";
 
 export interface TargetConfig {
@@ -32,6 +33,8 @@ export interface ModelConfig {
   readonly breaker?: boolean;
   /** What its requests are shared out between; null, or absent: nothing. */
   readonly arms?: ArmsConfig | null;
+  /** Without it, one at a time. */
+  readonly hedge?: HedgeRules | undefined;
 }
 
 const integer = (byDefault: number, min: number, max: number) =>
@@ -81,6 +84,9 @@ export const MODEL = mapping({
     .enum(["on", "off"])
     .default("on")
     .describe("off: its targets are never left alone, whatever the section breaker says."),
+  hedge: HEDGE.optional().describe(
+    "Sends a request that waits too long to the next target as well: the first good answer is taken, and the other attempt is cancelled. Both are paid.",
+  ),
   strategy: z
     .enum(STRATEGIES)
     .default("priority")

@@ -9,7 +9,7 @@ import { checkBudgets } from "./budget.ts";
 import { checkCredentials } from "./credentials.ts";
 import { checkFallbacks, fallbackForms } from "./fallback.ts";
 import { type Finding, findingAt, nearest } from "./finding.ts";
-import type { TargetForm } from "./model.ts";
+import type { ModelForm, TargetForm } from "./model.ts";
 import { checkRateLimits } from "./rate-limit-check.ts";
 import type { Form, ListenerForm, ProviderForm } from "./schema.ts";
 import { quoted } from "./secret.ts";
@@ -187,6 +187,7 @@ function models(form: Form): readonly Finding[] {
       targetFindings(form, alias, target, ["models", alias, ...path, "provider"]),
     ),
     ...checkFallbacks(alias, model, mostTargets(model)),
+    ...checkHedge(alias, model),
   ]);
 }
 
@@ -205,6 +206,16 @@ function targetPlace(path: readonly PropertyKey[], { provider, model, targets }:
   if (targets === undefined) return provider === undefined ? findingAt(path, "'provider' is required") : null;
   if (provider !== undefined) return keyAt([...path, "provider"], "this stands at each of the 'targets'");
   return model === undefined ? null : keyAt([...path, "model"], "this stands at each of the 'targets'");
+}
+
+/** A hedge is another try, at another target; a canary is judged by its own answers, and not by who was faster. */
+function checkHedge(alias: string, model: ModelForm): readonly Finding[] {
+  const { hedge, canary, attempts = 2 } = model;
+  if (hedge === undefined) return [];
+  const path = ["models", alias, "hedge"];
+  if (canary !== undefined) return [keyAt(path, "a model with a 'canary' has none")];
+  if (mostTargets(model) > 1 && attempts > 1) return [];
+  return [keyAt(path, "this needs at least two 'targets', and as many 'attempts'")];
 }
 
 function targetFindings(

@@ -190,6 +190,8 @@ export interface Route {
   readonly retries: boolean;
   /** A request may be sent more than once, so its body is kept as it is. */
   readonly repeats: boolean;
+  /** Null: one attempt at a time. */
+  readonly hedge: HedgeRules | null;
   /** Where the next turn begins, for strategies that go round: this worker's. */
   readonly turn: { next: number };
   /** Its requests go to the routes of these instead; null: they do not. */
@@ -198,6 +200,16 @@ export interface Route {
   readonly arm: Arm | null;
   /** Bits of the choices that are not tried again after a pause: those of a canary. */
   readonly once: number;
+}
+
+/** When a second attempt goes out beside one that is slow: `hedge` of a model. */
+export interface HedgeRules {
+  /** Null: as long as 95 of 100 attempts took. */
+  readonly afterMs: number | null;
+  /** Of 100 requests. */
+  readonly percentMax: number;
+  /** Of a worker. */
+  readonly inFlightMax: number;
 }
 
 /** Every target of a snapshot. */

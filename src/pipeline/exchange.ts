@@ -7,6 +7,7 @@ import type { Choice, KeyRecord, Route, Snapshot, Target } from "../config/snaps
 import { CONTENT_MOST } from "../providers/response-scan.ts";
 import type { Attempt, UpstreamRequest } from "../upstream/transport.ts";
 import type { FailedTry } from "./decision.ts";
+import type { Hedge } from "./hedge.ts";
 import type { Splice } from "./splice.ts";
 import type { Upload } from "./upload.ts";
 import type { Spoke } from "./wheel.ts";
@@ -176,6 +177,14 @@ export class Exchange implements Spoke {
   refusedBy = "";
   /** How its limits stood, for one that asks. */
   limitsTold = "";
+
+  // Its hedge, where its route has them
+  /** The second attempt, while both run. */
+  hedge: Hedge | null = null;
+  /** When one is due; Infinity: none is. */
+  hedgeAtMs = Infinity;
+  /** When its attempt began. */
+  attemptMs = 0;
 
   // The answer
   readonly down: Downstream;

@@ -220,6 +220,7 @@ export class Pipeline implements RequestHandler, RelayOwner {
   }
 
   settle(exchange: Exchange): void {
+    this.#tries.dropHedge(exchange);
     const { route } = exchange;
     if (route !== null && route.arm !== null) noteEnd(exchange, route.arm);
     settle(exchange, this.#books);
@@ -322,10 +323,10 @@ export class Pipeline implements RequestHandler, RelayOwner {
 
   /** When to look at it next. */
   readonly #look = (exchange: Exchange): number => {
-    this.#tries.resume(exchange);
+    this.#tries.look(exchange);
     const error = overdue(exchange, this.tickMs);
     if (error !== null) this.#expire(exchange, error);
-    return lookMs(exchange, this.tickMs);
+    return Math.min(lookMs(exchange, this.tickMs), exchange.hedgeAtMs);
   };
 
   /** Ends what is overdue and publishes the gauges; called every SWEEP_INTERVAL_MS. */

@@ -72,6 +72,6 @@ function triedBy({ choice, tried }: Exchange): number {
  * Those that reached the provider, or tried to: a connection that turned out to be closed was none, and neither is another one of
  * the provider's credentials.
  */
-function triesOf({ attempts, replayed, rotations }: Exchange): number {
+export function triesOf({ attempts, replayed, rotations }: Exchange): number {
   return attempts - rotations - (replayed ? 1 : 0);
 }

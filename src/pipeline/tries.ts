@@ -1,6 +1,7 @@
 /**
  * The tries of a request: the attempt that runs, and the one that comes in its place when it failed before its answer was passed on. One
- * per gateway worker, main thread. At any time a request has one attempt at most, or stands in a pause before the next one.
+ * per gateway worker, main thread. At any time a request has one attempt, beside which a hedge may run, or stands in a pause before the
+ * next one.
  */
 import { assert } from "../base/assert.ts";
 import { nowMs, wallMs } from "../base/clock.ts";
@@ -8,7 +9,7 @@ import { ERRORS, type ErrorRow } from "../base/errors.ts";
 import { type Credential, failureBit, type Provider, type Target } from "../config/snapshot.ts";
 import { COUNTER, FALLBACKS, RETRIES } from "../shm/layout.ts";
 import { KIND_TRY } from "../telemetry/record.ts";
-import type { ResponseHead, Transport } from "../upstream/transport.ts";
+import type { AttemptListener, ResponseHead, Transport } from "../upstream/transport.ts";
 import { book } from "./booking.ts";
 import { canaryFailure, notePassedOver } from "./canary.ts";
 import { CREDENTIAL_REFUSED } from "./credential.ts";
@@ -18,6 +19,7 @@ import { NO_SCAN } from "./entry.ts";
 import { type Exchange, PHASE_OVER, PHASE_PAUSE, PHASE_QUEUED } from "./exchange.ts";
 import { failureOf, failureOfStatus, retryAfterMs } from "./failure.ts";
 import { upstreamRequest, withCredential } from "./forward.ts";
+import { Hedges } from "./hedge.ts";
 import { readBody } from "./read-body.ts";
 import { Relay, type RelayOwner } from "./relay.ts";
 import { NO_MORE, Retrier } from "./retries.ts";
@@ -47,8 +49,11 @@ export class Tries {
   readonly #credentials: CredentialHealth;
   readonly #wheel: Wheel<Exchange>;
   readonly #retrier = new Retrier(Math.random);
+  readonly #hedges: Hedges;
 
-  constructor({ owner, transportOf, books, health, credentials, wheel }: TriesParts) {
+  constructor(parts: TriesParts) {
+    const { owner, transportOf, books, health, credentials, wheel } = parts;
+    this.#hedges = new Hedges({ ...parts, chance: Math.random });
     this.#owner = owner;
     this.#transportOf = transportOf;
     this.#books = books;
@@ -61,6 +66,7 @@ export class Tries {
   prepare(exchange: Exchange): void {
     exchange.splices = [];
     this.#retrier.request(this.#owner.tickMs);
+    if (exchange.route?.hedge != null) this.#hedges.request(exchange.route);
   }
 
   /** `fresh`: on a new connection. */
@@ -74,9 +80,14 @@ export class Tries {
     exchange.attempts += 1;
     enterTarget(exchange);
     exchange.enterAttempt(PHASE_QUEUED, this.#owner.tickMs);
-    const attempt = transport.send(request, new Relay(exchange, this.#owner), fresh);
+    const attempt = transport.send(request, this.#listenerOf(exchange), fresh);
     // A failure may have been told, and even replayed, before send returned.
     if (exchange.phase !== PHASE_OVER && exchange.attempt === null) exchange.attempt = attempt;
+  }
+
+  #listenerOf(exchange: Exchange): AttemptListener {
+    const rules = exchange.route === null ? null : exchange.route.hedge;
+    return rules === null ? new Relay(exchange, this.#owner) : this.#hedges.racerOf(exchange, rules);
   }
 
   /** A reused connection turned out to be closed: the provider saw nothing, so once more on a new one. */
@@ -89,6 +100,7 @@ export class Tries {
   /** An attempt ended without an answer. False: that is what the client is told. */
   fails(exchange: Exchange, error: ErrorRow): boolean {
     this.#health.error(exchange, error, wallMs(nowMs()));
+    if (exchange.hedge !== null && !ENDS.has(error)) return this.#hedges.adopt(exchange, failureOf(error), error);
     return this.#tryAgain(exchange, failureOf(error), 0, error);
   }
 
@@ -105,6 +117,7 @@ export class Tries {
     }
     const waitMs = waitForCredentialMs(exchange, askedMs, atMs);
     this.#health.answer(exchange, failure, waitMs, atMs);
+    if (failure !== 0 && exchange.hedge !== null) return this.#hedges.adopt(exchange, failure, null);
     return this.#tryAgain(exchange, failure === 0 ? canaryFailure(exchange, status) : failure, waitMs, null);
   }
 
@@ -121,6 +134,7 @@ export class Tries {
   #tryAgain(exchange: Exchange, failure: number, waitMs: number, error: ErrorRow | null): boolean {
     if (failure === 0 || !mayTryAgain(exchange)) return false;
     const { target } = exchange;
+    exchange.hedgeAtMs = Infinity;
     leaveTarget(exchange);
     const atMs = nowMs();
     const pauseMs = this.#retrier.next(exchange, failure, waitMs, atMs, wallMs(atMs));
@@ -164,10 +178,16 @@ export class Tries {
     this.#wheel.add(exchange, exchange.progressMs + pauseMs);
   }
 
-  /** Called when it is looked at: its pause may be over. */
-  resume(exchange: Exchange): void {
+  /** Called when it is looked at: its pause may be over, or a hedge be due. */
+  look(exchange: Exchange): void {
+    if (exchange.hedgeAtMs !== Infinity) this.#hedges.look(exchange);
     const isOver = exchange.phase === PHASE_PAUSE && this.#owner.tickMs >= exchange.progressMs + exchange.pauseMs;
     if (isOver) this.#next(exchange, RETRIES);
+  }
+
+  /** Whatever ends an exchange ends its hedge. */
+  dropHedge(exchange: Exchange): void {
+    if (exchange.hedge !== null) this.#hedges.drop(exchange);
   }
 
   /** The client's body once more, with what this target needs in it. */
@@ -187,6 +207,9 @@ export class Tries {
     this.attempt(exchange, false);
   }
 }
+
+/** Ends of a request, and not of an attempt only. */
+const ENDS = new Set<ErrorRow>([ERRORS.upstreamTotalTimeout, ERRORS.drainDeadline]);
 
 /** What the attempt before left. */
 function forget(exchange: Exchange): void {

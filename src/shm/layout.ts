@@ -145,4 +145,7 @@ export const RETRIES = FALLBACKS + 1;
 /** By kind of record: how many, and their cost. Those of requests are counted elsewhere. */
 export const KIND_0 = RETRIES + 1;
 export const KIND_COST_0 = KIND_0 + KINDS.length;
-export const COUNTER_LENGTH = KIND_COST_0 + KINDS.length;
+/** Second attempts beside slow ones, and those that became the answer's. */
+export const HEDGES = KIND_COST_0 + KINDS.length;
+export const HEDGES_WON = HEDGES + 1;
+export const COUNTER_LENGTH = HEDGES_WON + 1;

@@ -1,5 +1,5 @@
-/** /metrics of attempts that did not bring an answer, but may be billed (pipeline/booking.ts). Supervisor main thread; read at the scrape. */
-import { KIND_0, KIND_COST_0 } from "../shm/layout.ts";
+/** /metrics of hedges, and of attempts that did not bring an answer, but may be billed (pipeline/booking.ts). Supervisor main thread; read at the scrape. */
+import { HEDGES, HEDGES_WON, KIND_0, KIND_COST_0 } from "../shm/layout.ts";
 import type { Family, Sample } from "./metrics.ts";
 import { KIND_REQUEST, KINDS } from "./record.ts";
 
@@ -10,6 +10,16 @@ export function attemptFamilies(at: (index: number) => number): Family[] {
   const samples = (value: (kind: number) => number) =>
     KINDS.flatMap((name, kind): Sample[] => (kind === KIND_REQUEST ? [] : [[{ kind: name }, value(kind)]]));
   return [
+    {
+      name: "sluice_hedges_total",
+      help: "Second attempts beside slow ones.",
+      samples: () => [[{}, at(HEDGES)]],
+    },
+    {
+      name: "sluice_hedges_won_total",
+      help: "Hedges that took the place of the first attempt.",
+      samples: () => [[{}, at(HEDGES_WON)]],
+    },
     {
       name: "sluice_extra_attempts_total",
       help: "Attempts that did not bring an answer and may be billed; all but shadow ones are in the tokens and the cost.",

@@ -287,6 +287,26 @@ describe("references between sections", () => {
     "2:26: expected one of: priority, weighted, round_robin, least_in_flight; did you mean 'weighted'?",
   );
   problem(
+    "a hedge of one target",
+    `${DEMO}models: { a: { provider: demo, hedge: { after: 1s } } }\n`,
+    "2:32: this needs at least two 'targets', and as many 'attempts'",
+  );
+  problem(
+    "a hedge beside a canary",
+    `${DEMO}models: { a: { provider: demo, canary: { provider: demo, model: b, percent: 1 }, hedge: {} } }\n`,
+    "2:82: a model with a 'canary' has none",
+  );
+  problem(
+    "a hedge of one attempt",
+    `${DEMO}models: { a: { attempts: 1, targets: [{ provider: demo }, { provider: demo }], hedge: {} } }\n`,
+    "2:80: this needs at least two 'targets', and as many 'attempts'",
+  );
+  problem(
+    "a hedge after nothing that is known",
+    `${DEMO}models: { a: { targets: [{ provider: demo }, { provider: demo }], hedge: { after: p99 } } }\n`,
+    "2:83: expected a duration with its unit, such as 500ms, 10s, 5m or 1h; or p95",
+  );
+  problem(
     "a failure that is none",
     `${DEMO}retries: { on: [connect, 404] }\n`,
     "2:26: expected one of: connect, reset, timeout, rate_limit, server_error, credential, conflict",
