@@ -208,6 +208,19 @@ export const BREAKER_COOLDOWN_MS_DEFAULT = 10_000;
 export const BREAKER_COOLDOWN_MAX_MS_DEFAULT = 120_000;
 export const BREAKER_COOLDOWN_MS_MAX = 3_600_000;
 
+/** health_check of a provider: often enough to be ahead of most requests, and nothing beside them. */
+export const HEALTH_CHECK_INTERVAL_MS_DEFAULT = 10_000;
+export const HEALTH_CHECK_INTERVAL_MS_MIN = 1_000;
+export const HEALTH_CHECK_INTERVAL_MS_MAX = 3_600_000;
+export const HEALTH_CHECK_TIMEOUT_MS_DEFAULT = 2_000;
+export const HEALTH_CHECK_TIMEOUT_MS_MIN = 100;
+/** One failure may be an accident; one success as well. */
+export const HEALTH_CHECK_UNHEALTHY_AFTER_DEFAULT = 3;
+export const HEALTH_CHECK_HEALTHY_AFTER_DEFAULT = 2;
+export const HEALTH_CHECK_AFTER_MAX = 100;
+/** Checks of one worker that run at a time; others are made by another worker, or a sweep later. */
+export const HEALTH_CHECKS_MAX = 16;
+
 /** Parts of a form that are looked at for the model; OpenAI's forms have a dozen. */
 export const FORM_PARTS_MAX = 256;
 /** Header block of one part, bytes. */

@@ -8,6 +8,7 @@ import { armsOf, formTargets, ownTargets } from "./arms.ts";
 import { breakerRulesOf } from "./breaker.ts";
 import { budgetRulesOf } from "./budget.ts";
 import { allTargets, chainTargets, type FallbacksConfig } from "./chains.ts";
+import { healthCheckOf } from "./health-check.ts";
 import { hedgeRulesOf } from "./hedge.ts";
 import { listenerOf } from "./listener-files.ts";
 import type { ModelConfig, ModelForm } from "./model.ts";
@@ -118,6 +119,7 @@ function providerOf(name: string, provider: ProviderForm, outside: Outside): Pro
     proxy: provider.proxy === undefined ? null : new URL(provider.proxy).origin,
     proxyAuthorization: outside.proxyAuthorization(name, provider),
     usageOption: provider.usage_option,
+    healthCheck: healthCheckOf(provider.health_check),
   };
 }
 

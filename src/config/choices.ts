@@ -18,3 +18,8 @@ export function credentialsOf(providers: Config["providers"]): { provider: strin
     credentials.map(({ value }, place) => ({ provider, number: place + 1, value })),
   );
 }
+
+/** Names of those that are checked. */
+export function checkedOf(providers: Config["providers"]): string[] {
+  return Object.entries(providers).flatMap(([name, { healthCheck }]) => (healthCheck ? [name] : []));
+}

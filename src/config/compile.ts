@@ -9,12 +9,14 @@ import { ARM_WORDS, BREAKER_WORDS } from "../base/limits.ts";
 import { allTargets, nameOf } from "./chains.ts";
 import { type ArmWords, compileArms } from "./compile-arms.ts";
 import { compileFallbacks } from "./fallback-chains.ts";
+import type { HealthCheckConfig } from "./health-check.ts";
 import type { ModelConfig } from "./model.ts";
 import type { Config, CredentialConfig, KeyConfig, ProviderConfig } from "./schema.ts";
 import { NO_ALIAS, SERIES_OTHER, seriesKey } from "./series.ts";
 import {
   type BreakerRules,
   type Choice,
+  type HealthCheck,
   KEY_LABEL_BYTES,
   type KeyRecord,
   MODEL_LABEL_BYTES,
@@ -33,23 +35,28 @@ export type StateOf = (provider: string, model: string) => TargetState;
 
 const nothingKnown: StateOf = () => ({ inFlight: 0, breaker: new Int32Array(BREAKER_WORDS) });
 
-/** What is known of one of several credentials of a provider: its slot of the map of breakers. */
-export type RestOf = (provider: string, credential: string) => Int32Array;
+/** Slots of the map of breakers, for what is known of providers. */
+export interface ProviderSlots {
+  /** Of one of several credentials. */
+  readonly slotOfCredential: (provider: string, credential: string) => Int32Array;
+  readonly slotOfHealth: (provider: string) => Int32Array;
+}
 
-const neverRests: RestOf = () => new Int32Array(BREAKER_WORDS);
 const nowhere: ArmWords = () => new Int32Array(ARM_WORDS);
+const own = () => new Int32Array(BREAKER_WORDS);
+const ownSlots: ProviderSlots = { slotOfCredential: own, slotOfHealth: own };
 
 /** Every provider must have its base URL: that of a demo provider was filled in by the supervisor. */
 export function compileSnapshot(
   config: Config,
   epoch: number,
   stateOf: StateOf = nothingKnown,
-  restOf: RestOf = neverRests,
+  slots: ProviderSlots = ownSlots,
   wordsOf: ArmWords = nowhere,
 ): Snapshot {
   const prices: ReadonlyMap<string, Price> = new Map(Object.entries(config.prices));
   const providers = new Map(
-    Object.entries(config.providers).map(([name, provider]) => [name, compileProvider(name, provider, restOf)]),
+    Object.entries(config.providers).map(([name, provider]) => [name, compileProvider(name, provider, slots)]),
   );
   let targets = 0;
   const target = (name: string, model: string | null, alias: string, place = 0) => {
@@ -86,6 +93,7 @@ export function compileSnapshot(
     recordAddress: config.accessLogPath !== null,
     readUser: config.limits.some(({ scope }) => scope.includes("user")) || keptByUser(config),
     readAddress: config.accessLogPath !== null || config.limits.some(({ scope }) => scope.includes("address")),
+    checksHealth: Object.values(config.providers).some(({ healthCheck }) => healthCheck),
     replayStale: config.replayStale,
     limits: config.limits,
     loadedAtS: Math.floor(config.loadedAtMs / 1000),
@@ -109,7 +117,7 @@ function compileKey(key: KeyConfig, number: number): KeyRecord {
   });
 }
 
-function compileProvider(name: string, config: ProviderConfig, restOf: RestOf): Provider {
+function compileProvider(name: string, config: ProviderConfig, slots: ProviderSlots): Provider {
   const { credentials } = config;
   const headers = headersWith(credentials[0], config);
   return Object.freeze({
@@ -122,7 +130,8 @@ function compileProvider(name: string, config: ProviderConfig, restOf: RestOf): 
     proxy: config.proxy,
     proxyAuthorization: config.proxyAuthorization,
     secrets: credentials.map(({ value }) => Buffer.from(value.replace(/^Bearer /, ""))),
-    rotation: credentials.length > 1 ? compileRotation(name, config, restOf) : null,
+    rotation: credentials.length > 1 ? compileRotation(name, config, slots) : null,
+    health: config.healthCheck ? compileHealth(name, config, config.healthCheck, slots) : null,
     lines: headerLines(headers),
     headerNames: new Set(headers.filter((_, index) => index % 2 === 0)),
   });
@@ -132,14 +141,36 @@ function headersWith(credential: CredentialConfig | undefined, { headers }: Prov
   return credential === undefined ? headers : [credential.header, credential.value, ...headers];
 }
 
-function compileRotation(name: string, config: ProviderConfig, restOf: RestOf): Rotation {
+function compileRotation(name: string, config: ProviderConfig, slots: ProviderSlots): Rotation {
   const credentials = config.credentials.map((credential, place) => ({
     place,
     source: credential.source,
     lines: headerLines(headersWith(credential, config)),
-    state: restOf(name, credential.value),
+    state: slots.slotOfCredential(name, credential.value),
   }));
   return Object.freeze({ credentials, turn: { next: 0 } });
+}
+
+function compileHealth(
+  name: string,
+  config: ProviderConfig,
+  { path, ...rest }: HealthCheckConfig,
+  slots: ProviderSlots,
+): HealthCheck {
+  const url = baseUrl(config, "");
+  const before = config.baseUrl?.includes("{model}") === true ? "" : pathBefore(url);
+  const [own = "", query = ""] = path.split("?", 2);
+  const parameters = [query, queryOf(config, url)].filter((part) => part !== "").join("&");
+  const whole = `${before}${own}${parameters === "" ? "" : `?${parameters}`}`;
+  return Object.freeze({ ...rest, path: whole, state: slots.slotOfHealth(name) });
+}
+
+function pathBefore(url: URL): string {
+  return url.pathname.replace(/\/+$/, "");
+}
+
+function queryOf(config: ProviderConfig, url: URL): string {
+  return [url.search.slice(1), config.query].filter((part) => part !== "").join("&");
 }
 
 /** The base URL with `model` where it says "{model}". */
@@ -211,8 +242,8 @@ function compileTarget(
   return Object.freeze({
     number,
     provider,
-    basePath: url.pathname.replace(/\/+$/, ""),
-    query: [url.search.slice(1), config.query].filter((part) => part !== "").join("&"),
+    basePath: pathBefore(url),
+    query: queryOf(config, url),
     upstreamModel,
     upstreamModelJson: upstreamModel === null ? null : new TextEncoder().encode(JSON.stringify(upstreamModel)),
     upstreamModelLabel: encodeLabel(upstreamModel ?? "", MODEL_LABEL_BYTES),

@@ -48,6 +48,8 @@ export type FromWorker =
       readonly refused: boolean;
       readonly requestId: string;
     }
+  /** A provider is unhealthy, or healthy again: fields of pipeline/health-checks.ts. */
+  | { readonly type: "health"; readonly provider: string; readonly healthy: boolean; readonly cause: string }
   /** Connections are refused, for the log: fields of http/refusals.ts. */
   | {
       readonly type: "refused";

@@ -9,6 +9,7 @@ import { checkBudgets } from "./budget.ts";
 import { checkCredentials } from "./credentials.ts";
 import { checkFallbacks, fallbackForms } from "./fallback.ts";
 import { type Finding, findingAt, nearest } from "./finding.ts";
+import { checkHealthCheck } from "./health-check.ts";
 import type { ModelForm, TargetForm } from "./model.ts";
 import { checkRateLimits } from "./rate-limit-check.ts";
 import type { Form, ListenerForm, ProviderForm } from "./schema.ts";
@@ -36,6 +37,7 @@ export function checkReferences(form: Form): readonly Finding[] {
       ...providerHeaders(name, provider),
       ...providerTransport(name, provider),
       ...checkCredentials(name, provider),
+      ...checkHealthCheck(name, provider),
     ]),
     ...models(form),
     ...checkArms(form),

@@ -40,6 +40,7 @@ import {
 import { BREAKER } from "./breaker.ts";
 import { BUDGETS } from "./budget.ts";
 import { CREDENTIAL, CREDENTIALS } from "./credentials.ts";
+import { HEALTH_CHECK, type HealthCheckConfig } from "./health-check.ts";
 import type { Listener } from "./listener.ts";
 import { MODEL, type ModelConfig } from "./model.ts";
 import { RATE_LIMITS } from "./rate-limit.ts";
@@ -108,6 +109,8 @@ export interface ProviderConfig {
   readonly proxy: string | null;
   readonly proxyAuthorization: string | null;
   readonly usageOption: boolean;
+  /** Absent or null: it is not checked. */
+  readonly healthCheck?: HealthCheckConfig | null;
 }
 
 export interface KeyConfig {
@@ -274,6 +277,9 @@ const OPENAI_PROVIDER = mapping({
     ),
   proxy_password: CREDENTIAL.optional().describe(
     "Where the password of the user in proxy is, exactly one of these; never the password itself. It is sent as Proxy-Authorization: Basic, so the way to the proxy should be https or trusted.",
+  ),
+  health_check: HEALTH_CHECK.optional().describe(
+    "Ask the provider from time to time whether it is well. While it is not, models that have other targets pass it over. Without this, it is not asked.",
   ),
   usage_option: boolean(true).describe(
     "Ask streams for their usage (stream_options.include_usage); false for a server that refuses it.",

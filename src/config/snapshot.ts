@@ -62,6 +62,21 @@ export interface Rotation {
   readonly turn: { next: number };
 }
 
+/** How a provider is asked whether it is well. */
+export interface HealthCheck {
+  /** Path and query. */
+  readonly path: string;
+  readonly intervalMs: number;
+  readonly timeoutMs: number;
+  /** In a row. */
+  readonly unhealthyAfter: number;
+  readonly healthyAfter: number;
+  /** Of good answers, both included. */
+  readonly status: { readonly from: number; readonly to: number };
+  /** Its slot of the map of breakers. */
+  readonly state: Int32Array;
+}
+
 /** One upstream API with its credentials. */
 export interface Provider {
   readonly name: string;
@@ -81,6 +96,8 @@ export interface Provider {
   readonly secrets: readonly Buffer[];
   /** Null: it has one credential, or none. */
   readonly rotation: Rotation | null;
+  /** Null: it is not checked. */
+  readonly health: HealthCheck | null;
   /** First credential and fixed headers as they are sent: CRLF name: value for each, lower-case names, validated. */
   readonly lines: string;
   /** The names in `lines`: a client's header of that name is not forwarded. */
@@ -317,6 +334,8 @@ export interface Snapshot {
   readonly readUser: boolean;
   /** Whether it is read at all: limits may count by it. */
   readonly readAddress: boolean;
+  /** Whether any provider is checked. */
+  readonly checksHealth: boolean;
   /** Whether a request that met a stale connection is sent once more. */
   readonly replayStale: boolean;
   readonly limits: readonly LimitRule[];

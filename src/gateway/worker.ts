@@ -17,6 +17,7 @@ import { Refusals, type Refused } from "../http/refusals.ts";
 import { native } from "../native/native.ts";
 import type { CredentialChange } from "../pipeline/credential.ts";
 import { explain } from "../pipeline/explain.ts";
+import { type HealthChange, HealthChecks } from "../pipeline/health-checks.ts";
 import { Limiter } from "../pipeline/limit.ts";
 import { Pipeline } from "../pipeline/pipeline.ts";
 import type { BreakerChange } from "../pipeline/target-health.ts";
@@ -45,6 +46,7 @@ interface Serving {
   readonly states: TargetStates;
   readonly arms: ArmsMap;
   readonly origins: Origins;
+  readonly checks: HealthChecks;
   readonly edge: Edge;
   readonly sweep: NodeJS.Timeout;
 }
@@ -71,7 +73,7 @@ function providersOf(snapshot: Snapshot): Iterable<Provider> {
 async function serve(config: Config, epoch: number): Promise<void> {
   const states = new TargetStates(openBreakers(config.dataDir));
   const arms = openArms(config.dataDir);
-  const snapshot = compileSnapshot(config, epoch, states.stateOf, states.restOf, arms.wordsOf(config.arms));
+  const snapshot = compileSnapshot(config, epoch, states.stateOf, states, arms.wordsOf(config.arms));
   const { slot, writer: ring, notice } = openRing(config.dataDir);
   const counters = openCounters(config.dataDir, slot);
   const limiter = new Limiter(attachLimits(config.dataDir, slot), (notice) => tell({ type: "budget", ...notice }));
@@ -94,6 +96,9 @@ async function serve(config: Config, epoch: number): Promise<void> {
     onBreaker,
     onCredential,
   });
+  const onHealth = (change: HealthChange) => tell({ type: "health", ...change });
+  const checks = new HealthChecks({ transportOf, chance: Math.random, tell: onHealth });
+  checks.configure(providersOf(snapshot));
   const onRefused = (refused: Refused) => tell({ type: "refused", ...refused });
   const edge = new Edge(pipeline, new Refusals((index) => counters.add(REFUSAL_0 + index, 1), onRefused));
   await edge.listen(config.listen);
@@ -102,19 +107,20 @@ async function serve(config: Config, epoch: number): Promise<void> {
     return;
   }
   const sweep = setInterval(onSweep, SWEEP_INTERVAL_MS);
-  serving = { pipeline, limiter, states, arms, origins, edge, sweep };
+  serving = { pipeline, limiter, states, arms, origins, checks, edge, sweep };
   tell({ type: "listening", epoch, slot, notice });
 }
 
 async function reconfigure(
-  { pipeline, limiter, states, arms, origins, edge }: Serving,
+  { pipeline, limiter, states, arms, origins, checks, edge }: Serving,
   config: Config,
   epoch: number,
 ): Promise<void> {
-  const snapshot = compileSnapshot(config, epoch, states.stateOf, states.restOf, arms.wordsOf(config.arms));
+  const snapshot = compileSnapshot(config, epoch, states.stateOf, states, arms.wordsOf(config.arms));
   await origins.configure(snapshot, providersOf(snapshot));
   edge.configure(config.listen);
   pipeline.snapshot = snapshot;
+  checks.configure(providersOf(snapshot));
   limiter.configure(snapshot);
   tell({ type: "configured", epoch });
 }
@@ -125,6 +131,7 @@ function onSweep(): void {
   serving.limiter.tick();
   serving.edge.sweep();
   serving.origins.sweep(nowMs());
+  serving.checks.sweep(nowMs(), Date.now());
   if (serving.pipeline.draining) continueDrain(serving);
 }
 
@@ -136,6 +143,7 @@ function drain(deadlineMs: number): void {
     return;
   }
   serving.pipeline.drain();
+  serving.checks.stop();
   if (quietMs !== QUIET_MS || kernelMigrates()) {
     serving.edge.stopListening();
     return;

@@ -28,11 +28,16 @@ export interface CredentialChange {
 
 /** A try begins, with the credential whose turn it is. If all of them rest, the one that does so for the shortest time. */
 export function takeCredential(exchange: Exchange, rotation: Rotation, wallMs: number): Credential {
-  const taken = nextCredential(rotation, 0, wallMs) ?? soonest(rotation, wallMs);
+  const taken = freeCredential(rotation, wallMs);
   rotation.turn.next = taken.place + 1;
   exchange.credential = taken.place;
   exchange.credentialsTried = 1 << taken.place;
   return taken;
+}
+
+/** The one whose turn it is, without taking it. */
+export function freeCredential(rotation: Rotation, wallMs: number): Credential {
+  return nextCredential(rotation, 0, wallMs) ?? soonest(rotation, wallMs);
 }
 
 /** The same try once more with one that it was not sent with; null: there is none that does not rest. */

@@ -113,6 +113,8 @@ export class Exchange implements Spoke {
   choice: Choice | null = null;
   /** That of the fallbacks which it is in; empty: it is in none. */
   chain: readonly Choice[] = NO_CHAIN;
+  /** False: only unhealthy providers were left for it. */
+  heedsHealth = true;
   /** It is in its state's `inFlight`. */
   counted = false;
   /** Its try is the probe of a breaker that is half-open. */

@@ -9,6 +9,7 @@ import { blockedMs } from "./breaker.ts";
 import { priceAt } from "./cost.ts";
 import { FAILURE_NAMES } from "./decision.ts";
 import { Exchange } from "./exchange.ts";
+import { isUnhealthy } from "./provider-health.ts";
 import { chooseAny, chooseTarget } from "./route.ts";
 
 /** How often each choice is asked for; of these shares is what is said. */
@@ -145,7 +146,9 @@ function restore(copy: Route, route: Route): void {
 }
 
 /** Null: nothing is in its way. */
-function obstacleTo({ breaker }: Route, { state }: Choice, wallMs: number): string | null {
+function obstacleTo({ breaker }: Route, { target, state }: Choice, wallMs: number): string | null {
+  const { health } = target.provider;
+  if (health !== null && isUnhealthy(health)) return "its provider is unhealthy, as its checks say";
   if (breaker === null) return null;
   const waitMs = blockedMs(state.breaker, wallMs);
   if (waitMs === 0) return null;

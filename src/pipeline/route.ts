@@ -33,8 +33,14 @@ function routeModel(exchange: Exchange): Verdict {
   return null;
 }
 
-/** The first target of a request: one of the route's, or of its fallbacks if all of these are left alone. */
+/**
+ * The first target of a request: one of the route's, or of its fallbacks if all of these are left alone. Checks may be wrong, so where they
+ * leave nothing they are not heeded.
+ */
 export function chooseAny(exchange: Exchange, route: Route, atMs: number, chance: () => number): boolean {
+  if (chooseTarget(exchange, route, 0, atMs, chance) || chooseInstead(exchange, route, atMs)) return true;
+  if (!exchange.snapshot.checksHealth) return false;
+  exchange.heedsHealth = false;
   return chooseTarget(exchange, route, 0, atMs, chance) || chooseInstead(exchange, route, atMs);
 }
 

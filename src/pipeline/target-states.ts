@@ -20,7 +20,8 @@ export class TargetStates {
     return state;
   };
 
-  /** The same of a provider's credential. */
-  readonly restOf = (provider: string, credential: string): Int32Array =>
+  readonly slotOfCredential = (provider: string, credential: string): Int32Array =>
     this.#breakers.slotOfCredential(provider, credential);
+
+  readonly slotOfHealth = (provider: string): Int32Array => this.#breakers.slotOfHealth(provider);
 }

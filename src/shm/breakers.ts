@@ -1,6 +1,6 @@
 /**
- * The map of breakers: what all workers know together of the targets that routes choose among, and of providers' credentials where there
- * are several. Gateway workers write, the supervisor reads. Made anew when the gateway starts, kept over reloads and over a restart that takes over, so that both generations share it.
+ * The map of breakers: what all workers know together of the targets that routes choose among, of providers' credentials where there
+ * are several, and of providers that are checked. Gateway workers write, the supervisor reads. Made anew when the gateway starts, kept over reloads and over a restart that takes over, so that both generations share it.
  *
  * <dataDir>/breakers.map, little-endian
  *
@@ -12,6 +12,8 @@
  *           28  openings in a row i32     32 openings, 36 tries, 40 failures, all of them i32, modulo 2^32
  *
  *   That of a credential has from byte 8 on: until when it rests, whether it is refused, failures modulo 2^32 (pipeline/credential.ts)
+ *   That of a provider's health: when the next check is due, whether it is unhealthy, checks in a row that say otherwise, checks and
+ *   failed ones modulo 2^32 (pipeline/provider-health.ts)
  *
  *   A target has the first slot from its hash on that is its own or nobody's. Only the gate decides anything, so it is one word that
  *   holds state and time (pipeline/breaker.ts), changed by compareExchange. The counts are added to atomically; a window that is begun
@@ -47,6 +49,9 @@ export const BREAKER_AT = {
 /** The same of a slot that is of a credential. */
 export const CREDENTIAL_AT = { until: 2, refused: 3, failures: 4 } as const;
 
+/** And of a provider's health. */
+export const HEALTH_AT = { due: 2, unhealthy: 3, inARow: 4, checks: 5, failures: 6 } as const;
+
 export class BreakersMap {
   readonly #keys: BigInt64Array;
   readonly #words: Int32Array;
@@ -64,6 +69,10 @@ export class BreakersMap {
   /** That of one of a provider's credentials. Its name is a part of a hash, which tells nothing of the credential. */
   slotOfCredential(provider: string, credential: string): Int32Array {
     return this.#slotOf(keyOf(`${provider}\n\n${credential}`));
+  }
+
+  slotOfHealth(provider: string): Int32Array {
+    return this.#slotOf(keyOf(`${provider}\n\n\nhealth`));
   }
 
   #slotOf(key: bigint): Int32Array {

@@ -11,7 +11,7 @@ import { CodedError } from "../base/errors.ts";
 import { FINISHING_GENERATIONS_MAX, RINGS_MAX, WORKERS_MAX } from "../base/limits.ts";
 import { type Log, openLog } from "../base/log.ts";
 import { isProgramChange, PROGRAM, programOnDisk } from "../base/program.ts";
-import { choicesOf, credentialsOf } from "../config/choices.ts";
+import { checkedOf, choicesOf, credentialsOf } from "../config/choices.ts";
 import { controlPath } from "../config/control-path.ts";
 import { writeFirstConfig } from "../config/first.ts";
 import { listenerText } from "../config/listener.ts";
@@ -458,7 +458,7 @@ function openReloader(
 
 function configureStandings({ targets, providers }: Standings, { models, providers: configured }: Config): void {
   targets.configure(choicesOf(models));
-  providers.configure(credentialsOf(configured));
+  providers.configure(credentialsOf(configured), checkedOf(configured));
 }
 
 function noteOverflow({ beyond, rows }: SeriesTable, log: Log): void {

@@ -34,6 +34,9 @@ export type ProviderTrouble = Extract<FromWorker, { type: "trouble" }>;
 /** A breaker opened or closed. */
 export type BreakerTurn = Extract<FromWorker, { type: "breaker" }>;
 
+/** A provider is unhealthy, or healthy again. */
+export type HealthTurn = Extract<FromWorker, { type: "health" }>;
+
 /** A credential is refused, or taken again. */
 export type CredentialTurn = Extract<FromWorker, { type: "credential" }>;
 
@@ -50,6 +53,7 @@ export interface WorkerEvents {
   failed(worker: WorkerProcess, code: string, message: string): void;
   trouble(worker: WorkerProcess, trouble: ProviderTrouble): void;
   breaker(worker: WorkerProcess, turn: BreakerTurn): void;
+  health(worker: WorkerProcess, turn: HealthTurn): void;
   credential(worker: WorkerProcess, turn: CredentialTurn): void;
   refused(worker: WorkerProcess, refused: RefusedConnections): void;
   budget(worker: WorkerProcess, reached: ReachedBudget): void;
@@ -165,6 +169,10 @@ export class WorkerProcess {
     }
     if (message.type === "breaker") {
       this.#events.breaker(this, message);
+      return;
+    }
+    if (message.type === "health") {
+      this.#events.health(this, message);
       return;
     }
     if (message.type === "credential") {

@@ -16,6 +16,7 @@ import {
   type BreakerTurn,
   type Configured,
   type CredentialTurn,
+  type HealthTurn,
   type ProviderTrouble,
   type ReachedBudget,
   type RefusedConnections,
@@ -79,6 +80,7 @@ export class Workers {
     failed: (worker, code, message) => this.#onFailed(worker, code, message),
     trouble: (worker, trouble) => this.#onTrouble(worker, trouble),
     breaker: (worker, turn) => this.#onBreaker(worker, turn),
+    health: (worker, turn) => this.#onHealth(worker, turn),
     credential: (worker, turn) => this.#onCredential(worker, turn),
     refused: (worker, refused) => this.#onRefused(worker, refused),
     budget: (_, reached) => this.#onBudget(reached),
@@ -267,6 +269,12 @@ export class Workers {
     const facts = { worker: worker.place, provider, model, request_id: requestId };
     if (open) this.#log.warn(facts, "target left alone: its breaker is open");
     else this.#log.info(facts, "target is back: its breaker is closed");
+  }
+
+  #onHealth(worker: WorkerProcess, { provider, healthy, cause }: HealthTurn): void {
+    const facts = { worker: worker.place, provider, cause };
+    if (healthy) this.#log.info(facts, "provider is healthy again");
+    else this.#log.warn(facts, "provider is unhealthy: its targets are passed over");
   }
 
   #onCredential(worker: WorkerProcess, { provider, source, refused, requestId }: CredentialTurn): void {

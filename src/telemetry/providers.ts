@@ -1,6 +1,6 @@
 /** What the map of breakers says of providers and their credentials, for /metrics. Supervisor main thread; reads only. */
 import { METRIC_SERIES_MAX } from "../base/limits.ts";
-import { type BreakersMap, CREDENTIAL_AT } from "../shm/breakers.ts";
+import { type BreakersMap, CREDENTIAL_AT, HEALTH_AT } from "../shm/breakers.ts";
 import type { Family, Sample } from "./metrics.ts";
 
 export interface CredentialName {
@@ -11,7 +11,7 @@ export interface CredentialName {
   readonly value: string;
 }
 
-interface CredentialSlot {
+interface Slot {
   readonly labels: Record<string, string>;
   readonly slot: Int32Array;
 }
@@ -20,17 +20,22 @@ const CREDENTIAL_LABELS = ["provider", "credential"];
 
 export class ProviderTallies {
   readonly #map: BreakersMap;
-  #credentials: readonly CredentialSlot[] = [];
+  #credentials: readonly Slot[] = [];
+  #checked: readonly Slot[] = [];
 
   constructor(map: BreakersMap) {
     this.#map = map;
   }
 
-  /** Of providers that have several; beyond METRIC_SERIES_MAX they are not shown. */
-  configure(credentials: readonly CredentialName[]): void {
+  /** Of providers that have several, and providers that are checked; beyond METRIC_SERIES_MAX they are not shown. */
+  configure(credentials: readonly CredentialName[], checked: readonly string[]): void {
     this.#credentials = credentials.slice(0, METRIC_SERIES_MAX).map(({ provider, number, value }) => ({
       labels: { provider, credential: String(number) },
       slot: this.#map.slotOfCredential(provider, value),
+    }));
+    this.#checked = checked.slice(0, METRIC_SERIES_MAX).map((provider) => ({
+      labels: { provider },
+      slot: this.#map.slotOfHealth(provider),
     }));
   }
 
@@ -40,7 +45,19 @@ export class ProviderTallies {
         name: "sluice_credential_failures_total",
         help: "Tries that a provider refused or limited (401, 429) for the credential, of providers that have several.",
         labelNames: CREDENTIAL_LABELS,
-        samples: () => this.#samples(CREDENTIAL_AT.failures),
+        samples: () => samplesOf(this.#credentials, CREDENTIAL_AT.failures),
+      },
+      {
+        name: "sluice_health_checks_total",
+        help: "Health checks of a provider that ended.",
+        labelNames: ["provider"],
+        samples: () => samplesOf(this.#checked, HEALTH_AT.checks),
+      },
+      {
+        name: "sluice_health_check_failures_total",
+        help: "Those of them that failed.",
+        labelNames: ["provider"],
+        samples: () => samplesOf(this.#checked, HEALTH_AT.failures),
       },
     ];
   }
@@ -51,12 +68,19 @@ export class ProviderTallies {
         name: "sluice_credential_refused",
         help: "1 from the time at which a provider refuses one of several credentials until it takes it again.",
         labelNames: CREDENTIAL_LABELS,
-        samples: () => this.#samples(CREDENTIAL_AT.refused),
+        samples: () => samplesOf(this.#credentials, CREDENTIAL_AT.refused),
+      },
+      {
+        name: "sluice_provider_healthy",
+        help: "1 for a provider that is checked and well, 0 while it is passed over.",
+        labelNames: ["provider"],
+        samples: () =>
+          samplesOf(this.#checked, HEALTH_AT.unhealthy).map(([labels, unhealthy]): Sample => [labels, 1 - unhealthy]),
       },
     ];
   }
+}
 
-  #samples(at: number): Sample[] {
-    return this.#credentials.map(({ labels, slot }): Sample => [labels, Atomics.load(slot, at) >>> 0]);
-  }
+function samplesOf(slots: readonly Slot[], at: number): Sample[] {
+  return slots.map(({ labels, slot }): Sample => [labels, Atomics.load(slot, at) >>> 0]);
 }

@@ -182,7 +182,10 @@ test("limits count what they refused, what they would have, and what found no ro
 test("credentials of providers that have several show what became of them, and no more than is configured", async () => {
   const { metrics, breakers, providers } = newMetrics();
   doesNotMatch(await metrics.render(), /^sluice_credential_failures_total\{/m);
-  providers.configure([1, 2].map((number) => ({ provider: "one", number, value: `secret-${number}` })));
+  providers.configure(
+    [1, 2].map((number) => ({ provider: "one", number, value: `secret-${number}` })),
+    [],
+  );
   const slot = breakers.slotOfCredential("one", "secret-2");
   slot[CREDENTIAL_AT.failures] = 3;
   slot[CREDENTIAL_AT.refused] = 1;
