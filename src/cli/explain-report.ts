@@ -1,6 +1,7 @@
 /** An explanation for people. Command line; pure. */
 import { spanText } from "../base/span.ts";
 import type {
+  ExplainedArm,
   ExplainedKey,
   ExplainedLimit,
   ExplainedPrice,
@@ -39,15 +40,19 @@ function requestText({ model, stream, promptTokens, outputTokensMax }: Explanati
 
 function routeText(
   { model }: Explanation,
-  { alias, strategy, attempts, arm }: NonNullable<Explanation["route"]>,
+  { alias, strategy, attempts, arm, arms }: NonNullable<Explanation["route"]>,
 ): string {
   const name = alias === "" ? "passthrough" : alias === model ? alias : `'${alias}', which takes any model`;
   const how = [
-    ...(arm === null ? [] : [`arm '${arm}'`]),
+    ...(arm === null ? [] : [`arm '${arm}' (${arms.map(armText).join(", ")})`]),
     ...(strategy === null ? [] : [strategy]),
     ...(attempts === 1 ? [] : [`up to ${attempts} tries`]),
   ];
   return how.length === 0 ? name : `${name}: ${how.join(", ")}`;
+}
+
+function armText({ name, percent, closed }: ExplainedArm): string {
+  return `${name} ${Math.round(percent * 10) / 10} %${closed ? ", rolled back" : ""}`;
 }
 
 function targetCells(target: ExplainedTarget) {

@@ -1,6 +1,7 @@
 /** Arms of a model to routes, among which requests are shared out. Every gateway worker, at start and reload. */
 import { assert } from "../base/assert.ts";
 import { textHash } from "../base/hash.ts";
+import { named } from "../base/named.ts";
 import { type ArmConfig, type ArmsConfig, armKey } from "./arm.ts";
 import type { ModelConfig } from "./model.ts";
 import type { Arms, Route } from "./snapshot.ts";
@@ -23,7 +24,8 @@ export function compileArms(
     const { strategy, attempts, retries } = arm;
     const route = routeOf({ ...model, arms: null, targets, strategy, attempts, retries });
     const words = wordsOf(armKey(alias, model, place));
-    const own = { name: arm.name, share: arm.share, seed: textHash(`${alias}\n${arm.name}`), words };
+    const decision = `arm=${named(arm.name)}`;
+    const own = { name: arm.name, decision, share: arm.share, seed: textHash(`${alias}\n${arm.name}`), words };
     const once = canary ? (1 << arm.count) - 1 : 0;
     return Object.freeze({ ...route, once, arm: Object.freeze({ ...own, canary, judged: arms.rollback !== null }) });
   });

@@ -59,6 +59,14 @@ export interface ExplainedTarget {
   readonly price: ExplainedPrice | null;
 }
 
+export interface ExplainedArm {
+  readonly name: string;
+  /** Of all requests. */
+  readonly percent: number;
+  /** Rolled back: its requests go to the others. */
+  readonly closed: boolean;
+}
+
 export interface ExplainedRoute {
   /** The model's name in the configuration; "*" for the one that takes any; "": the passthrough. */
   readonly alias: string;
@@ -67,6 +75,8 @@ export interface ExplainedRoute {
   readonly attempts: number;
   /** Of split or canary; null: it has none. */
   readonly arm: string | null;
+  /** Those that its requests are shared out between. */
+  readonly arms: readonly ExplainedArm[];
 }
 
 export interface ExplainedLimit {

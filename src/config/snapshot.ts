@@ -162,6 +162,8 @@ export interface Arm {
   /** Its slot of the map of arms (shm/arms.ts). */
   readonly words: Int32Array;
   readonly canary: boolean;
+  /** What records of its requests say: arm=NAME. */
+  readonly decision: string;
   /** How its requests go is counted, for the comparison of a canary with the stable side. */
   readonly judged: boolean;
 }

@@ -1,19 +1,19 @@
 /**
- * Why a request came to its target or its error: the tries before, targets that were left alone, the limit or budget that refused it. Gateway
- * worker. Noted as it happens, which is rare; put into words once, for the record and for who asks (explain-header.ts).
+ * Why a request came to its target or its error: its arm, the tries before, targets that were left alone, the limit or budget that refused
+ * it. Gateway worker. Noted as it happens, which is rare; put into words once, for the record and for who asks (explain-header.ts).
  *
- *   tries=openai/gpt-4o-mini:rate_limit,azure/gpt-4o:timeout;open=ollama/llama3.2;limit=key
+ *   arm=canary;tries=openai/gpt-4o-mini:rate_limit,azure/gpt-4o:timeout;open=ollama/llama3.2;limit=key
  *
  * Names have what could be mistaken percent-encoded. Only what is there is said.
  */
 import { DECISION_TRIES_MAX } from "../base/limits.ts";
+import { named } from "../base/named.ts";
 import { FAILURES, REQUEST_FAILURES, type Target } from "../config/snapshot.ts";
 import { DECISION_LABEL_BYTES } from "../telemetry/record.ts";
 import type { Exchange } from "./exchange.ts";
 
 /** The length is in front of the text. */
 const TEXT_CHARACTERS_MAX = DECISION_LABEL_BYTES - 1;
-const MISTAKABLE = /[^\x21-\x7e]|[;,=%]/gu;
 /** Of failures, by the place of their bits. */
 export const FAILURE_NAMES = [...FAILURES, ...REQUEST_FAILURES];
 /** In the place of tries that there is no room for. */
@@ -36,12 +36,17 @@ export function noteTry(exchange: Exchange, target: Target, failure: number): vo
 /** For the record; what has fields of its own there is not in it. Empty: nothing happened. */
 export function decisionText(exchange: Exchange): string {
   const { failedTries, leftAlone, refusedBy } = exchange;
-  if (failedTries === null && leftAlone === 0 && refusedBy === "") return "";
-  const rest = [openText(exchange), refusedBy === "" ? "" : `limit=${named(refusedBy)}`].filter((part) => part !== "");
+  const arm = exchange.route?.arm?.decision ?? "";
+  if (failedTries === null && leftAlone === 0 && refusedBy === "") return arm;
+  const rest = [openText(exchange), refusedBy === "" ? "" : `limit=${named(refusedBy)}`];
   const tries = (failedTries ?? []).map((failed) => tryText(exchange, failed));
-  const all = () => [...(tries.length === 0 ? [] : [`tries=${tries.join(",")}`]), ...rest].join(";");
+  const all = () => [arm, tries.length === 0 ? "" : `tries=${tries.join(",")}`, ...rest].filter(isSaid).join(";");
   while (all().length > TEXT_CHARACTERS_MAX && tries.length > 1) tries.splice(0, 2, EARLIER);
   return all();
+}
+
+function isSaid(part: string): boolean {
+  return part !== "";
 }
 
 /** "openai/gpt-4o-mini:rate_limit" */
@@ -61,8 +66,4 @@ export function openText(exchange: Exchange): string {
     ({ place }) => (leftAlone & (1 << place)) !== 0,
   );
   return `open=${open.map(({ target }) => targetText(exchange, target)).join(",")}`;
-}
-
-export function named(name: string): string {
-  return name.replaceAll(MISTAKABLE, encodeURIComponent);
 }

@@ -4,8 +4,9 @@
  * Gateway worker. Who does not ask costs one comparison.
  */
 import { EXPLAINED_LIMITS_MAX } from "../base/limits.ts";
+import { named } from "../base/named.ts";
 import type { PeekedLimit } from "../shm/limits.ts";
-import { named, openText, targetText, tryText } from "./decision.ts";
+import { openText, targetText, tryText } from "./decision.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Limiter } from "./limit.ts";
 
@@ -38,6 +39,7 @@ export function explainLine(exchange: Exchange): string {
   const { route, target, limitsTold, refusedBy } = exchange;
   const parts = [
     route === null ? "" : `route=${named(route.alias)}`,
+    route?.arm?.decision ?? "",
     route === null || route.choices.length === 0 ? "" : `strategy=${route.strategy}`,
     target === null ? "" : `target=${targetText(exchange, target)}`,
     triesText(exchange),

@@ -7,26 +7,29 @@ import { nowMs, wallMs } from "../base/clock.ts";
 import { ERRORS } from "../base/errors.ts";
 import { headerLines } from "../base/header-lines.ts";
 import type {
+  ExplainedArm,
   ExplainedKey,
   ExplainedLimit,
   ExplainedRefusal,
   ExplainQuestion,
   Explanation,
 } from "../config/explanation.ts";
-import type { KeyRecord, Route, Snapshot } from "../config/snapshot.ts";
+import type { Arms, KeyRecord, Snapshot } from "../config/snapshot.ts";
 import { estimateTokens } from "../providers/response-scan.ts";
+import { ARM_AT } from "../shm/arms.ts";
 import type { PeekedLimit } from "../shm/limits.ts";
 import { METHODS } from "../telemetry/record.ts";
 import { authenticate } from "./authenticate.ts";
 import { classify } from "./endpoint.ts";
 import { type Downstream, Exchange, type Verdict } from "./exchange.ts";
-import { copyOfRoutes, explainTargets } from "./explain-targets.ts";
+import { copyOfRoutes, explainTargets, originalOf } from "./explain-targets.ts";
 import { type Limiter, PERIODS } from "./limit.ts";
 import { readBody } from "./read-body.ts";
 import { errorBody } from "./rescue.ts";
 import { route } from "./route.ts";
 
 const METHOD = "POST";
+const PERCENT = 100;
 const RETRY_AFTER_MS = /\r\nretry-after-ms: (\d+)/;
 
 /** A client that is not there. */
@@ -56,7 +59,7 @@ export function explain(snapshot: Snapshot, limiter: Limiter | null, question: E
     stream: exchange.stream,
     promptTokens: estimateTokens(exchange.textBytes),
     outputTokensMax: exchange.outputTokensMax,
-    route: explainRoute(exchange),
+    route: explainRoute(inForce),
     targets: explainTargets(inForce, wallMs(nowMs())),
     limits: peeked.limits.map(explainLimit),
     refusal: verdict === null ? null : refusalOf(routed === null ? inForce : exchange, verdict),
@@ -88,12 +91,7 @@ function fits(exchange: Exchange): Verdict {
 /** With the snapshot and the route that limits know by their numbers. */
 function asInForce(exchange: Exchange, snapshot: Snapshot): Exchange {
   const copy = new Exchange(snapshot, NOBODY, exchange.startedMs, false);
-  return Object.assign(copy, exchange, { snapshot, route: routeIn(snapshot, exchange.route) });
-}
-
-function routeIn({ routes, anyModel }: Snapshot, found: Route | null): Route | null {
-  if (found === null) return null;
-  return found.alias === "*" ? anyModel : (routes.get(found.alias) ?? null);
+  return Object.assign(copy, exchange, { snapshot, route: originalOf(exchange.route) });
 }
 
 function explainKey({ name, team, enabled, expiresAtMs, models }: KeyRecord): ExplainedKey {
@@ -101,15 +99,26 @@ function explainKey({ name, team, enabled, expiresAtMs, models }: KeyRecord): Ex
   return { name, team, state, models: models === null ? null : [...models] };
 }
 
-function explainRoute({ route, target }: Exchange): Explanation["route"] {
+function explainRoute({ route, target, snapshot }: Exchange): Explanation["route"] {
   if (route !== null)
     return {
       alias: route.alias,
       strategy: route.choices.length === 0 ? null : route.strategy,
       attempts: route.attempts,
       arm: route.arm === null ? null : route.arm.name,
+      arms: explainArms(snapshot.routes.get(route.alias)?.arms ?? null),
     };
-  return target === null ? null : { alias: "", strategy: null, attempts: 1, arm: null };
+  return target === null ? null : { alias: "", strategy: null, attempts: 1, arm: null, arms: [] };
+}
+
+function explainArms(arms: Arms | null): ExplainedArm[] {
+  const all = (arms?.routes ?? []).flatMap(({ arm }) => arm ?? []);
+  const shares = all.reduce((sum, { share }) => sum + share, 0);
+  return all.map(({ name, share, words }) => ({
+    name,
+    percent: (share * PERCENT) / shares,
+    closed: Atomics.load(words, ARM_AT.gate) !== 0,
+  }));
 }
 
 function explainLimit({ rule, admits, amount, left, resetMs }: PeekedLimit): ExplainedLimit {

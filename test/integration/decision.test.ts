@@ -9,11 +9,19 @@ import { Upstream } from "../support/upstream.ts";
 
 const sick = await Upstream.start();
 const well = await Upstream.start();
+const SHARED = {
+  split: { sticky: "key", arms: ["a", "b"].map((name, share) => ({ name, share, provider: "well", model: name })) },
+};
 const targets = (...names: string[]) => ({ targets: names.map((provider) => ({ provider, model: "m" })) });
 const sluice = await Sluice.start(well, {
   ...standardConfig(well),
   providers: { well: mockProvider(well.url), sick: { ...mockProvider(sick.url), headers: { "x-mock": "status=500" } } },
-  models: { chat: targets("sick", "well"), none: targets("sick", "sick"), "gpt-4o": { provider: "well" } },
+  models: {
+    chat: targets("sick", "well"),
+    none: targets("sick", "sick"),
+    "gpt-4o": { provider: "well" },
+    shared: SHARED,
+  },
   prices: { m: { input: 1, output: 10 } },
   passthrough: "well",
   breaker: { failures: "3", cooldown: "1h" },
@@ -71,6 +79,12 @@ test("a stream is told with its head, and a plain request in a few words, of whi
   strictEqual(stream.headers.get("x-sluice-explain"), "route=gpt-4o; target=well/gpt-4o; tries=well/gpt-4o:200");
   match(await stream.text(), /\[DONE\]/);
   strictEqual(await recorded(await chat("asks", "gpt-4o")), "");
+});
+
+test("the arm of a model that is shared out is told, and recorded", async () => {
+  const answer = await chat("asks", "shared");
+  strictEqual(why(answer), "route=shared; arm=b; target=well/b; tries=well/b:200");
+  strictEqual(await recorded(answer), "arm=b");
 });
 
 test("nobody is told who does not ask, or whose key may not", async () => {

@@ -7,6 +7,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import type { LimitRule } from "../../src/base/limit-terms.ts";
+import type { ArmConfig } from "../../src/config/arm.ts";
 import { compileSnapshot } from "../../src/config/compile.ts";
 import type { ExplainQuestion, Explanation } from "../../src/config/explanation.ts";
 import type { ModelConfig } from "../../src/config/model.ts";
@@ -128,6 +129,27 @@ test("fallbacks stand behind the others with the failures that lead to them, and
   open(snapshot, "chat", 0);
   const [first] = explain(snapshot, null, question({ model: "chat" })).targets;
   deepStrictEqual([first?.provider, first?.share, first?.order], ["p2", 100, 1]);
+});
+
+test("the arm of a model that is shared out is told, with its own targets and the shares of all", () => {
+  const target = (model: string) => ({ provider: "main", model, weight: 1, priority: 0 });
+  const arm = (name: string, share: number, first: number): ArmConfig => {
+    return { name, share, first, count: 1, strategy: "priority", attempts: 1, retries: true };
+  };
+  const arms = { sticky: "key" as const, header: "", list: [arm("old", 0, 0), arm("new", 8, 1)], rollback: null };
+  const model: ModelConfig = { targets: [target("m-old"), target("m-new")], strategy: "priority", attempts: 1, arms };
+  const snapshot = compileSnapshot(configWith({ models: { chat: model } }), 1);
+  const told = explain(snapshot, null, question({ model: "chat" }));
+  deepStrictEqual(told.route?.arms, [
+    { name: "old", percent: 0, closed: false },
+    { name: "new", percent: 100, closed: false },
+  ]);
+  deepStrictEqual([told.route?.arm, told.targets.map((one) => one.model)], ["new", ["m-new"]]);
+  const words = snapshot.routes.get("chat")?.arms?.routes.map((route) => [...(route.arm?.words ?? [])]);
+  ok(
+    words?.flat().every((word) => word === 0),
+    "nothing is counted",
+  );
 });
 
 /** Asked, in front of the real maps. */
