@@ -2,17 +2,20 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { after, test } from "node:test";
 import { type ConfigForm, mockProvider, standardConfig } from "../support/config.ts";
-import { type Answer, chat, errorOf } from "../support/http-client.ts";
-import { Sluice } from "../support/sluice.ts";
+import { type Answer, chat, errorOf, streamChat } from "../support/http-client.ts";
+import { freePort, Sluice } from "../support/sluice.ts";
 import { until } from "../support/until.ts";
 import { Upstream } from "../support/upstream.ts";
 
 const sick = await Upstream.start();
 const well = await Upstream.start();
+const nobody = await freePort();
 const FAILURES = 5;
+const CLIENTS = 8;
 
-/** With providers in front of the healthy one, by the fault that each has. */
+/** With providers in front of the healthy one, by the fault that each has; one more refuses connections. */
 function formOf(faults: Readonly<Record<string, string>>, cooldown: string): ConfigForm {
+  const refusing = mockProvider(`http://127.0.0.1:${nobody}/v1`);
   const broken = Object.entries(faults).map(([name, fault]) => [
     name,
     { ...mockProvider(sick.url), headers: { "x-mock": fault } },
@@ -27,9 +30,9 @@ function formOf(faults: Readonly<Record<string, string>>, cooldown: string): Con
     ...standardConfig(well),
     workers: 2,
     timeouts: { drain: "5s", first_byte: "300ms" },
-    providers: { well: mockProvider(well.url), ...Object.fromEntries(broken) },
+    providers: { well: mockProvider(well.url), refusing, ...Object.fromEntries(broken) },
     models: {
-      ...Object.fromEntries(Object.keys(faults).map((name) => [name, targets(name)])),
+      ...Object.fromEntries(["refusing", ...Object.keys(faults)].map((name) => [name, targets(name)])),
       nowhere: {
         targets: [
           { provider: "failing", model: "m" },
@@ -42,7 +45,14 @@ function formOf(faults: Readonly<Record<string, string>>, cooldown: string): Con
   };
 }
 
-const FAULTS = { failing: "status=500", resetting: "reset-before-head", hanging: "stall-before-head" };
+const FAULTS = {
+  failing: "status=500",
+  limited: "status=429",
+  locked: "status=401",
+  resetting: "reset-before-head",
+  closing: "close-in-head",
+  hanging: "stall-before-head",
+};
 const sluice = await Sluice.start(well, formOf(FAULTS, "1h"));
 after(async () => {
   await sluice.stop();
@@ -54,30 +64,36 @@ function body(model: string): object {
   return { model, messages: [{ role: "user", content: "Say it." }] };
 }
 
-/** `count` requests, eight at a time. */
+/** `count` requests, eight at a time, each second one a stream. */
 async function load(model: string, count: number): Promise<Answer[]> {
   const answers: Answer[] = [];
   const client = async () => {
-    for (let i = 0; i < count / 8; i += 1) answers.push(await chat(sluice, "", body(model)));
+    for (let i = 0; i < count / CLIENTS; i += 1)
+      answers.push(await (i % 2 === 0 ? chat : streamChat)(sluice, "", body(model)));
   };
-  await Promise.all(Array.from({ length: 8 }, client));
+  await Promise.all(Array.from({ length: CLIENTS }, client));
   return answers;
 }
 
-for (const name of Object.keys(FAULTS)) {
+function isWhole({ status, text }: Answer): boolean {
+  return status === 200 && (text.startsWith("{") || text.endsWith("data: [DONE]\n\n"));
+}
+
+for (const name of ["refusing", ...Object.keys(FAULTS)]) {
   test(`a provider that is ${name} fails no request under load, and is asked no more once that is known`, async () => {
     await sick.reset();
     const answers = await load(name, 400);
-    deepStrictEqual(
-      [answers.length, answers.filter(({ status }) => status !== 200).map(({ text }) => text)],
-      [400, []],
-    );
-    const { requestsTotal } = await sick.journal();
+    const broken = answers.filter((answer) => !isWhole(answer)).map(({ text }) => text);
+    deepStrictEqual([answers.length, broken], [400, []]);
+    const tries = await sluice.metric("sluice_target_tries_total", { provider: name, model: "m" });
     // Eight may be on their way when the last of the failures comes.
-    ok(requestsTotal >= FAILURES && requestsTotal <= FAILURES + 8, `${requestsTotal} requests to a dead provider`);
+    ok(tries >= FAILURES && tries <= FAILURES + CLIENTS, `${tries} tries of a dead provider`);
+    const { requestsTotal } = await sick.journal();
+    strictEqual(requestsTotal, name === "refusing" ? 0 : tries);
     strictEqual(await sluice.metric("sluice_target_open", { provider: name, model: "m" }), 1);
     strictEqual(await sluice.metric("sluice_target_opens_total", { provider: name, model: "m" }), 1);
-    await until("it is in the log", () => sluice.log.includes("target left alone") || undefined);
+    const left = () => sluice.log.split("\n").some((line) => line.includes("left alone") && line.includes(`"${name}"`));
+    await until("it is in the log", () => left() || undefined);
     const last = await sluice.recordOf(answers.at(-1)?.requestId ?? "");
     deepStrictEqual([last.provider, last.attempts], ["well", 1]);
   });
