@@ -58,6 +58,14 @@ void LimitsProgram::charge_budget(const Limit& limit, Bucket& bucket, const Chec
   bucket.budget.used += check.amount;
 }
 
+// Where the period that runs began, in the count of a budget, which is there afterwards if there is room.
+int64_t LimitsProgram::open_period(const Limit& limit, const Tag& tag, int64_t now) {
+  const uint32_t place = map_.claim(tag, BucketKind::BUDGET, now);
+  if (place == LimitsMap::NONE) return 0;
+  begin_period(map_.bucket(place), period_at(limit, now));
+  return map_.bucket(place).budget.start_ns;
+}
+
 // A budget that refuses is at its end, though what is left of it is not nothing.
 void LimitsProgram::tell_of_end(const Check& check, int64_t now) {
   const Limit& limit = limits_[check.limit];

@@ -1,4 +1,4 @@
-// The part of LimitsProgram that deals with what a request that runs has reserved: how far it goes, more of it, and what is used beside it.
+// The part of LimitsProgram that deals with what a request that runs has reserved: how far it goes, and more of it.
 #include "limits-program.h"
 
 namespace sluice {
@@ -52,21 +52,6 @@ int64_t LimitsProgram::covered(const Request& request) const {
     if (tokens < least) least = tokens > 0 ? tokens : 0;
   }
   return least == BOUNDLESS ? -1 : least;
-}
-
-void LimitsProgram::book(int32_t ticket, const Used& used) {
-  alerts_.clear();
-  Ticket* const one = ticket_at(ticket);
-  if (one == nullptr || !map_.lock()) return;
-  map_.begin();
-  const Now now(map_);
-  for (const Charge& charge : one->charges) {
-    if (kind_of(charge) == BucketKind::HELD) continue;
-    Charge beside = charge;
-    beside.amount = 0;
-    correct(beside, used_of(used, charge), now);
-  }
-  map_.unlock();
 }
 
 int64_t LimitsProgram::extend(int32_t ticket, int64_t needed, int64_t wanted, int64_t cost) {

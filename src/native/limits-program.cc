@@ -35,6 +35,7 @@ void LimitsProgram::configure(const std::vector<std::string>& names, const doubl
   limits_.clear();
   lease_ns_ = lease_ns;
   for (uint64_t& any : any_) any = 0;
+  of_targets_ = false;
   const SipHash hash = map_.hash();
   for (size_t i = 0; i < names.size() && i < LIMITS_MAX; i++) {
     const double* figure = figures + i * FIGURES;
@@ -57,6 +58,7 @@ void LimitsProgram::configure(const std::vector<std::string>& names, const doubl
     one.most = one.unit * static_cast<Wide>(one.burst);
     one.per_fine = 1 / rough(static_cast<SignedWide>(one.unit));
     limits_.push_back(one);
+    of_targets_ = of_targets_ || (one.scope & OF_TARGETS) != 0;
     for (uint32_t part = 0; part < PARTS; part++) {
       if ((one.wants >> part & 1) == 0) any_[part] |= uint64_t{1} << i;
     }
@@ -167,17 +169,27 @@ void LimitsProgram::admit(const Request& request, Answer* answer) {
   refuse(answer);
   if (answer->decision == Decision::ADMITTED && !take_leases(now)) answer->decision = Decision::UNPLACED;
   if (answer->decision == Decision::ADMITTED) {
-    bool any = false;
-    for (uint32_t i = 0; i < check_count_; i++) {
-      const Limit& limit = limits_[checks_[i].limit];
-      if (!checks_[i].admits) continue;
-      charge(checks_[i]);
-      any = any || limit.settles;
-    }
-    if (any) answer->ticket = open_ticket();
+    if (charge_all()) answer->ticket = open_ticket();
     answer->covered = covered(request);
   }
   stand(answer, answer->decision == Decision::ADMITTED);
+  count_refusals(now);
+  map_.unlock();
+}
+
+// Whether there is something to settle.
+bool LimitsProgram::charge_all() {
+  bool any = false;
+  for (uint32_t i = 0; i < check_count_; i++) {
+    const Limit& limit = limits_[checks_[i].limit];
+    if (!checks_[i].admits) continue;
+    charge(checks_[i]);
+    any = any || limit.settles;
+  }
+  return any;
+}
+
+void LimitsProgram::count_refusals(int64_t now) {
   for (uint32_t i = 0; i < check_count_; i++) {
     const Check& check = checks_[i];
     if (check.admits && !check.over) continue;
@@ -187,7 +199,6 @@ void LimitsProgram::admit(const Request& request, Answer* answer) {
     else count(limit, [](Bucket& bucket) { return ++bucket.tally.rejected; }, now);
     if (check.over && !check.never) tell_of_end(check, now);
   }
-  map_.unlock();
 }
 
 // The counts that the request asks. All are sought before the first is read, so that the cache fetches them at once.
@@ -196,14 +207,17 @@ void LimitsProgram::gather(const Request& request, Plan& plan) {
   for (Step& step : plan.steps) {
     const Limit& limit = limits_[step.limit];
     const int64_t amount = amount_of(request, limit);
-    if (!counts(limit, request, amount)) continue;
-    map_.fetch(step.place);
-    Check& check = checks_[check_count_++];
-    check.step = &step;
-    check.limit = step.limit;
-    check.amount = amount;
-    check.tag = step.tag;
+    if (counts(limit, request, amount)) add_check(&step, amount);
   }
+}
+
+void LimitsProgram::add_check(Step* step, int64_t amount) {
+  map_.fetch(step->place);
+  Check& check = checks_[check_count_++];
+  check.step = step;
+  check.limit = step->limit;
+  check.amount = amount;
+  check.tag = step->tag;
 }
 
 void LimitsProgram::look(Check* check, int64_t now) {

@@ -24,6 +24,9 @@ enum Quantity : uint32_t { REQUESTS = 0, INPUT_TOKENS, OUTPUT_TOKENS, TOKENS, CO
 // What a limit may count apart: its scope is a set of these.
 enum Part : uint32_t { KEY = 0, TEAM, USER, ADDRESS, MODEL, ROUTE, TARGET, PROVIDER, PARTS };
 
+// Parts that another target of a request changes.
+constexpr uint32_t OF_TARGETS = 1u << TARGET | 1u << PROVIDER;
+
 struct Limit {
   Tag tag;
   Tag tally;
@@ -136,8 +139,10 @@ class LimitsProgram {
   uint32_t peek(const Request& request, Answer* answer, Peeked* out);
   // Each ticket once.
   void settle(int32_t ticket, const Used& used);
-  // Used beside what is reserved, before that is settled.
-  void book(int32_t ticket, const Used& used);
+  // Used beside what is reserved, before that is settled: by an attempt at the target of `request`, which may be another one.
+  void book(int32_t ticket, const Used& used, const Request& request);
+  // The request goes to another target, that of `request`: what limits of the parts `changed` (bits) have of it goes along, or nothing changes.
+  void move(int32_t ticket, uint32_t changed, const Request& request, Answer* answer);
   // Reserves more output tokens: `wanted`, or as many as there are, if these are `needed` at least. 0: not so many, and nothing is taken.
   // `cost`: of those that are wanted.
   int64_t extend(int32_t ticket, int64_t needed, int64_t wanted, int64_t cost);
@@ -255,6 +260,14 @@ class LimitsProgram {
   static int64_t amount_of(const Request& request, const Limit& limit);
   Tag tag_of(const Limit& limit) const;
   void gather(const Request& request, Plan& plan);
+  void add_check(Step* step, int64_t amount);
+  bool charge_all();
+  void count_refusals(int64_t now);
+  void keep_charges(std::vector<Charge>* charges);
+  void release(Ticket* ticket, uint32_t changed, const Now& now);
+  bool is_of(const Charge& charge, uint32_t parts) const;
+  void book_at_target(const Used& used, const Request& request, const Now& now);
+  int64_t open_period(const Limit& limit, const Tag& tag, int64_t now);
   void look(Check* check, int64_t now);
   void look_at(const Limit& limit, const Bucket& bucket, Check* check, int64_t now);
   void look_at_rate(const Limit& limit, const Bucket& bucket, Check* check, int64_t now);
@@ -292,6 +305,8 @@ class LimitsProgram {
   std::unordered_map<std::string, int32_t> numbers_;
   // Limits that take any subject of a part, or none.
   uint64_t any_[PARTS] = {};
+  // Some limit's scope has a part of OF_TARGETS.
+  bool of_targets_ = false;
   int64_t lease_ns_ = 0;
   static constexpr uint32_t PLANS = 256;
   // By a hash of their subjects; the last one is of requests that have texts.

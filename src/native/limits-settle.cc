@@ -12,14 +12,17 @@ int32_t LimitsProgram::open_ticket() {
   } else {
     free_ticket_ = tickets_[number].next_free;
   }
-  std::vector<Charge>& charges = tickets_[number].charges;
-  charges.clear();
+  tickets_[number].charges.clear();
+  keep_charges(&tickets_[number].charges);
+  return number;
+}
+
+void LimitsProgram::keep_charges(std::vector<Charge>* charges) {
   for (uint32_t i = 0; i < check_count_; i++) {
     const Limit& limit = limits_[checks_[i].limit];
     // In its place: put together elsewhere it would be read before it is written.
-    if (checks_[i].admits && limit.settles) note(limit, checks_[i], taken_[i], &charges.emplace_back());
+    if (checks_[i].admits && limit.settles) note(limit, checks_[i], taken_[i], &charges->emplace_back());
   }
-  return number;
 }
 
 void LimitsProgram::note(const Limit& limit, const Check& check, const Taken& taken, Charge* charge) {

@@ -208,11 +208,14 @@ Request request_of(const Limits& own) {
   return request;
 }
 
+void forget_texts(Limits& own) {
+  if (!own.has_texts) return;
+  for (std::string& one : own.texts) one.clear();
+  own.has_texts = false;
+}
+
 void put_answer(Limits& own, const Answer& answer) {
-  if (own.has_texts) {
-    for (std::string& one : own.texts) one.clear();
-    own.has_texts = false;
-  }
+  forget_texts(own);
   own.fields[DECISION] = static_cast<double>(answer.decision);
   own.fields[TICKET] = answer.ticket;
   own.fields[LIMIT] = answer.limit;
@@ -235,6 +238,20 @@ napi_value admit(napi_env env, napi_callback_info) {
   char lines[STANDING_BYTES_MAX];
   napi_create_string_latin1(env, lines, write_standing(lines, answer.requests, answer.tokens), &result);
   return result;
+}
+
+// limitsMove(parts): decision; `parts`: bits of those that are others now. The ticket is in `limitFields`, before and after.
+napi_value move(napi_env env, napi_callback_info info) {
+  napi_value argv[1];
+  uint32_t changed = 0;
+  if (!is_open(env) || !arguments(env, info, argv) || !uint_of(env, argv[0], &changed)) return nullptr;
+  Limits& own = limits();
+  Answer answer;
+  own.program.move(static_cast<int32_t>(own.fields[TICKET]), changed, request_of(own), &answer);
+  put_answer(own, answer);
+  own.fields[ALERTS] = static_cast<double>(own.program.alerts().size());
+  own.fields[COVERED] = static_cast<double>(answer.covered);
+  return number(env, static_cast<double>(answer.decision));
 }
 
 // limitsPeek(out: Float64Array, PEEKED numbers for each of LIMITS_MAX limits): decision; behind the last one is a -1.
@@ -262,21 +279,29 @@ napi_value peek(napi_env env, napi_callback_info info) {
 }
 
 // The ticket, and the amounts of tokens and cost, are in `limitFields`: arguments would cost as much as the work.
-napi_value use(napi_env env, void (LimitsProgram::*how)(int32_t, const Used&)) {
+Used used_of(const Limits& own) {
+  const double* const amounts = own.fields + AMOUNTS;
+  return {amount_of(amounts[INPUT_TOKENS]), amount_of(amounts[OUTPUT_TOKENS]), amount_of(amounts[COST], COST_MAX)};
+}
+
+// limitsSettle()
+napi_value settle(napi_env env, napi_callback_info) {
   if (!is_open(env)) return nullptr;
   Limits& own = limits();
-  const double* const amounts = own.fields + AMOUNTS;
-  const Used used = {amount_of(amounts[INPUT_TOKENS]), amount_of(amounts[OUTPUT_TOKENS]), amount_of(amounts[COST], COST_MAX)};
-  (own.program.*how)(static_cast<int32_t>(own.fields[TICKET]), used);
+  own.program.settle(static_cast<int32_t>(own.fields[TICKET]), used_of(own));
   own.fields[ALERTS] = static_cast<double>(own.program.alerts().size());
   return nullptr;
 }
 
-// limitsSettle()
-napi_value settle(napi_env env, napi_callback_info) { return use(env, &LimitsProgram::settle); }
-
-// limitsBook()
-napi_value book(napi_env env, napi_callback_info) { return use(env, &LimitsProgram::book); }
+// limitsBook(): beside what is reserved, by an attempt at the target that `limitFields` and texts say.
+napi_value book(napi_env env, napi_callback_info) {
+  if (!is_open(env)) return nullptr;
+  Limits& own = limits();
+  own.program.book(static_cast<int32_t>(own.fields[TICKET]), used_of(own), request_of(own));
+  forget_texts(own);
+  own.fields[ALERTS] = static_cast<double>(own.program.alerts().size());
+  return nullptr;
+}
 
 // limitsExtend(ticket, needed, wanted, cost): how many output tokens more are reserved; 0: none.
 napi_value extend(napi_env env, napi_callback_info info) {
@@ -426,6 +451,7 @@ void register_limits(napi_env env, napi_value exports) {
   define(env, exports, "limitsText", text);
   define(env, exports, "limitsAdmit", admit);
   define(env, exports, "limitsPeek", peek);
+  define(env, exports, "limitsMove", move);
   define(env, exports, "limitsSettle", settle);
   define(env, exports, "limitsBook", book);
   define(env, exports, "limitsExtend", extend);

@@ -23,7 +23,7 @@ export function book(exchange: Exchange, kind: BookedKind, target: Target, outco
   fillOutcome(exchange, kind, outcome);
   fillLabels(exchange, target);
   fillCost(exchange, target);
-  if (kind !== KIND_SHADOW) books.limiter?.book(exchange, entry);
+  if (kind !== KIND_SHADOW) books.limiter?.book(exchange, target, entry);
   books.counters.recordBooking(entry);
   if (!books.ring.push(entry)) books.counters.add(COUNTER.recordsDropped, 1);
 }

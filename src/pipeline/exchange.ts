@@ -71,6 +71,12 @@ export interface RequestHandler {
 
 const NO_CHAIN: readonly Choice[] = [];
 
+/** Of limits that count targets apart. */
+export interface TargetGate {
+  /** Whether they take an exchange at its target, which was `from`. */
+  move(exchange: Exchange, from: Target | null): boolean;
+}
+
 export class Exchange implements Spoke {
   // Where it stands in the wheel of everything in flight
   slot = -1;
@@ -168,6 +174,8 @@ export class Exchange implements Spoke {
   // Limits
   /** Of its reservations and permits, to settle them; -1: it has none. */
   limitTicket = -1;
+  /** What has a say when it goes to another target; null: nothing has. */
+  gate: TargetGate | null = null;
   /** Output tokens that are reserved for it, where limits refuse more. */
   outputReserved = 0;
   /** How many pieces and bytes of the model's text that allows; beyond, the limits are asked again. */

@@ -1,10 +1,10 @@
 /** Whether a target takes a try at this moment. Gateway worker; reads shared memory, allocates nothing. */
 import type { Choice, Route } from "../config/snapshot.ts";
-import { BLOCKED, enterBreaker, PASSES, PROBES } from "./breaker.ts";
+import { BLOCKED, enterBreaker, forgo, PASSES, PROBES } from "./breaker.ts";
 import type { Exchange } from "./exchange.ts";
 import { isUnhealthy } from "./provider-health.ts";
 
-/** The next try is at `choice`, after those of `tried`; false: it is left alone. */
+/** The next try is at `choice`, after those of `tried`; false: it is left alone, or its limits have no room, and nothing changed. */
 export function enterChoice(
   exchange: Exchange,
   { breaker }: Route,
@@ -19,7 +19,13 @@ export function enterChoice(
     exchange.leftAlone |= 1 << choice.place;
     return false;
   }
+  const { choice: before, target: from, tried: triedBefore, gate } = exchange;
   exchange.move(choice, tried);
+  if (gate !== null && !gate.move(exchange, from)) {
+    if (entered === PROBES) forgo(choice.state.breaker);
+    if (before !== null) exchange.move(before, triedBefore);
+    return false;
+  }
   exchange.probing = entered === PROBES;
   return true;
 }

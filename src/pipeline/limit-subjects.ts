@@ -73,15 +73,15 @@ export class LimitSubjects {
     );
   }
 
-  /** Says whom the next decision is about. */
-  fill(exchange: Exchange): void {
+  /** Says whom the next decision is about: the request, or an attempt of it at another target. */
+  fill(exchange: Exchange, target = exchange.target): void {
     const { key, route, snapshot } = exchange;
     // One that began before a reload has the numbers of its own snapshot.
     const isCurrent = snapshot === this.#snapshot;
     this.#fillKey(key !== null && isCurrent ? key.number : ABSENT);
     this.#fillRoute(route !== null && isCurrent ? route.number : ABSENT);
     if (!isCurrent) this.#fillNames(exchange);
-    this.#fillTexts(exchange);
+    this.#fillTexts(exchange, target);
   }
 
   #fillKey(number: number): void {
@@ -103,7 +103,7 @@ export class LimitSubjects {
     if (route !== null) this.#fields[ROUTE] = this.#map.numberOf("route", route.alias);
   }
 
-  #fillTexts({ target, model, user, down }: Exchange): void {
+  #fillTexts({ model, user, down }: Exchange, target: Target | null): void {
     const map = this.#map;
     if (this.#byModel && model !== "" && this.#lacks(MODEL)) map.text("model", model);
     if (this.#byTarget && target !== null && this.#lacks(TARGET)) map.text("target", targetName(target, model));
@@ -126,6 +126,12 @@ function hasChoice({ choices }: Route): boolean {
 export function routesOf({ routes, anyModel }: Snapshot): Route[] {
   const all = [...routes.values(), ...(anyModel === null ? [] : [anyModel])];
   return all.sort((a, b) => a.number - b.number);
+}
+
+/** Bits of the parts in which two targets of a model differ. */
+export function changedParts(from: Target, to: Target, model: string): number {
+  const provider = from.provider.name === to.provider.name ? 0 : 1 << PROVIDER;
+  return targetName(from, model) === targetName(to, model) ? provider : provider | (1 << TARGET);
 }
 
 function targetName({ provider, upstreamModel }: Target, model: string): string {

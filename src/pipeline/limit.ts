@@ -6,7 +6,7 @@
 import { ERRORS, type ErrorRow } from "../base/errors.ts";
 import type { BudgetCalendar, LimitPart, LimitQuantity, LimitRule } from "../base/limit-terms.ts";
 import { OUTPUT_TOKENS_ASSUMED, OUTPUT_TOKENS_EXTENDED, TOKEN_BYTES_MAX } from "../base/limits.ts";
-import type { Snapshot, Timeouts } from "../config/snapshot.ts";
+import type { Snapshot, Target, Timeouts } from "../config/snapshot.ts";
 import { BYTES_PER_TOKEN, CONTENT_MOST, estimateTokens } from "../providers/response-scan.ts";
 import {
   LIMIT_ADMITTED,
@@ -24,7 +24,7 @@ import { canCut } from "./cut.ts";
 import { ENDPOINT_EMBEDDINGS, ENDPOINT_MODERATIONS, takesModel } from "./endpoint.ts";
 import type { Exchange, Verdict } from "./exchange.ts";
 import { retryLines } from "./limit-headers.ts";
-import { LimitSubjects, routesOf } from "./limit-subjects.ts";
+import { changedParts, LimitSubjects, routesOf } from "./limit-subjects.ts";
 
 const { amounts: AMOUNT } = LIMIT_AT;
 const NANO_PER_DOLLAR = 1_000_000_000;
@@ -58,6 +58,11 @@ export class Limiter {
   #outputs: Float64Array = new Float64Array(0);
   #learned = new Map<string, number>();
 
+  /** Limits count targets or providers apart. */
+  #ofTargets = false;
+  /** Of the last admission: what refused it was a limit of its target, so that another one may take it. */
+  refusedTarget = false;
+
   /** Of a snapshot: some limit counts money. */
   #prices = false;
   readonly #onAlert: (notice: BudgetNotice) => void;
@@ -75,6 +80,7 @@ export class Limiter {
     this.#snapshot = snapshot;
     this.#active = snapshot.limits.length > 0;
     this.#readsBodies = snapshot.limits.some(({ quantity, scope }) => WEIGHED.has(quantity) || scope.includes("user"));
+    this.#ofTargets = snapshot.limits.some(isOfTargets);
     this.#prices = snapshot.limits.some(({ quantity }) => quantity === "cost");
     this.#weighsBodies = snapshot.limits.some(({ quantity }) => quantity === "bytes_in_flight");
     this.#map.configure(snapshot.limits, longestMs(snapshot.timeouts));
@@ -99,6 +105,23 @@ export class Limiter {
     return this.#readsBodies || (this.#weighsBodies && contentLength < 0);
   }
 
+  /** Its target is another one than `from` now: what limits of targets have of it goes along. False: it does not fit there, and nothing changed. */
+  move(exchange: Exchange, from: Target | null): boolean {
+    const { target, model } = exchange;
+    const parts = !this.#ofTargets || target === null || from === null ? 0 : changedParts(from, target, model);
+    if (parts === 0) return true;
+    this.#subjects.fill(exchange);
+    this.#fillAmounts(exchange);
+    const decision = this.#map.move(exchange.limitTicket, parts);
+    if (this.#field(LIMIT_AT.alerts) > 0) this.#alert(exchange);
+    if (decision !== LIMIT_ADMITTED) return false;
+    exchange.limitTicket = this.#field(LIMIT_AT.ticket);
+    const covered = this.#field(LIMIT_AT.covered);
+    const isLess = exchange.deltasAllowed === CONTENT_MOST || covered < exchange.outputReserved;
+    if (isLess) this.#allow(exchange, covered);
+    return true;
+  }
+
   /** Charges all limits that apply, or none. 429 when one refuses; 503 when there is no telling. */
   admit(exchange: Exchange): Verdict {
     if (!this.#active) return null;
@@ -110,6 +133,7 @@ export class Limiter {
     if (decision === LIMIT_ADMITTED) {
       exchange.limitTicket = this.#field(LIMIT_AT.ticket);
       this.#allow(exchange, this.#field(LIMIT_AT.covered));
+      if (this.#ofTargets) exchange.gate = this;
       return null;
     }
     return this.#refuse(exchange, decision);
@@ -156,9 +180,10 @@ export class Limiter {
   }
 
   /** What an attempt used that did not bring the answer: at once, because its record may be in the store before the request ends. */
-  book(exchange: Exchange, { inputTokens, outputTokens, costNanodollars: cost }: RequestRecord): void {
+  book(exchange: Exchange, target: Target, { inputTokens, outputTokens, costNanodollars: cost }: RequestRecord): void {
     const { limitTicket } = exchange;
     if (limitTicket < 0) return;
+    if (this.#ofTargets) this.#subjects.fill(exchange, target);
     this.#map.book(limitTicket, inputTokens, outputTokens, cost);
     if (this.#field(LIMIT_AT.alerts) > 0) this.#alert(exchange);
   }
@@ -215,6 +240,7 @@ export class Limiter {
 
   #refuse(exchange: Exchange, decision: number): ErrorRow {
     const rule = this.#map.ruleAt(this.#field(LIMIT_AT.limit));
+    this.refusedTarget = rule !== undefined && isOfTargets(rule);
     if (decision === LIMIT_BUSY || decision === LIMIT_UNPLACED || rule === undefined) return ERRORS.limitsUnavailable;
     exchange.refusedBy = rule.name;
     if (rule.calendar !== null) return exchange.fail(ERRORS.budgetUsedUp, budgetText(rule, rule.calendar));
@@ -226,6 +252,10 @@ export class Limiter {
   #field(index: number): number {
     return this.#fields[index] ?? ABSENT;
   }
+}
+
+function isOfTargets({ scope }: LimitRule): boolean {
+  return scope.includes("target") || scope.includes("provider");
 }
 
 function tokenBytes({ outputTokensMax }: Exchange): number {

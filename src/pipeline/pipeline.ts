@@ -32,7 +32,7 @@ import { readBody, readPart } from "./read-body.ts";
 import type { RelayOwner } from "./relay.ts";
 import { answerError, errorEvent } from "./rescue.ts";
 import { ownHead } from "./response-head.ts";
-import { leaveTarget, route } from "./route.ts";
+import { chooseAnother, leaveTarget, route } from "./route.ts";
 import { type Books, releaseScan, settle } from "./settle.ts";
 import { type BreakerChange, TargetHealth } from "./target-health.ts";
 import { mayTryAgain, Tries } from "./tries.ts";
@@ -181,7 +181,10 @@ export class Pipeline implements RequestHandler, RelayOwner {
     const { limiter } = this.#books;
     if (limiter === null || exchange.request !== null) return null;
     if (exchange.ownLines !== "") noteLimits(exchange, limiter);
-    return limiter.admit(exchange);
+    let verdict = limiter.admit(exchange);
+    while (verdict !== null && limiter.refusedTarget && exchange.upload === null && chooseAnother(exchange))
+      verdict = limiter.admit(exchange);
+    return verdict;
   }
 
   #forward(exchange: Exchange): void {

@@ -62,6 +62,16 @@ export function chooseTarget(
   }
 }
 
+/** Another target, because limits of the one that was chosen do not take it; false: there is none, and it stays the one. */
+export function chooseAnother(exchange: Exchange): boolean {
+  const { route, choice, tried, chain } = exchange;
+  if (route === null || choice === null || chain.length > 0) return false;
+  leaveTarget(exchange);
+  const atMs = wallMs(nowMs());
+  const all = tried | (1 << choice.place);
+  return chooseTarget(exchange, route, all, atMs, Math.random) || chooseInstead(exchange, route, atMs);
+}
+
 /** An attempt at the exchange's choice begins. */
 export function enterTarget(exchange: Exchange): void {
   if (exchange.choice === null || exchange.counted) return;

@@ -158,7 +158,13 @@ export class LimitsMap {
     native.limitsSettle();
   }
 
-  /** Used beside what was reserved with `ticket`, before that is settled. */
+  /** The request of `fields` goes to another target, which differs in these parts (bits): the decision; the ticket afterwards is in `fields`. */
+  move(ticket: number, parts: number): number {
+    this.fields[TICKET] = ticket;
+    return native.limitsMove(parts);
+  }
+
+  /** Used beside what was reserved with `ticket`, before that is settled, by an attempt at the target of `fields`. */
   book(ticket: number, inputTokens: number, outputTokens: number, costNanodollars: number): void {
     this.#fillUsed(ticket, inputTokens, outputTokens, costNanodollars);
     native.limitsBook();

@@ -58,12 +58,10 @@ export class Budgets {
     for (const { names, amount } of used.values()) this.#map.raise(rule, names, amount);
   }
 
-  /** Whom a budget counts these sums for; null: for nobody. Like the limits, those of a target do not count models that choose one. */
+  /** Whom a budget counts these sums for; null: for nobody. */
   #namesOf({ scope, keys, models }: LimitRule, { key, model, provider, upstreamModel }: UsedSums): Names | null {
     const route = Object.hasOwn(this.#config.models, model) ? model : "*";
     if (keys?.includes(key) === false || models?.includes(route) === false) return null;
-    const several = (this.#config.models[route]?.targets.length ?? 0) > 1;
-    if (several && scope.some((part) => part === "target" || part === "provider")) return null;
     const team = this.#config.keys.find(({ name }) => name === key)?.team ?? "";
     const target = `${provider}/${upstreamModel === "" ? model : upstreamModel}`;
     const all: Readonly<Partial<Record<LimitPart, string>>> = { key, team, model, route, target, provider };
