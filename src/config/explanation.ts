@@ -73,6 +73,8 @@ export interface ExplainedRoute {
   /** Null: there is one target. */
   readonly strategy: string | null;
   readonly attempts: number;
+  /** A second attempt goes out beside one that is slow; null: none does. */
+  readonly hedge: { /** Null: as long as 95 of 100 attempts took. */ readonly afterMs: number | null } | null;
   /** Of split or canary; null: it has none. */
   readonly arm: string | null;
   /** Those that its requests are shared out between. */

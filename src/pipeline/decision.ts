@@ -19,10 +19,13 @@ export const FAILURE_NAMES = [...FAILURES, ...REQUEST_FAILURES];
 /** In the place of tries that there is no room for. */
 const EARLIER = "..";
 
+/** Instead of a failure: it was given up for one that answered first. */
+export const SLOWER = 0;
+
 /** A try that another one followed. */
 export interface FailedTry {
   readonly target: Target;
-  /** The bit of its kind: failureBit(). */
+  /** The bit of its kind: failureBit(); or SLOWER. */
   readonly failure: number;
 }
 
@@ -35,10 +38,10 @@ export function noteTry(exchange: Exchange, target: Target, failure: number): vo
 
 /** For the record; what has fields of its own there is not in it. Empty: nothing happened. */
 export function decisionText(exchange: Exchange): string {
-  const { failedTries, leftAlone, refusedBy } = exchange;
+  const { failedTries, leftAlone, unhealthy, refusedBy } = exchange;
   const arm = exchange.route?.arm?.decision ?? "";
-  if (failedTries === null && leftAlone === 0 && refusedBy === "") return arm;
-  const rest = [openText(exchange), refusedBy === "" ? "" : `limit=${named(refusedBy)}`];
+  if (failedTries === null && (leftAlone | unhealthy) === 0 && refusedBy === "") return arm;
+  const rest = [openText(exchange), unhealthyText(exchange), refusedBy === "" ? "" : `limit=${named(refusedBy)}`];
   const tries = (failedTries ?? []).map((failed) => tryText(exchange, failed));
   const all = () => [arm, tries.length === 0 ? "" : `tries=${tries.join(",")}`, ...rest].filter(isSaid).join(";");
   while (all().length > TEXT_CHARACTERS_MAX && tries.length > 1) tries.splice(0, 2, EARLIER);
@@ -51,7 +54,8 @@ function isSaid(part: string): boolean {
 
 /** "openai/gpt-4o-mini:rate_limit" */
 export function tryText(exchange: Exchange, { target, failure }: FailedTry): string {
-  return `${targetText(exchange, target)}:${FAILURE_NAMES[31 - Math.clz32(failure)] ?? "failed"}`;
+  const how = failure === SLOWER ? "slower" : (FAILURE_NAMES[31 - Math.clz32(failure)] ?? "refused");
+  return `${targetText(exchange, target)}:${how}`;
 }
 
 export function targetText({ model }: Exchange, { provider, upstreamModel }: Target): string {
@@ -60,10 +64,20 @@ export function targetText({ model }: Exchange, { provider, upstreamModel }: Tar
 
 /** "open=a/b,c/d": targets that were passed over because their breakers were open. */
 export function openText(exchange: Exchange): string {
-  const { route, leftAlone } = exchange;
-  if (leftAlone === 0 || route === null) return "";
-  const open = [...route.choices, ...(route.fallbacks?.extra ?? [])].filter(
-    ({ place }) => (leftAlone & (1 << place)) !== 0,
+  return passedOver(exchange, "open", exchange.leftAlone);
+}
+
+/** "unhealthy=a/b": or because their provider's checks fail. */
+export function unhealthyText(exchange: Exchange): string {
+  return passedOver(exchange, "unhealthy", exchange.unhealthy);
+}
+
+/** `places`: bits. */
+function passedOver(exchange: Exchange, why: string, places: number): string {
+  const { route } = exchange;
+  if (places === 0 || route === null) return "";
+  const all = [...route.choices, ...(route.fallbacks?.extra ?? [])].filter(
+    ({ place }) => (places & (1 << place)) !== 0,
   );
-  return `open=${open.map(({ target }) => targetText(exchange, target)).join(",")}`;
+  return `${why}=${all.map(({ target }) => targetText(exchange, target)).join(",")}`;
 }

@@ -139,6 +139,8 @@ export class Exchange implements Spoke {
   failedTries: FailedTry[] | null = null;
   /** Bits of the choices that were passed over because their breakers were open. */
   leftAlone = 0;
+  /** The same because checks of their providers fail. */
+  unhealthy = 0;
   /** Pauses before retries. */
   rounds = 0;
   /** How long the one takes that it is in, milliseconds. */

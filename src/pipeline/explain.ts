@@ -105,10 +105,11 @@ function explainRoute({ route, target, snapshot }: Exchange): Explanation["route
       alias: route.alias,
       strategy: route.choices.length === 0 ? null : route.strategy,
       attempts: route.attempts,
+      hedge: route.hedge === null ? null : { afterMs: route.hedge.afterMs },
       arm: route.arm === null ? null : route.arm.name,
       arms: explainArms(snapshot.routes.get(route.alias)?.arms ?? null),
     };
-  return target === null ? null : { alias: "", strategy: null, attempts: 1, arm: null, arms: [] };
+  return target === null ? null : { alias: "", strategy: null, attempts: 1, hedge: null, arm: null, arms: [] };
 }
 
 function explainArms(arms: Arms | null): ExplainedArm[] {

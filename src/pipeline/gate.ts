@@ -13,7 +13,10 @@ export function enterChoice(
   wallMs: number,
 ): boolean {
   const { health } = choice.target.provider;
-  if (health !== null && exchange.heedsHealth && isUnhealthy(health)) return false;
+  if (health !== null && exchange.heedsHealth && isUnhealthy(health)) {
+    exchange.unhealthy |= 1 << choice.place;
+    return false;
+  }
   const entered = breaker === null ? PASSES : enterBreaker(choice.state.breaker, wallMs, breaker);
   if (entered === BLOCKED) {
     exchange.leftAlone |= 1 << choice.place;

@@ -14,7 +14,7 @@ import { KIND_HEDGE, KIND_TRY } from "../telemetry/record.ts";
 import type { ResponseHead, Transport } from "../upstream/transport.ts";
 import { book } from "./booking.ts";
 import { type CredentialHealth, waitForCredentialMs } from "./credential-health.ts";
-import { noteTry } from "./decision.ts";
+import { noteTry, SLOWER } from "./decision.ts";
 import { NO_SCAN, type Outcome } from "./entry.ts";
 import type { Exchange } from "./exchange.ts";
 import { failureOf, failureOfStatus, retryAfterMs } from "./failure.ts";
@@ -178,6 +178,7 @@ export class Hedges implements Race {
       // Of the one that is given up it is known that it takes at least as long.
       this.#note(exchange, loser.choice, loser.attemptMs);
       this.#giveUp(exchange, loser);
+      if (loser.target !== null) noteTry(exchange, loser.target, SLOWER);
     }
     this.#note(exchange, exchange.choice, exchange.attemptMs);
   }

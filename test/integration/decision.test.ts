@@ -15,12 +15,23 @@ const SHARED = {
 const targets = (...names: string[]) => ({ targets: names.map((provider) => ({ provider, model: "m" })) });
 const sluice = await Sluice.start(well, {
   ...standardConfig(well),
-  providers: { well: mockProvider(well.url), sick: { ...mockProvider(sick.url), headers: { "x-mock": "status=500" } } },
+  providers: {
+    slow: { ...mockProvider(sick.url), headers: { "x-mock": "stall-before-head" } },
+    ill: {
+      ...mockProvider(sick.url),
+      headers: { "x-mock": "status=500" },
+      health_check: { interval: "1s", timeout: "500ms", unhealthy_after: 1 },
+    },
+    well: mockProvider(well.url),
+    sick: { ...mockProvider(sick.url), headers: { "x-mock": "status=500" } },
+  },
   models: {
     chat: targets("sick", "well"),
     none: targets("sick", "sick"),
     "gpt-4o": { provider: "well" },
     shared: SHARED,
+    hedged: { ...targets("slow", "well"), hedge: { after: "100ms" } },
+    spared: targets("ill", "well"),
   },
   prices: { m: { input: 1, output: 10 } },
   passthrough: "well",
@@ -48,7 +59,9 @@ function why(answer: Answer): string | null {
 async function recorded(answer: Answer): Promise<string> {
   const { decision } = await sluice.recordOf(answer.requestId);
   const line = await until("its line is in the log", async () =>
-    (await sluice.accessLogText()).split("\n").find((text) => text.includes(`"request_id":"${answer.requestId}"`)),
+    (await sluice.accessLogText())
+      .split("\n")
+      .find((text) => text.includes(`"request_id":"${answer.requestId}"`) && text.includes('"kind":"request"')),
   );
   strictEqual(JSON.parse(line).decision, decision);
   return decision;
@@ -85,6 +98,23 @@ test("the arm of a model that is shared out is told, and recorded", async () => 
   const answer = await chat("asks", "shared");
   strictEqual(why(answer), "route=shared; arm=b; target=well/b; tries=well/b:200");
   strictEqual(await recorded(answer), "arm=b");
+});
+
+test("an attempt that another one was faster than is told as slower", async () => {
+  const answer = await chat("asks", "hedged");
+  strictEqual(why(answer), "route=hedged; strategy=priority; target=well/m; tries=slow/m:slower,well/m:200");
+  strictEqual(await recorded(answer), "tries=slow/m:slower");
+  const { text } = await sluice.command("explain", "--key", "asks", "--model", "hedged");
+  match(text, /^route +hedged: priority, up to 2 tries, a second one beside it after 100ms$/m);
+});
+
+test("a provider whose checks fail is told as unhealthy, where it was passed over", async () => {
+  await until("it is known", () => sluice.log.includes("provider is unhealthy"));
+  const answer = await chat("asks", "spared");
+  strictEqual(why(answer), "route=spared; strategy=priority; target=well/m; tries=well/m:200; unhealthy=ill/m");
+  strictEqual(await recorded(answer), "unhealthy=ill/m");
+  const { text } = await sluice.command("explain", "--key", "asks", "--model", "spared");
+  match(text, /^ {2}- +ill\/m +0 % .*its provider is unhealthy, as its checks say$/m);
 });
 
 test("nobody is told who does not ask, or whose key may not", async () => {

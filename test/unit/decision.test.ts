@@ -2,7 +2,7 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { test } from "node:test";
 import { FAILURES, type Failure, failureBit } from "../../src/config/snapshot.ts";
-import { decisionText, noteTry } from "../../src/pipeline/decision.ts";
+import { decisionText, noteTry, SLOWER } from "../../src/pipeline/decision.ts";
 import type { Exchange } from "../../src/pipeline/exchange.ts";
 import { explainLine } from "../../src/pipeline/explain-header.ts";
 import { DECISION_LABEL_BYTES } from "../../src/telemetry/record.ts";
@@ -47,6 +47,15 @@ test("tries are told in their order with what each of them failed by, then break
     decisionText(exchange),
     "tries=main/m:rate_limit,p2/m:server_error;open=p2/m,strange%2C%20name/m;limit=key%3B%20all",
   );
+});
+
+test("an attempt that another one was faster than, and an unhealthy provider, are told as what they are", () => {
+  const exchange = routed();
+  const [slow] = exchange.route?.choices ?? [];
+  ok(slow !== undefined);
+  noteTry(exchange, slow.target, SLOWER);
+  exchange.unhealthy = 0b010;
+  strictEqual(decisionText(exchange), "tries=main/m:slower;unhealthy=p2/m");
 });
 
 test("a text fits into its record whatever was tried: the last tries and the limit are kept", () => {
