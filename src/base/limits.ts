@@ -198,6 +198,12 @@ export const CANARY_WINDOW_MS_MAX = 86_400_000;
 /** How often canaries are judged, and steps in which their window moves on. */
 export const CANARY_INTERVAL_MS = 1_000;
 export const CANARY_WINDOW_STEPS = 20;
+/** shadow: copies of one worker at a time, and their bodies; what is read of one answer, which nobody sees. */
+export const SHADOW_PERCENT_DEFAULT = 10;
+export const SHADOWS_IN_FLIGHT_DEFAULT = 16;
+export const SHADOWS_IN_FLIGHT_MAX = 256;
+export const SHADOW_BYTES_IN_FLIGHT_MAX = 16_777_216;
+export const SHADOW_ANSWER_BYTES_MAX = 16_777_216;
 /** breaker: five failures in a row are no accident; ten seconds are short for an outage and long for a request. */
 export const BREAKER_FAILURES_DEFAULT = 5;
 export const BREAKER_ERROR_PERCENT_DEFAULT = 50;

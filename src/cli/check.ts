@@ -89,14 +89,23 @@ function limitsText(heading: string, rules: readonly LimitRule[]): readonly stri
   return rules.length === 0 ? [] : section(heading, rules.map(limitCells));
 }
 
+const CLIENTS_NAME = "(the client's name)";
+
 /** A row for each target, in the order in which they are tried where nothing else decides. */
 function modelCells([alias, model]: [alias: string, model: ModelConfig]): readonly (readonly string[])[] {
   const { arms } = model;
-  if (!arms) return targetCells(alias, model, "");
-  return arms.list.flatMap(({ name, share, first, count, strategy, attempts }, index) => {
+  if (!arms) return [...targetCells(alias, model, ""), ...shadowCells(model)];
+  const rows = arms.list.flatMap(({ name, share, first, count, strategy, attempts }, index) => {
     const targets = model.targets.slice(first, first + count);
     return targetCells(index === 0 ? alias : "", { targets, strategy, attempts }, `${name}, share ${share}`);
   });
+  return [...rows, ...shadowCells(model)];
+}
+
+function shadowCells({ shadow }: ModelConfig): readonly (readonly string[])[] {
+  if (!shadow) return [];
+  const { provider, model, percent } = shadow;
+  return [["", `-> ${provider}`, model ?? CLIENTS_NAME, `shadow, ${percent} % of the requests`]];
 }
 
 function targetCells(
@@ -114,7 +123,7 @@ function targetCells(
   return sorted.map(({ provider, model, weight, priority }, index) => [
     index === 0 ? alias : "",
     `-> ${provider}`,
-    model ?? "(the client's name)",
+    model ?? CLIENTS_NAME,
     [
       ...(index === 0 ? [strategyText] : []),
       ...(targets.length === 1 ? [] : [`priority ${priority}, weight ${weight}`]),

@@ -11,7 +11,7 @@ import { allTargets, chainTargets, type FallbacksConfig } from "./chains.ts";
 import { healthCheckOf } from "./health-check.ts";
 import { hedgeRulesOf } from "./hedge.ts";
 import { listenerOf } from "./listener-files.ts";
-import type { ModelConfig, ModelForm } from "./model.ts";
+import type { ModelConfig, ModelForm, ShadowConfig } from "./model.ts";
 import type { Outside } from "./outside.ts";
 import { limitRulesOf } from "./rate-limit.ts";
 import { needsModel } from "./references.ts";
@@ -50,8 +50,21 @@ function mapValues<V, R>(record: Readonly<Record<string, V>>, map: (value: V, na
   return Object.fromEntries(Object.entries(record).map(([name, value]) => [name, map(value, name)]));
 }
 
+/** Of a model at its provider, where the file does not say it. */
+type Naming = (model: string | undefined) => string | null;
+
 function modelOf(form: ModelForm, alias: string): ModelConfig {
   const named = (model: string | undefined) => model ?? (alias === "*" ? null : alias);
+  return { ...targetedOf(form, named), shadow: shadowOf(form, named) };
+}
+
+function shadowOf({ shadow }: ModelForm, named: Naming): ShadowConfig | null {
+  if (shadow === undefined) return null;
+  const { provider, model, percent, in_flight: inFlight } = shadow;
+  return { provider, model: named(model), percent, inFlight };
+}
+
+function targetedOf(form: ModelForm, named: Naming): ModelConfig {
   const targets = formTargets(form).map((target) => ({ ...target, model: named(target.model) }));
   const chains = Object.entries(form.fallbacks ?? {}).map(([name, chain = []]) => [
     name,

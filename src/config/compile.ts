@@ -25,6 +25,7 @@ import {
   type Provider,
   type Rotation,
   type Route,
+  type Shadow,
   type Snapshot,
   type Target,
   type TargetState,
@@ -41,6 +42,9 @@ export interface ProviderSlots {
   readonly slotOfCredential: (provider: string, credential: string) => Int32Array;
   readonly slotOfHealth: (provider: string) => Int32Array;
 }
+
+/** Place of a target without latency histograms. */
+const NOWHERE = -1;
 
 const nowhere: ArmWords = () => new Int32Array(ARM_WORDS);
 const own = () => new Int32Array(BREAKER_WORDS);
@@ -71,9 +75,11 @@ export function compileSnapshot(
       allTargets(model).map((one, place) => [nameOf(one), target(one.provider, one.model, alias, place)]),
     );
     const breaker = config.breaker.enabled && model.breaker !== false ? config.breaker : null;
+    const { shadow: copies = null } = model;
+    const shadow = copies === null ? null : target(copies.provider, copies.model, alias, NOWHERE);
     const routeOf = (part: ModelConfig) => {
       const partEnds = allTargets(part).flatMap((one) => ends.get(nameOf(one)) ?? []);
-      return compileRoute(number, alias, part, { targets: partEnds, stateOf, breaker });
+      return compileRoute(number, alias, part, { targets: partEnds, shadow, stateOf, breaker });
     };
     return Object.freeze({ ...routeOf(model), arms: compileArms(alias, model, routeOf, wordsOf) });
   });
@@ -183,6 +189,8 @@ interface RouteParts {
   /** In the order of allTargets(). */
   readonly targets: readonly Target[];
   readonly stateOf: StateOf;
+  /** Of copies; null: there are none. */
+  readonly shadow: Target | null;
   readonly breaker: BreakerRules | null;
 }
 
@@ -193,7 +201,7 @@ function compileRoute(number: number, alias: string, model: ModelConfig, parts: 
   const target = choices[0]?.target ?? targets[0];
   assert(target !== undefined, "a model has a target");
   const { strategy, attempts } = model;
-  return Object.freeze({
+  const route: Route = {
     number,
     alias,
     label: encodeLabel(alias, MODEL_LABEL_BYTES),
@@ -210,7 +218,17 @@ function compileRoute(number: number, alias: string, model: ModelConfig, parts: 
     arms: null,
     arm: null,
     once: 0,
-  });
+    shadow: null,
+  };
+  return Object.freeze({ ...route, shadow: compileShadow(route, model, parts.shadow) });
+}
+
+/** One try, at its own target. */
+function compileShadow(of: Route, { shadow }: ModelConfig, target: Target | null): Shadow | null {
+  if (!shadow || target === null) return null;
+  const alone = { choices: [], fallbacks: null, attempts: 1, retries: false, repeats: false };
+  const route = Object.freeze({ ...of, ...alone, target });
+  return Object.freeze({ share: shadow.percent / 100, inFlight: shadow.inFlight, route });
 }
 
 /** `targets`: in the order of allTargets(); those that the strategy decides on come first. */

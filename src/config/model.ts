@@ -7,6 +7,7 @@ import type { FallbacksConfig } from "./chains.ts";
 import { fallbacksForm } from "./fallback.ts";
 import { HEDGE } from "./hedge.ts";
 import { readInteger, readName } from "./scalar.ts";
+import { SHADOW } from "./shadow.ts";
 import { mapping, scalar } from "./shape.ts";
 import { type HedgeRules, PROVIDER_LABEL_BYTES, STRATEGIES, type Strategy } from "./snapshot.ts";
 import { splitForm } from "./split.ts";
@@ -18,6 +19,14 @@ export interface TargetConfig {
   readonly weight: number;
   /** Lower ones first. */
   readonly priority: number;
+}
+
+/** Where copies of requests go. */
+export interface ShadowConfig {
+  readonly provider: string;
+  readonly model: string | null;
+  readonly percent: number;
+  readonly inFlight: number;
 }
 
 export interface ModelConfig {
@@ -35,6 +44,7 @@ export interface ModelConfig {
   readonly arms?: ArmsConfig | null;
   /** Without it, one at a time. */
   readonly hedge?: HedgeRules | undefined;
+  readonly shadow?: ShadowConfig | null;
 }
 
 const integer = (byDefault: number, min: number, max: number) =>
@@ -96,6 +106,9 @@ export const MODEL = mapping({
   split: splitForm(TARGET)
     .optional()
     .describe("Shares its requests out between arms with targets of their own, which stand in their place (A/B)."),
+  shadow: SHADOW.optional().describe(
+    "Copies of its requests go to another target as well, whose answers nobody sees. They take nothing from requests, and are accounted apart.",
+  ),
   canary: canaryForm(TARGET)
     .optional()
     .describe(

@@ -188,6 +188,9 @@ function models(form: Form): readonly Finding[] {
     ...fallbackForms(model).flatMap(({ target, path }) =>
       targetFindings(form, alias, target, ["models", alias, ...path, "provider"]),
     ),
+    ...(model.shadow === undefined
+      ? []
+      : targetFindings(form, alias, model.shadow, ["models", alias, "shadow", "provider"])),
     ...checkFallbacks(alias, model, mostTargets(model)),
     ...checkHedge(alias, model),
   ]);

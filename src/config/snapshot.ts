@@ -188,6 +188,16 @@ export interface Arms {
   readonly routes: readonly Route[];
 }
 
+/** Copies of a route's requests go elsewhere as well. */
+export interface Shadow {
+  /** From 0 to 1. */
+  readonly share: number;
+  /** Copies of one worker at a time. */
+  readonly inFlight: number;
+  /** Of the copies: with one target and one try. */
+  readonly route: Route;
+}
+
 export interface Route {
   /** Its place among the routes of the snapshot. */
   readonly number: number;
@@ -219,6 +229,7 @@ export interface Route {
   readonly arm: Arm | null;
   /** Bits of the choices that are not tried again after a pause: those of a canary. */
   readonly once: number;
+  readonly shadow: Shadow | null;
 }
 
 /** When a second attempt goes out beside one that is slow: `hedge` of a model. */
@@ -234,8 +245,9 @@ export interface HedgeRules {
 /** Every target of a snapshot. */
 export function targetsOf({ routes, anyModel, passthrough }: Snapshot): readonly Target[] {
   const all = [...routes.values(), ...(anyModel === null ? [] : [anyModel])];
-  const routed = all.flatMap(({ target, choices, fallbacks }) => [
+  const routed = all.flatMap(({ target, choices, fallbacks, shadow }) => [
     target,
+    ...(shadow === null ? [] : [shadow.route.target]),
     ...[...choices, ...(fallbacks?.extra ?? [])].map((choice) => choice.target),
   ]);
   return passthrough === null ? routed : [...routed, passthrough];

@@ -25,7 +25,8 @@ function nothing({ models }: Form): readonly Finding[] {
 
 /** Targets, those of fallbacks as well. */
 function everywhere(model: ModelForm) {
-  return [...formTargets(model), ...fallbackForms(model).map(({ target }) => target)];
+  const shadow = model.shadow === undefined ? [] : [model.shadow];
+  return [...formTargets(model), ...shadow, ...fallbackForms(model).map(({ target }) => target)];
 }
 
 /** A price is looked up by the name at the provider, or by the name here. */

@@ -178,6 +178,7 @@ function continueDrain(worker: Serving): void {
 function stop(worker: Serving): void {
   serving = null;
   clearInterval(worker.sweep);
+  worker.pipeline.endShadows();
   worker.edge.close();
   worker.origins.retireAll();
   if (process.connected) process.disconnect();

@@ -206,6 +206,8 @@ export class Exchange implements Spoke {
   /** Where the attempt stands. */
   attemptPhase = PHASE_QUEUED;
   attempts = 0;
+  /** Its copy for a shadow target, until it was sent itself. */
+  shadow: Exchange | null = null;
   replayed = false;
   upstreamStatus = 0;
   status = 0;

@@ -13,6 +13,7 @@ import { HEDGES, HEDGES_WON } from "../shm/layout.ts";
 import { KIND_HEDGE, KIND_TRY } from "../telemetry/record.ts";
 import type { ResponseHead, Transport } from "../upstream/transport.ts";
 import { book } from "./booking.ts";
+import { notePassedOver } from "./canary.ts";
 import { type CredentialHealth, waitForCredentialMs } from "./credential-health.ts";
 import { noteTry, SLOWER } from "./decision.ts";
 import { NO_SCAN, type Outcome } from "./entry.ts";
@@ -223,6 +224,7 @@ export class Hedges implements Race {
   adopt(exchange: Exchange, failure: number, error: ErrorRow | null): boolean {
     const { hedge, target, sent, upstreamStatus } = exchange;
     if (hedge === null) return false;
+    if (exchange.route?.arm?.judged === true) notePassedOver(exchange);
     exchange.attempt?.cancel();
     exchange.hedgeAtMs = Infinity;
     const outcome = { sent, upstreamStatus, error, scan: NO_SCAN, seen: 0 };

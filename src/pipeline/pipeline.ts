@@ -34,6 +34,7 @@ import { answerError, errorEvent } from "./rescue.ts";
 import { ownHead } from "./response-head.ts";
 import { chooseAnother, leaveTarget, route } from "./route.ts";
 import { type Books, releaseScan, settle } from "./settle.ts";
+import { ShadowTraffic } from "./shadow.ts";
 import { type BreakerChange, TargetHealth } from "./target-health.ts";
 import { mayTryAgain, Tries } from "./tries.ts";
 import { type Trouble, Troubles } from "./trouble.ts";
@@ -62,6 +63,7 @@ export class Pipeline implements RequestHandler, RelayOwner {
   readonly #health: TargetHealth;
   readonly #inFlight = new Wheel<Exchange>(nowMs());
   readonly #tries: Tries;
+  readonly #shadows: ShadowTraffic;
   #bodyBytesInFlight = 0;
 
   constructor(parts: PipelineParts) {
@@ -73,6 +75,7 @@ export class Pipeline implements RequestHandler, RelayOwner {
     const { transportOf } = parts;
     const [books, health, wheel] = [this.#books, this.#health, this.#inFlight];
     const credentials = new CredentialHealth(parts.onCredential);
+    this.#shadows = new ShadowTraffic({ transportOf, books, chance: Math.random });
     this.#tries = new Tries({ owner: this, transportOf, books, health, credentials, wheel });
   }
 
@@ -83,6 +86,7 @@ export class Pipeline implements RequestHandler, RelayOwner {
   /** Answers from now on close their connections, also those to requests that are here already. */
   drain(): void {
     this.draining = true;
+    this.#shadows.draining = true;
     for (const exchange of this.#inFlight.items()) exchange.closing = true;
   }
 
@@ -149,6 +153,8 @@ export class Pipeline implements RequestHandler, RelayOwner {
       this.refuse(exchange, refusal);
       return;
     }
+    const { route } = exchange;
+    if (route !== null && route.shadow !== null) this.#shadows.pass(route.shadow);
     exchange.bodyMs = nowMs();
     exchange.scannedMs = exchange.bodyMs;
     exchange.request = uploadRequest(exchange, target, upload);
@@ -192,6 +198,8 @@ export class Pipeline implements RequestHandler, RelayOwner {
     assert(target !== null, "a routed exchange has a target");
     closeUpload(exchange);
     if (mayTryAgain(exchange)) this.#tries.prepare(exchange);
+    const { route } = exchange;
+    if (route !== null && route.shadow !== null) this.#shadows.prepare(exchange, route.shadow);
     exchange.request = upstreamRequest(exchange, target);
     exchange.forwardedMs = nowMs();
     this.#tries.attempt(exchange, false);
@@ -233,6 +241,10 @@ export class Pipeline implements RequestHandler, RelayOwner {
 
   goesOn(exchange: Exchange, deltas: number, bytes: number): boolean {
     return this.#books.limiter?.extend(exchange, deltas, bytes) ?? true;
+  }
+
+  mirror(exchange: Exchange): void {
+    this.#shadows.mirror(exchange);
   }
 
   onGap(exchange: Exchange, gapMs: number): void {
@@ -320,6 +332,7 @@ export class Pipeline implements RequestHandler, RelayOwner {
     if (!this.#inFlight.remove(exchange)) return;
     exchange.phase = PHASE_OVER;
     exchange.held = null;
+    if (exchange.shadow !== null) this.#shadows.forget(exchange);
     this.releaseBody(exchange);
     releaseScan(exchange);
   }
@@ -336,6 +349,7 @@ export class Pipeline implements RequestHandler, RelayOwner {
   sweep(): void {
     this.tickMs = nowMs();
     this.#inFlight.turn(this.tickMs, this.#look);
+    this.#shadows.sweep(this.tickMs);
     const { counters } = this.#books;
     counters.set(COUNTER.gaugeInFlight, this.#inFlight.size);
     counters.set(COUNTER.gaugeBodyBytesInFlight, this.#bodyBytesInFlight);
@@ -346,6 +360,11 @@ export class Pipeline implements RequestHandler, RelayOwner {
   /** Ends everything: the drain's deadline has passed. */
   expireAll(): void {
     for (const exchange of this.#inFlight.items()) this.#expire(exchange, ERRORS.drainDeadline);
+  }
+
+  /** Nobody waits for shadow copies: a worker that ends ends them. */
+  endShadows(): void {
+    this.#shadows.endAll();
   }
 
   #expire(exchange: Exchange, error: ErrorRow): void {

@@ -35,6 +35,8 @@ export interface RelayOwner {
   settle(exchange: Exchange): void;
   /** More of a stream has come than its limits know of: whether it goes on. */
   goesOn(exchange: Exchange, deltas: number, bytes: number): boolean;
+  /** It was sent, and has a shadow copy. */
+  mirror(exchange: Exchange): void;
   /** Between two reads of a stream that brought events to the client. */
   onGap(exchange: Exchange, gapMs: number): void;
   /** Before anything was sent to the client. */
@@ -72,6 +74,7 @@ export class Relay implements AttemptListener {
   onSent(): void {
     this.#exchange.sent = true;
     this.#exchange.enterAttempt(PHASE_SENT, this.#owner.tickMs);
+    if (this.#exchange.shadow !== null) this.#owner.mirror(this.#exchange);
   }
 
   onHead(head: ResponseHead): void {

@@ -32,6 +32,7 @@
 import { ERROR_NUMBERS } from "../base/errors.ts";
 import { RING_RECORDS, RINGS_MAX } from "../base/limits.ts";
 import { REFUSALS } from "../base/refusals.ts";
+import { SHADOW_DROPS } from "../base/shadow-drops.ts";
 import { ENDPOINTS, KINDS, RECORD_BYTES, RECORD_VERSION, USAGE_SOURCES } from "../telemetry/record.ts";
 
 export const PAGE_BYTES = 4_096;
@@ -148,4 +149,10 @@ export const KIND_COST_0 = KIND_0 + KINDS.length;
 /** Second attempts beside slow ones, and those that became the answer's. */
 export const HEDGES = KIND_COST_0 + KINDS.length;
 export const HEDGES_WON = HEDGES + 1;
-export const COUNTER_LENGTH = HEDGES_WON + 1;
+/** Shadow copies: sent, failed, not sent in the order of SHADOW_DROPS, and two gauges that each sweep sets. */
+export const SHADOWS = HEDGES_WON + 1;
+export const SHADOW_FAILURES = SHADOWS + 1;
+export const SHADOWS_IN_FLIGHT = SHADOWS + 2;
+export const SHADOW_BYTES_IN_FLIGHT = SHADOWS + 3;
+export const SHADOW_DROP_0 = SHADOWS + 4;
+export const COUNTER_LENGTH = SHADOW_DROP_0 + SHADOW_DROPS.length;

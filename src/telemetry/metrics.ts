@@ -17,6 +17,7 @@ import type { LatencyTally } from "./latency/rotation.ts";
 import type { ProviderTallies } from "./providers.ts";
 import { ENDPOINTS, USAGE_SOURCES } from "./record.ts";
 import type { Series, SeriesRow } from "./series.ts";
+import { shadowCounters, shadowGauges } from "./shadow-metrics.ts";
 import { SharedHistogram } from "./shared-histogram.ts";
 import type { TargetTallies, TargetTally } from "./targets.ts";
 
@@ -121,6 +122,7 @@ export class Metrics {
     this.#counters = options.counters;
     this.#sum = options.counters.sum();
     const families = [...this.#requestFamilies(), ...this.#usageFamilies(), ...attemptFamilies((at) => this.#at(at))];
+    families.push(...shadowCounters((at) => this.#at(at)));
     families.push(...modelFamilies(options.drainer.series), ...drainFamilies(options.drainer.tally));
     families.push(...limitFamilies(options.limits), ...budgetCounters(options.limits));
     families.push(...targetFamilies(options.targets), ...options.providers.counters());
@@ -209,6 +211,7 @@ export class Metrics {
       ...providers.gauges(),
       ...budgetGauges(budgets),
       canaryGauge(arms),
+      ...shadowGauges((at) => this.#at(at)),
       {
         name: "sluice_target_open",
         help: "1 while the breaker of a target is open or half-open: it is left alone.",

@@ -71,6 +71,11 @@ export class Origin<C extends Connection = Connection> implements Transport {
     return attempt;
   }
 
+  get spare(): boolean {
+    const used = this.#count - this.#free.length;
+    return this.#waiting.size === 0 && used * 2 < this.#bounds.connections;
+  }
+
   /** A connection is made, and can carry `places` attempts. */
   connected(connection: C, places: number): void {
     connection.connected = true;

@@ -68,6 +68,8 @@ export interface Attempt {
 export interface Transport {
   /** It sends a body that still grows. How much waits to be sent is what the socket did not take: nothing is copied. */
   readonly growing: boolean;
+  /** Less than half of its connections are in use, and nobody waits for one. */
+  readonly spare: boolean;
   /** Begins an attempt; `fresh`: on a new connection. A failure is told to the listener, also at once. */
   send(request: UpstreamRequest, listener: AttemptListener, fresh: boolean): Attempt;
 }

@@ -91,6 +91,18 @@ problem(
   "74: unknown key 'requsts'; did you mean 'requests'?",
 );
 
+problem(
+  "a shadow's provider that is none",
+  "{ provider: demo, shadow: { provider: othr } }",
+  "55: there is no provider 'othr'; did you mean 'other'?",
+);
+problem("a shadow of nobody", "{ provider: demo, shadow: { percent: 5 } }", "35: 'provider' is required");
+problem(
+  "a share of copies beyond all",
+  "{ provider: demo, shadow: { provider: other, percent: 101 } }",
+  "71: expected a whole number from 0 to 100",
+);
+
 function modelOf(text: string): ModelConfig {
   const form = readForm(`${BASE}models: { chat: ${text} }\n`, FORM).form?.models["chat"];
   if (form === undefined) throw new Error("the model is not right");

@@ -84,6 +84,7 @@ test("so many in a row turn it, and one in between begins the count anew", () =>
 
 /** A transport that does what it is told. */
 class Scripted implements Transport, Attempt {
+  readonly spare = true;
   readonly growing = false;
   readonly requests: UpstreamRequest[] = [];
   readonly listeners: AttemptListener[] = [];

@@ -24,6 +24,8 @@ class Owner implements RelayOwner {
   }
 
   releaseBody(): void {}
+  mirror(): void {}
+
   goesOn(): boolean {
     return true;
   }

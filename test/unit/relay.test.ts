@@ -47,6 +47,8 @@ class SeenOwner implements RelayOwner {
     this.calls.push(`breakOff ${error.code}`);
   }
 
+  mirror(): void {}
+
   goesOn(): boolean {
     return true;
   }
