@@ -38,10 +38,10 @@ export function noteTry(exchange: Exchange, target: Target, failure: number): vo
 
 /** For the record; what has fields of its own there is not in it. Empty: nothing happened. */
 export function decisionText(exchange: Exchange): string {
-  const { failedTries, leftAlone, unhealthy, refusedBy } = exchange;
+  const { failedTries, leftAlone, unhealthy, full, refusedBy } = exchange;
   const arm = exchange.route?.arm?.decision ?? "";
-  if (failedTries === null && (leftAlone | unhealthy) === 0 && refusedBy === "") return arm;
-  const rest = [openText(exchange), unhealthyText(exchange), refusedBy === "" ? "" : `limit=${named(refusedBy)}`];
+  if (failedTries === null && (leftAlone | unhealthy | full) === 0 && refusedBy === "") return arm;
+  const rest = [...passedOverTexts(exchange), refusedBy === "" ? "" : `limit=${named(refusedBy)}`];
   const tries = (failedTries ?? []).map((failed) => tryText(exchange, failed));
   const all = () => [arm, tries.length === 0 ? "" : `tries=${tries.join(",")}`, ...rest].filter(isSaid).join(";");
   while (all().length > TEXT_CHARACTERS_MAX && tries.length > 1) tries.splice(0, 2, EARLIER);
@@ -62,14 +62,12 @@ export function targetText({ model }: Exchange, { provider, upstreamModel }: Tar
   return `${named(provider.name)}/${named(upstreamModel ?? model)}`;
 }
 
-/** "open=a/b,c/d": targets that were passed over because their breakers were open. */
-export function openText(exchange: Exchange): string {
-  return passedOver(exchange, "open", exchange.leftAlone);
-}
-
-/** "unhealthy=a/b": or because their provider's checks fail. */
-export function unhealthyText(exchange: Exchange): string {
-  return passedOver(exchange, "unhealthy", exchange.unhealthy);
+/** Targets that were passed over: "open=a/b,c/d" for their breakers, or for checks of their providers, or limits without room. */
+export function passedOverTexts(exchange: Exchange): readonly string[] {
+  const { leftAlone, unhealthy, full } = exchange;
+  if ((leftAlone | unhealthy | full) === 0) return [];
+  const all = [passedOver(exchange, "open", leftAlone), passedOver(exchange, "unhealthy", unhealthy)];
+  return [...all, passedOver(exchange, "full", full)];
 }
 
 /** `places`: bits. */

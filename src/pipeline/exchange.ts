@@ -141,6 +141,8 @@ export class Exchange implements Spoke {
   leftAlone = 0;
   /** The same because checks of their providers fail. */
   unhealthy = 0;
+  /** The same because their limits had no room. */
+  full = 0;
   /** Pauses before retries. */
   rounds = 0;
   /** How long the one takes that it is in, milliseconds. */

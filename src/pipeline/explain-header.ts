@@ -6,7 +6,7 @@
 import { EXPLAINED_LIMITS_MAX } from "../base/limits.ts";
 import { named } from "../base/named.ts";
 import type { PeekedLimit } from "../shm/limits.ts";
-import { openText, targetText, tryText, unhealthyText } from "./decision.ts";
+import { passedOverTexts, targetText, tryText } from "./decision.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Limiter } from "./limit.ts";
 
@@ -43,8 +43,7 @@ export function explainLine(exchange: Exchange): string {
     route === null || route.choices.length === 0 ? "" : `strategy=${route.strategy}`,
     target === null ? "" : `target=${targetText(exchange, target)}`,
     triesText(exchange),
-    openText(exchange),
-    unhealthyText(exchange),
+    ...passedOverTexts(exchange),
     limitsTold === "" ? "" : `limits=${limitsTold}`,
     refusedBy === "" ? "" : `limit=${named(refusedBy)}`,
   ];

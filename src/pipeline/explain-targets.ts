@@ -59,12 +59,18 @@ function fallbacksCopy(fallbacks: Fallbacks, copies: readonly Choice[], count: n
   return { ...fallbacks, chains: chains.map(chainCopy), instead: chainCopy(instead), extra: copies.slice(count) };
 }
 
-export function explainTargets(exchange: Exchange, wallMs: number): ExplainedTarget[] {
+/** `full`: names of limits of targets that have no room, by the place of the target. */
+export function explainTargets(
+  exchange: Exchange,
+  full: ReadonlyMap<number, string>,
+  wallMs: number,
+): ExplainedTarget[] {
   const { route, target } = exchange;
   if (route === null) return target === null ? [] : [only(exchange, target)];
   if (route.choices.length === 0) return [only(exchange, route.target)];
-  const order = likelyOrder(exchange, route, wallMs);
-  const shares = sharesOf(exchange, route, 0, wallMs);
+  const out = [...full.keys()].reduce((bits, place) => bits | (1 << place), 0);
+  const order = likelyOrder(exchange, route, out, wallMs);
+  const shares = sharesOf(exchange, route, out, wallMs);
   const all = choicesOf(route).map((choice) => ({
     ...costOf(exchange, choice.target),
     priority: choice.priority,
@@ -72,14 +78,14 @@ export function explainTargets(exchange: Exchange, wallMs: number): ExplainedTar
     share: Math.round(((shares[choice.place] ?? 0) * PERCENT) / DRAWS),
     order: order.indexOf(choice.place) + 1,
     after: failuresBefore(route, choice),
-    obstacle: obstacleTo(route, choice, wallMs),
+    obstacle: obstacleTo(route, choice, wallMs) ?? fullText(full.get(choice.place)),
     inFlight: choice.state.inFlight,
   }));
   return all.toSorted((a, b) => (a.order || all.length + 1) - (b.order || all.length + 1));
 }
 
 /** Those of its fallbacks behind its own, as their places are. */
-function choicesOf({ choices, fallbacks }: Route): readonly Choice[] {
+export function choicesOf({ choices, fallbacks }: Route): readonly Choice[] {
   return fallbacks === null ? choices : [...choices, ...fallbacks.extra];
 }
 
@@ -109,9 +115,9 @@ function priceIn(price: Price | null): ExplainedPrice | null {
 }
 
 /** Places of the targets, each the one that is chosen most often when those before it were tried. */
-function likelyOrder(exchange: Exchange, route: Route, wallMs: number): number[] {
+function likelyOrder(exchange: Exchange, route: Route, out: number, wallMs: number): number[] {
   const order: number[] = [];
-  let tried = 0;
+  let tried = out;
   while (order.length < Math.min(route.attempts, choicesOf(route).length)) {
     const shares = sharesOf(exchange, route, tried, wallMs);
     const most = Math.max(...shares);
@@ -128,12 +134,11 @@ function sharesOf(exchange: Exchange, route: Route, tried: number, wallMs: numbe
   const shares = choicesOf(route).map(() => 0);
   const asked = Object.assign(Object.create(Exchange.prototype) as Exchange, exchange);
   const copy = copyOf(route);
-  const choose =
-    tried === 0
-      ? chooseAny
-      : (one: Exchange, of: Route, atMs: number, chance: () => number) => chooseTarget(one, of, tried, atMs, chance);
   for (let draw = 0; draw < DRAWS; draw += 1) {
-    if (!choose(asked, copy, wallMs, chances(draw)) || asked.choice === null) break;
+    const chance = chances(draw);
+    const isChosen =
+      tried === 0 ? chooseAny(asked, copy, wallMs, chance) : chooseTarget(asked, copy, tried, wallMs, chance);
+    if (!isChosen || asked.choice === null) break;
     shares[asked.choice.place] = (shares[asked.choice.place] ?? 0) + 1;
     restore(copy, route);
   }
@@ -153,6 +158,10 @@ function restore(copy: Route, route: Route): void {
     const original = originals[place];
     if (original !== undefined) state.breaker.set(original.state.breaker);
   }
+}
+
+function fullText(limit: string | undefined): string | null {
+  return limit === undefined ? null : `its limit '${limit}' has no room`;
 }
 
 /** Null: nothing is in its way. */

@@ -22,14 +22,16 @@ import { METHODS } from "../telemetry/record.ts";
 import { authenticate } from "./authenticate.ts";
 import { classify } from "./endpoint.ts";
 import { type Downstream, Exchange, type Verdict } from "./exchange.ts";
-import { copyOfRoutes, explainTargets, originalOf } from "./explain-targets.ts";
+import { choicesOf, copyOfRoutes, explainTargets, originalOf } from "./explain-targets.ts";
 import { type Limiter, PERIODS } from "./limit.ts";
 import { readBody } from "./read-body.ts";
 import { errorBody } from "./rescue.ts";
-import { route } from "./route.ts";
+import { chooseAnother, route } from "./route.ts";
 
 const METHOD = "POST";
 const PERCENT = 100;
+const NO_TARGETS: ReadonlyMap<number, string> = new Map();
+const UNLIMITED: ReturnType<Limiter["peek"]> = { verdict: null, limits: [] };
 const RETRY_AFTER_MS = /\r\nretry-after-ms: (\d+)/;
 
 /** A client that is not there. */
@@ -50,8 +52,14 @@ export function explain(snapshot: Snapshot, limiter: Limiter | null, question: E
   const exchange = exchangeOf(copyOfRoutes(snapshot), question, key);
   const routed =
     classify(exchange) ?? authenticate(exchange) ?? fits(exchange) ?? readBody(exchange) ?? route(exchange);
-  const inForce = asInForce(exchange, snapshot);
-  const peeked = limiter === null || exchange.target === null ? { verdict: null, limits: [] } : limiter.peek(inForce);
+  const limiting = routed === null ? limiter : null;
+  let inForce = asInForce(exchange, snapshot);
+  const full = limiting === null ? NO_TARGETS : fullTargets(inForce, limiting);
+  let peeked = limiting?.peek(inForce) ?? UNLIMITED;
+  while (peeked.verdict !== null && limiting?.refusedTarget === true && chooseAnother(exchange)) {
+    inForce = asInForce(exchange, snapshot);
+    peeked = limiting.peek(inForce);
+  }
   const verdict = routed ?? peeked.verdict;
   return {
     key: key === null ? null : explainKey(key),
@@ -60,10 +68,21 @@ export function explain(snapshot: Snapshot, limiter: Limiter | null, question: E
     promptTokens: estimateTokens(exchange.textBytes),
     outputTokensMax: exchange.outputTokensMax,
     route: explainRoute(inForce),
-    targets: explainTargets(inForce, wallMs(nowMs())),
+    targets: explainTargets(inForce, full, wallMs(nowMs())),
     limits: peeked.limits.map(explainLimit),
     refusal: verdict === null ? null : refusalOf(routed === null ? inForce : exchange, verdict),
   };
+}
+
+/** Names of the limits of targets that do not take it, by the place of the target. */
+function fullTargets(exchange: Exchange, limiter: Limiter): ReadonlyMap<number, string> {
+  const full = new Map<number, string>();
+  for (const choice of exchange.route === null ? [] : choicesOf(exchange.route)) {
+    const asked = Object.assign(new Exchange(exchange.snapshot, NOBODY, 0, false), exchange);
+    asked.move(choice, 0);
+    if (limiter.peek(asked).verdict !== null && limiter.refusedTarget) full.set(choice.place, asked.refusedBy);
+  }
+  return full;
 }
 
 function exchangeOf(snapshot: Snapshot, { path, headers, body }: ExplainQuestion, key: KeyRecord | null): Exchange {

@@ -27,6 +27,7 @@ export function enterChoice(
   if (gate !== null && !gate.move(exchange, from)) {
     if (entered === PROBES) forgo(choice.state.breaker);
     if (before !== null) exchange.move(before, triedBefore);
+    exchange.full |= 1 << choice.place;
     return false;
   }
   exchange.probing = entered === PROBES;

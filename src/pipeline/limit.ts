@@ -131,6 +131,7 @@ export class Limiter {
     if (this.#field(LIMIT_AT.alerts) > 0) this.#alert(exchange);
     exchange.limitLines = this.#map.lines;
     if (decision === LIMIT_ADMITTED) {
+      exchange.refusedBy = "";
       exchange.limitTicket = this.#field(LIMIT_AT.ticket);
       this.#allow(exchange, this.#field(LIMIT_AT.covered));
       if (this.#ofTargets) exchange.gate = this;

@@ -69,6 +69,7 @@ export function chooseAnother(exchange: Exchange): boolean {
   leaveTarget(exchange);
   const atMs = wallMs(nowMs());
   const all = tried | (1 << choice.place);
+  exchange.full |= 1 << choice.place;
   return chooseTarget(exchange, route, all, atMs, Math.random) || chooseInstead(exchange, route, atMs);
 }
 

@@ -16,6 +16,7 @@ const targets = (...names: string[]) => ({ targets: names.map((provider) => ({ p
 const sluice = await Sluice.start(well, {
   ...standardConfig(well),
   providers: {
+    few: mockProvider(well.url),
     slow: { ...mockProvider(sick.url), headers: { "x-mock": "stall-before-head" } },
     ill: {
       ...mockProvider(sick.url),
@@ -32,12 +33,16 @@ const sluice = await Sluice.start(well, {
     shared: SHARED,
     hedged: { ...targets("slow", "well"), hedge: { after: "100ms" } },
     spared: targets("ill", "well"),
+    narrow: targets("few", "well"),
   },
   prices: { m: { input: 1, output: 10 } },
   passthrough: "well",
   breaker: { failures: "3", cooldown: "1h" },
   keys: ["asks", "may not", "few", "poor"].map((name) => ({ name, hash: hashOf(name), explain: name !== "may not" })),
-  rate_limits: [{ name: "few", scope: ["key"], keys: ["few"], requests: "2/day" }],
+  rate_limits: [
+    { name: "few", scope: ["key"], keys: ["few"], requests: "2/day" },
+    { name: "one", scope: ["target"], models: ["narrow"], requests: "1/day" },
+  ],
   budgets: [{ name: "poor", scope: ["key"], keys: ["poor"], tokens: 20, per: "total" }],
 });
 after(async () => {
@@ -115,6 +120,19 @@ test("a provider whose checks fail is told as unhealthy, where it was passed ove
   strictEqual(await recorded(answer), "unhealthy=ill/m");
   const { text } = await sluice.command("explain", "--key", "asks", "--model", "spared");
   match(text, /^ {2}- +ill\/m +0 % .*its provider is unhealthy, as its checks say$/m);
+});
+
+test("a target whose limit has no room is told as full, by the request that was sent elsewhere and by who asks before", async () => {
+  const decided = (answer: Answer) => why(answer)?.replace(/; limits=.*/, "");
+  const first = await chat("asks", "narrow");
+  strictEqual(decided(first), "route=narrow; strategy=priority; target=few/m; tries=few/m:200");
+  const { text } = await sluice.command("explain", "--key", "asks", "--model", "narrow");
+  match(text, /^ {2}1\. +well\/m +100 %/m);
+  match(text, /^ {2}- +few\/m +0 % .*its limit 'one' has no room$/m);
+  match(text, /^answer +that of well\/m$/m);
+  const second = await chat("asks", "narrow");
+  strictEqual(decided(second), "route=narrow; strategy=priority; target=well/m; tries=well/m:200; full=few/m");
+  strictEqual(await recorded(second), "full=few/m");
 });
 
 test("nobody is told who does not ask, or whose key may not", async () => {

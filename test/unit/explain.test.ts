@@ -19,7 +19,7 @@ import { explain } from "../../src/pipeline/explain.ts";
 import { explainOffline } from "../../src/pipeline/explain-offline.ts";
 import { Limiter } from "../../src/pipeline/limit.ts";
 import { readBody } from "../../src/pipeline/read-body.ts";
-import { route } from "../../src/pipeline/route.ts";
+import { chooseAnother, route } from "../../src/pipeline/route.ts";
 import { TargetStates } from "../../src/pipeline/target-states.ts";
 import { openBreakers, prepareBreakers } from "../../src/shm/breakers.ts";
 import { prepareLimits } from "../../src/shm/limits.ts";
@@ -223,10 +223,12 @@ test("what is told is what the next request meets, over any limits and any use o
       const exchange = exchangeOf({ snapshot, body: JSON.stringify(fields) });
       exchange.endpoint = 1;
       exchange.key = snapshot.keyRecords[0] ?? null;
-      const verdict = readBody(exchange) ?? route(exchange) ?? limiter.admit(exchange);
+      let verdict = readBody(exchange) ?? route(exchange) ?? limiter.admit(exchange);
+      while (verdict !== null && limiter.refusedTarget && chooseAnother(exchange)) verdict = limiter.admit(exchange);
       deepStrictEqual(told.refusal?.code ?? null, verdict?.code ?? null, `seed ${seed}, step ${step}`);
       const refuses = told.limits.some(({ admits, observes }) => !admits && !observes);
       strictEqual(refuses, verdict !== null, `seed ${seed}, step ${step}`);
+      if (verdict === null) strictEqual(told.targets[0]?.provider, exchange.target?.provider.name, `seed ${seed}`);
       met[verdict === null ? "admitted" : "refused"] += 1;
     }
   }
