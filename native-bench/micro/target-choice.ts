@@ -17,8 +17,8 @@ function choosers(count: number): Record<string, () => unknown> {
   const entries = STRATEGIES.map((strategy): [string, () => unknown] => {
     const route = snapshotOf({ models: { several: { targets, strategy, attempts: count } } }).routes.get("several");
     if (route === undefined) throw new Error("the route is not there");
-    const { choices, turn } = route;
-    return [`${strategy} of ${count}`, () => nextChoice(choices, strategy, turn, 1, Math.random())];
+    const exchange = exchangeOf();
+    return [`${strategy} of ${count}`, () => nextChoice(exchange, route, 1, Math.random(), wallMs(0))];
   });
   return Object.fromEntries(entries);
 }

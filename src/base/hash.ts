@@ -5,8 +5,13 @@ const FNV_PRIME = 0x01000193;
 
 /** FNV-1a over UTF-16 code units, mixed. */
 export function textHash(text: string): number {
+  return partHash(text, 0, text.length);
+}
+
+/** The same of the part of a text from `from` to `end`. */
+export function partHash(text: string, from: number, end: number): number {
   let hash = FNV_OFFSET;
-  for (let i = 0; i < text.length; i += 1) hash = Math.imul(hash ^ text.charCodeAt(i), FNV_PRIME);
+  for (let i = from; i < end; i += 1) hash = Math.imul(hash ^ text.charCodeAt(i), FNV_PRIME);
   return mixed(hash);
 }
 

@@ -172,10 +172,24 @@ export const HEDGE_AFTER_MS_MAX = 600_000;
 export const HEDGE_SAMPLES_MIN = 50;
 /** A hedge has its own copy of the body: larger ones are not hedged. */
 export const HEDGE_BODY_BYTES_MAX = 1_048_576;
-/** Targets with a breaker that all workers share, since the gateway started: 64 bytes each. */
-export const BREAKERS_MAX = 4_096;
-/** Of one of them, 32 bits each. */
+/** Targets that workers know something of together, since the gateway started; of more, each worker knows its own. */
+export const TARGET_SLOTS_MAX = 4_096;
+/** Of a breaker, and of what else is known of a target, 32 bits each. */
 export const BREAKER_WORDS = 16;
+export const TARGET_WORDS = 32;
+/** Latency of targets: in this time a peak that nothing confirms falls to 1/e, as in Finagle. */
+export const LATENCY_DECAY_MS = 10_000;
+/** What a failed try counts as, if it did not take longer. */
+export const LATENCY_FAILED_MS = 10_000;
+/** After so long without any answer of a target, one more request may find out. */
+export const LATENCY_TRIAL_MS = 30_000;
+/** The longest latency that is told from others. */
+export const LATENCY_MS_MAX = 2_000_000;
+/** Headroom: when a provider's limit comes back that does not say it, and the longest that one says which is believed. */
+export const HEADROOM_RESET_MS_DEFAULT = 60_000;
+export const HEADROOM_RESET_MS_MAX = 86_400_000;
+/** Of the header that a request is hashed by, characters. */
+export const HASH_CHARS_MAX = 256;
 /** Arms of one model (split), and of all models together: 1,344 bytes each in a map that all workers share. */
 export const SPLIT_ARMS_MAX = 16;
 export const ARMS_MAX = 1_024;

@@ -18,6 +18,7 @@ import { needsModel } from "./references.ts";
 import { retriesOf } from "./retry.ts";
 import type { Config, Form, KeyConfig, ProviderConfig, ProviderForm } from "./schema.ts";
 import type { Price, TransportName } from "./snapshot.ts";
+import { hashByOf } from "./strategy.ts";
 
 export function configOf(form: Form, outside: Outside): Config {
   const accessLog = form.access_log?.path;
@@ -72,8 +73,16 @@ function targetedOf(form: ModelForm, named: Naming): ModelConfig {
   ]);
   const { strategy } = form;
   const own = ownTargets(form).length;
+  const hashBy = hashByOf(form.hash_by);
   const hedge = form.hedge === undefined ? {} : { hedge: hedgeRulesOf(form.hedge) };
-  const common = { targets, strategy, attempts: form.attempts ?? own, breaker: form.breaker === "on", ...hedge };
+  const common = {
+    targets,
+    strategy,
+    hashBy,
+    attempts: form.attempts ?? own,
+    breaker: form.breaker === "on",
+    ...hedge,
+  };
   if (chains.length === 0) return { ...common, arms: armsOf(form, 0) };
   const model = { ...common, fallbacks: Object.fromEntries(chains) as FallbacksConfig };
   const attempts = form.attempts ?? allTargets(model).length;

@@ -2,10 +2,11 @@
  * A Config to the Snapshot that requests look things up in: every header list, path, label and JSON name is made here,
  * once. Every gateway worker, at start and reload. Needs no I/O, and a Config that load.ts accepted cannot fail.
  */
+import { createHash } from "node:crypto";
 import { assert } from "../base/assert.ts";
 import { encodeLabel } from "../base/bytes.ts";
 import { headerLines } from "../base/header-lines.ts";
-import { ARM_WORDS, BREAKER_WORDS } from "../base/limits.ts";
+import { ARM_WORDS, BREAKER_WORDS, TARGET_WORDS } from "../base/limits.ts";
 import { allTargets, nameOf } from "./chains.ts";
 import { type ArmWords, compileArms } from "./compile-arms.ts";
 import { compileFallbacks } from "./fallback-chains.ts";
@@ -34,7 +35,11 @@ import {
 /** What is known of a target by its provider's name and its model's name there; "*": the client's. */
 export type StateOf = (provider: string, model: string) => TargetState;
 
-const nothingKnown: StateOf = () => ({ inFlight: 0, breaker: new Int32Array(BREAKER_WORDS) });
+const nothingKnown: StateOf = () => ({
+  inFlight: 0,
+  breaker: new Int32Array(BREAKER_WORDS),
+  learned: new Int32Array(TARGET_WORDS),
+});
 
 /** Slots of the map of breakers, for what is known of providers. */
 export interface ProviderSlots {
@@ -81,7 +86,11 @@ export function compileSnapshot(
       const partEnds = allTargets(part).flatMap((one) => ends.get(nameOf(one)) ?? []);
       return compileRoute(number, alias, part, { targets: partEnds, shadow, stateOf, breaker });
     };
-    return Object.freeze({ ...routeOf(model), arms: compileArms(alias, model, routeOf, wordsOf) });
+    const route = routeOf(model);
+    const arms = compileArms(alias, model, routeOf, wordsOf);
+    const readsBody =
+      arms === null ? route.readsBody : arms.sticky === "user" || arms.routes.some((arm) => arm.readsBody);
+    return Object.freeze({ ...route, arms, readsBody });
   });
   const keyRecords = config.keys.map(compileKey);
   return Object.freeze({
@@ -97,7 +106,7 @@ export function compileSnapshot(
     timeouts: Object.freeze({ ...config.timeouts }),
     bounds: Object.freeze({ ...config.bounds }),
     recordAddress: config.accessLogPath !== null,
-    readUser: config.limits.some(({ scope }) => scope.includes("user")) || keptByUser(config),
+    readUser: readsUser(config),
     readAddress: config.accessLogPath !== null || config.limits.some(({ scope }) => scope.includes("address")),
     checksHealth: Object.values(config.providers).some(({ healthCheck }) => healthCheck),
     replayStale: config.replayStale,
@@ -106,8 +115,11 @@ export function compileSnapshot(
   });
 }
 
-function keptByUser({ models }: Config): boolean {
-  return Object.values(models).some(({ arms }) => arms?.sticky === "user");
+function readsUser({ limits, models }: Config): boolean {
+  return (
+    limits.some(({ scope }) => scope.includes("user")) ||
+    Object.values(models).some(({ hashBy, arms }) => hashBy?.by === "user" || arms?.sticky === "user")
+  );
 }
 
 function compileKey(key: KeyConfig, number: number): KeyRecord {
@@ -200,7 +212,7 @@ function compileRoute(number: number, alias: string, model: ModelConfig, parts: 
   const choices = all.slice(0, model.targets.length);
   const target = choices[0]?.target ?? targets[0];
   assert(target !== undefined, "a model has a target");
-  const { strategy, attempts } = model;
+  const { strategy, attempts, hashBy = null } = model;
   const route: Route = {
     number,
     alias,
@@ -210,6 +222,8 @@ function compileRoute(number: number, alias: string, model: ModelConfig, parts: 
     fallbacks: model.fallbacks === undefined ? null : compileFallbacks(model.fallbacks, all, choices.length, alias),
     breaker,
     strategy,
+    hashBy,
+    readsBody: choices.length > 1 && readsBody(model),
     attempts,
     retries: model.retries ?? true,
     repeats: attempts > 1 || targets.some(({ provider }) => provider.rotation !== null),
@@ -231,18 +245,31 @@ function compileShadow(of: Route, { shadow }: ModelConfig, target: Target | null
   return Object.freeze({ share: shadow.percent / 100, inFlight: shadow.inFlight, route });
 }
 
+/** Whether it streams, how large it is, or whose it is. */
+function readsBody({ strategy, hashBy }: ModelConfig): boolean {
+  return strategy === "latency" || strategy === "cost" || strategy === "headroom" || hashBy?.by === "user";
+}
+
 /** `targets`: in the order of allTargets(); those that the strategy decides on come first. */
 function compileChoices(model: ModelConfig, targets: readonly Target[], stateOf: StateOf): readonly Choice[] {
   const configs = allTargets(model);
+  const { strategy } = model;
+  const learns = strategy === "latency" || strategy === "headroom" ? strategy : null;
   const choices = targets.map((target, index) => {
     const config = configs[index];
     assert(config !== undefined, "a target is made of its configuration");
     const { provider, weight, priority } = config;
-    return { target, weight, priority, state: stateOf(provider, config.model ?? "*") };
+    const name = config.model ?? "*";
+    return { target, weight, priority, point: pointOf(provider, name), learns, state: stateOf(provider, name) };
   });
   const count = model.targets.length;
   const sorted = choices.slice(0, count).toSorted((a, b) => a.priority - b.priority);
   return [...sorted, ...choices.slice(count)].map((choice, place) => Object.freeze({ ...choice, place }));
+}
+
+/** The same in every process, whatever stands beside it. */
+function pointOf(provider: string, model: string): number {
+  return createHash("sha256").update(`${provider}\n${model}`).digest().readUInt32LE();
 }
 
 /** A model that has the same name upstream as its alias keeps the client's bytes, so there is nothing to splice. */

@@ -9,8 +9,9 @@ import { HEDGE } from "./hedge.ts";
 import { readInteger, readName } from "./scalar.ts";
 import { SHADOW } from "./shadow.ts";
 import { mapping, scalar } from "./shape.ts";
-import { type HedgeRules, PROVIDER_LABEL_BYTES, STRATEGIES, type Strategy } from "./snapshot.ts";
+import { type HashBy, type HedgeRules, PROVIDER_LABEL_BYTES, type Strategy } from "./snapshot.ts";
 import { splitForm } from "./split.ts";
+import { HASH_BY, STRATEGY } from "./strategy.ts";
 
 export interface TargetConfig {
   readonly provider: string;
@@ -33,6 +34,8 @@ export interface ModelConfig {
   /** In the order of the file; at least one. Those of its arms too. */
   readonly targets: readonly TargetConfig[];
   readonly strategy: Strategy;
+  /** Of the strategy `hash`; without it, by the key. */
+  readonly hashBy?: HashBy | null;
   /** Tries of one request. */
   readonly attempts: number;
   /** False: `attempts` is what the targets come to, and none of them is tried twice. Absent: true. */
@@ -58,7 +61,7 @@ const TARGET = mapping({
   provider: providerName.describe("Where requests go."),
   model: modelName.optional().describe("Its name there, if it is another one."),
   weight: integer(1, 1, TARGET_WEIGHT_MAX).describe(
-    "Its share beside the others of the same priority, for weighted and least_in_flight.",
+    "Its share beside the others of the same priority, for weighted, least_in_flight and hash.",
   ),
   priority: integer(0, 0, TARGET_PRIORITY_MAX).describe(
     "Lower ones first: those of a higher number get requests only when none of a lower one can take them.",
@@ -97,12 +100,8 @@ export const MODEL = mapping({
   hedge: HEDGE.optional().describe(
     "Sends a request that waits too long to the next target as well: the first good answer is taken, and the other attempt is cancelled. Both are paid.",
   ),
-  strategy: z
-    .enum(STRATEGIES)
-    .default("priority")
-    .describe(
-      "How a target is chosen among those of the same priority. priority: the first one in the file; weighted: by chance, each by its weight; round_robin: one after the other; least_in_flight: the one with the fewest requests of this worker for its weight.",
-    ),
+  strategy: STRATEGY,
+  hash_by: HASH_BY,
   split: splitForm(TARGET)
     .optional()
     .describe("Shares its requests out between arms with targets of their own, which stand in their place (A/B)."),

@@ -14,6 +14,7 @@ import type { ModelForm, TargetForm } from "./model.ts";
 import { checkRateLimits } from "./rate-limit-check.ts";
 import type { Form, ListenerForm, ProviderForm } from "./schema.ts";
 import { quoted } from "./secret.ts";
+import { checkStrategies } from "./strategy-check.ts";
 
 /** The alias of the route that takes any model. */
 const ANY_MODEL = "*";
@@ -41,6 +42,7 @@ export function checkReferences(form: Form): readonly Finding[] {
     ]),
     ...models(form),
     ...checkArms(form),
+    ...checkStrategies(form),
     ...passthrough(form),
     ...keyDuplicates(form),
     ...keyModels(form),

@@ -128,8 +128,24 @@ export interface Target {
 }
 
 /** How a target is chosen among those of the same priority. */
-export const STRATEGIES = ["priority", "weighted", "round_robin", "least_in_flight"] as const;
+export const STRATEGIES = [
+  "priority",
+  "weighted",
+  "round_robin",
+  "least_in_flight",
+  "latency",
+  "cost",
+  "headroom",
+  "hash",
+] as const;
 export type Strategy = (typeof STRATEGIES)[number];
+
+/** What requests go by, of the strategy `hash`. */
+export interface HashBy {
+  readonly by: "key" | "user" | "header";
+  /** CRLF name: of the header, in lower case; empty: it is none. */
+  readonly line: string;
+}
 
 /** What a worker knows of a target, kept over reloads. The only thing in a snapshot that changes. */
 export interface TargetState {
@@ -137,6 +153,8 @@ export interface TargetState {
   inFlight: number;
   /** Its slot of the map of breakers (shm/breakers.ts). */
   readonly breaker: Int32Array;
+  /** Its slot of the map of targets (shm/targets.ts). */
+  readonly learned: Int32Array;
 }
 
 /** One of several targets of a route. */
@@ -146,6 +164,10 @@ export interface Choice {
   readonly place: number;
   readonly weight: number;
   readonly priority: number;
+  /** Where it stands for the strategy `hash`: by its name, 32 bits. */
+  readonly point: number;
+  /** What its route's strategy learns from answers; null: nothing. */
+  readonly learns: "latency" | "headroom" | null;
   readonly state: TargetState;
 }
 
@@ -213,6 +235,10 @@ export interface Route {
   /** Null: its targets are never left alone. */
   readonly breaker: BreakerRules | null;
   readonly strategy: Strategy;
+  /** Of the strategy `hash`; null: by the key. */
+  readonly hashBy: HashBy | null;
+  /** More of a request's body than its model decides which of `choices` it has. */
+  readonly readsBody: boolean;
   /** Tries of one request at most. */
   readonly attempts: number;
   /** Whether targets are tried again that were tried. */
@@ -344,7 +370,7 @@ export interface Snapshot {
   readonly bounds: Bounds;
   /** Whether records have the client's address: it is personal data, and only the access log shows it. */
   readonly recordAddress: boolean;
-  /** Whether limits count by the `user` of requests. */
+  /** Whether limits count, or routes choose, by the `user` of requests. */
   readonly readUser: boolean;
   /** Whether it is read at all: limits may count by it. */
   readonly readAddress: boolean;

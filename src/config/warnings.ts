@@ -8,9 +8,10 @@ import { type Finding, findingAt, nearest } from "./finding.ts";
 import type { ModelForm } from "./model.ts";
 import type { Form } from "./schema.ts";
 import { quoted } from "./secret.ts";
+import { warnOfStrategies } from "./strategy-check.ts";
 
 export function warningsOf(form: Form): readonly Finding[] {
-  return [...nobody(form), ...nothing(form), ...prices(form), ...unpricedIn(form)];
+  return [...nobody(form), ...nothing(form), ...prices(form), ...unpricedIn(form), ...warnOfStrategies(form)];
 }
 
 function nobody({ keys }: Form): readonly Finding[] {

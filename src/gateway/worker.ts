@@ -30,6 +30,7 @@ import { HISTOGRAMS_DESCRIPTOR, openHistograms } from "../shm/histogram-map.ts";
 import { REFUSAL_0 } from "../shm/layout.ts";
 import { attachLimits } from "../shm/limits.ts";
 import { openRing } from "../shm/ring.ts";
+import { openTargets } from "../shm/targets.ts";
 import { Origins } from "../upstream/origins.ts";
 
 /** After the last answer was handed over, for the kernel to take it. */
@@ -71,7 +72,7 @@ function providersOf(snapshot: Snapshot): Iterable<Provider> {
 }
 
 async function serve(config: Config, epoch: number): Promise<void> {
-  const states = new TargetStates(openBreakers(config.dataDir));
+  const states = new TargetStates(openBreakers(config.dataDir), openTargets(config.dataDir));
   const arms = openArms(config.dataDir);
   const snapshot = compileSnapshot(config, epoch, states.stateOf, states, arms.wordsOf(config.arms));
   const { slot, writer: ring, notice } = openRing(config.dataDir);

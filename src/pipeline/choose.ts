@@ -1,41 +1,53 @@
 /**
- * Which target of a route is next. Gateway worker; pure but for the turn, allocates nothing. Among the targets of the lowest priority
- * number that were not tried, the strategy decides; those of a higher number come when none of them is left. Chance comes
- * from the caller.
+ * Which target of a route is next. Gateway worker; allocates nothing. Among the targets of the lowest priority number that were not
+ * tried, the strategy decides; those of a higher number come when none of them is left. Time and chance come from the caller.
  */
-import type { Choice, Strategy } from "../config/snapshot.ts";
-
-/** Bits of what may not be chosen: `1 << place`. */
-export type Tried = number;
+import type { Choice, Route } from "../config/snapshot.ts";
+import { competes, firstLeft, roundRobin, type Tried } from "./candidates.ts";
+import { lowestCost } from "./choose-cost.ts";
+import { byHash } from "./choose-hash.ts";
+import { mostHeadroom } from "./choose-headroom.ts";
+import { lowestLatency } from "./choose-latency.ts";
+import type { Exchange } from "./exchange.ts";
+import { tickOf } from "./machine-ticks.ts";
 
 /** Null: all were tried. `chance`: at least 0 and below 1. */
 export function nextChoice(
-  choices: readonly Choice[],
-  strategy: Strategy,
-  turn: { next: number },
+  exchange: Exchange,
+  route: Route,
   tried: Tried,
   chance: number,
+  wallMs: number,
 ): Choice | null {
-  const first = firstLeft(choices, tried);
-  if (first === null || strategy === "priority") return first;
-  if (strategy === "weighted") return byWeight(choices, first, tried, chance);
-  const next = roundRobin(choices, first, tried, turn.next);
-  const choice = strategy === "round_robin" ? next : leastInFlight(choices, next, tried);
-  turn.next = choice.place + 1;
+  const first = firstLeft(route.choices, tried);
+  if (first === null) return null;
+  switch (route.strategy) {
+    case "priority":
+      return first;
+    case "weighted":
+      return byWeight(route.choices, first, tried, chance);
+    case "latency":
+      return lowestLatency(exchange, route.choices, first, tried, chance, tickOf(wallMs));
+    case "hash":
+      return byHash(exchange, route, first, tried);
+    default:
+      return inTurn(exchange, route, first, tried, wallMs);
+  }
+}
+
+/** By a strategy that goes round where it has no preference. */
+function inTurn(exchange: Exchange, route: Route, first: Choice, tried: Tried, wallMs: number): Choice {
+  const choice = preferred(exchange, route, first, tried, wallMs);
+  route.turn.next = choice.place + 1;
   return choice;
 }
 
-function firstLeft(choices: readonly Choice[], tried: Tried): Choice | null {
-  for (let place = 0; place < choices.length; place += 1) {
-    const choice = choices[place];
-    if (choice !== undefined && (tried & (1 << place)) === 0) return choice;
-  }
-  return null;
-}
-
-/** Whether it is among those that the strategy decides on, of which `first` is the first. */
-function competes(choice: Choice, first: Choice, tried: Tried): boolean {
-  return choice.priority === first.priority && (tried & (1 << choice.place)) === 0;
+function preferred(exchange: Exchange, route: Route, first: Choice, tried: Tried, wallMs: number): Choice {
+  const { choices, strategy, turn } = route;
+  if (strategy === "headroom") return mostHeadroom(exchange, route, first, tried, tickOf(wallMs));
+  const next = roundRobin(choices, first, tried, turn.next);
+  if (strategy === "round_robin") return next;
+  return strategy === "cost" ? lowestCost(exchange, choices, next, tried) : leastInFlight(choices, next, tried);
 }
 
 function byWeight(choices: readonly Choice[], first: Choice, tried: Tried, chance: number): Choice {
@@ -58,15 +70,6 @@ function weightOf(choices: readonly Choice[], first: Choice, tried: Tried): numb
     if (choice !== undefined && competes(choice, first, tried)) sum += choice.weight;
   }
   return sum;
-}
-
-/** The next one from the turn on. */
-function roundRobin(choices: readonly Choice[], first: Choice, tried: Tried, from: number): Choice {
-  for (let step = 0; step < choices.length; step += 1) {
-    const choice = choices[(from + step) % choices.length];
-    if (choice !== undefined && competes(choice, first, tried)) return choice;
-  }
-  return first;
 }
 
 /** For its weight; among equal ones the next one of the turn, so that few requests are spread as well. */

@@ -123,6 +123,11 @@ export class Exchange implements Spoke {
   heedsHealth = true;
   /** It is in its state's `inFlight`. */
   counted = false;
+  /** When its try began, if its strategy learns from it; by base/clock.ts. */
+  triedMs = 0;
+  /** Its marks in the headroom of its target (headroom.ts). */
+  requestsMark = 0;
+  tokensMark = 0;
   /** Its try is the probe of a breaker that is half-open. */
   probing = false;
   /** Place of the credential that its try is sent with; -1: its provider has no choice of them. */

@@ -1,6 +1,6 @@
 /**
  * Where a request would go: the targets of its route as the request path would choose among them, asked many times over copies of what is
- * known of them. Pure but for reading the map of breakers.
+ * known of them. Pure but for reading the maps of breakers and targets.
  */
 import { spanText } from "../base/span.ts";
 import type { ExplainedPrice, ExplainedTarget } from "../config/explanation.ts";
@@ -49,7 +49,11 @@ export function originalOf(route: Route | null): Route | null {
 }
 
 function choiceCopy(choice: Choice): Choice {
-  return { ...choice, state: { ...choice.state, breaker: Int32Array.from(choice.state.breaker) } };
+  const { breaker, learned } = choice.state;
+  return {
+    ...choice,
+    state: { ...choice.state, breaker: Int32Array.from(breaker), learned: Int32Array.from(learned) },
+  };
 }
 
 /** Of the same copies as the choices: one target has one breaker. */

@@ -3,7 +3,7 @@
  * every target is left alone. A chain is in order, and one target of it is tried after the other.
  */
 import type { Choice, Fallbacks, Route } from "../config/snapshot.ts";
-import type { Tried } from "./choose.ts";
+import type { Tried } from "./candidates.ts";
 import type { Exchange } from "./exchange.ts";
 import { enterChoice } from "./gate.ts";
 

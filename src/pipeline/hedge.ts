@@ -20,6 +20,7 @@ import { NO_SCAN, type Outcome } from "./entry.ts";
 import type { Exchange } from "./exchange.ts";
 import { failureOf, failureOfStatus, retryAfterMs } from "./failure.ts";
 import { upstreamRequest } from "./forward.ts";
+import { noteHead } from "./lessons.ts";
 import { type Race, Racer } from "./racer.ts";
 import { readBody } from "./read-body.ts";
 import { Relay, type RelayOwner } from "./relay.ts";
@@ -256,10 +257,12 @@ export class Hedges implements Race {
   }
 
   /** With a failure. */
-  #answered(exchange: Exchange, { status, lines }: ResponseHead): void {
+  #answered(exchange: Exchange, head: ResponseHead): void {
     const { health, credentials } = this.#parts;
+    const { status } = head;
     const atMs = wallMs(nowMs());
-    const waitMs = retryAfterMs(lines, atMs);
+    const waitMs = retryAfterMs(head.lines, atMs);
+    noteHead(exchange, head, waitMs, atMs);
     exchange.upstreamStatus = status;
     credentials.answer(exchange, status, waitMs, atMs);
     health.answer(exchange, failureOfStatus(status), waitForCredentialMs(exchange, waitMs, atMs), atMs);

@@ -32,7 +32,7 @@ import { readBody, readPart } from "./read-body.ts";
 import type { RelayOwner } from "./relay.ts";
 import { answerError, errorEvent } from "./rescue.ts";
 import { ownHead } from "./response-head.ts";
-import { chooseAnother, leaveTarget, route } from "./route.ts";
+import { chooseAnother, leaveTarget, route, routeEarly } from "./route.ts";
 import { type Books, releaseScan, settle } from "./settle.ts";
 import { ShadowTraffic } from "./shadow.ts";
 import { type BreakerChange, TargetHealth } from "./target-health.ts";
@@ -141,7 +141,7 @@ export class Pipeline implements RequestHandler, RelayOwner {
 
   /** As soon as the model is known. */
   #routeOnce(exchange: Exchange): Verdict {
-    return exchange.model === "" || exchange.target !== null ? null : route(exchange);
+    return exchange.model === "" || exchange.route !== null ? null : routeEarly(exchange);
   }
 
   /** Where the transport cannot send what is not there, limits depend on it, or another try may need it, the rest is waited for. */

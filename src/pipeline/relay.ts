@@ -25,6 +25,7 @@ import { ENDPOINT_CHAT, ENDPOINT_COMPLETIONS, ENDPOINT_RESPONSES } from "./endpo
 import { type Exchange, NO_BYTES, PHASE_CONNECTING, PHASE_SENT, PHASE_STREAMING } from "./exchange.ts";
 import { failureOfText, failuresToRead } from "./failure-text.ts";
 import { HeldError } from "./held-error.ts";
+import { noteAnswer } from "./lessons.ts";
 import { responseHead } from "./response-head.ts";
 
 /** What the relay needs of the pipeline. */
@@ -120,13 +121,20 @@ export class Relay implements AttemptListener {
     const exchange = this.#exchange;
     this.#gathers = isLast && exchange.answerLength < 0;
     exchange.progressMs = this.#owner.tickMs;
-    // Only a stream has first bytes that are worth a clock read of their own.
-    if (exchange.firstChunkMs === 0) exchange.firstChunkMs = exchange.eventStream ? nowMs() : exchange.headMs;
+    if (exchange.firstChunkMs === 0) this.#noteFirst();
     if (exchange.scan >= 0) exchange.seen = feedScan(exchange.scan, chunk);
     if (this.#heldError !== null) this.#holdError(this.#heldError, chunk);
     else if (exchange.eventStream && exchange.scan >= 0) this.#deliverEvents(chunk);
     else this.#deliver(chunk);
     if (!isLast && this.#gathers) this.#letGo();
+  }
+
+  /** Only a stream has first bytes that are worth a clock read of their own. */
+  #noteFirst(): void {
+    const exchange = this.#exchange;
+    const { choice } = exchange;
+    exchange.firstChunkMs = exchange.eventStream ? nowMs() : exchange.headMs;
+    if (choice !== null) noteAnswer(exchange, choice, exchange.firstChunkMs);
   }
 
   #holdError(held: HeldError, chunk: Buffer): void {

@@ -4,19 +4,30 @@ import { ERRORS } from "../base/errors.ts";
 import type { Route } from "../config/snapshot.ts";
 import { forgo } from "./breaker.ts";
 import { noteBlocked } from "./canary.ts";
-import { nextChoice, type Tried } from "./choose.ts";
+import type { Tried } from "./candidates.ts";
+import { nextChoice } from "./choose.ts";
 import { modelDecides } from "./endpoint.ts";
 import type { Exchange, Verdict } from "./exchange.ts";
 import { chooseInstead } from "./fallbacks.ts";
 import { enterChoice } from "./gate.ts";
+import { noteAsked } from "./lessons.ts";
 import { armRoute } from "./split.ts";
 
 /** Sets `route` and `target`. 403 for a model that the key may not use, 404 for one that nobody serves. */
 export function route(exchange: Exchange): Verdict {
-  return exchange.model === "" ? routeWithoutModel(exchange) : routeModel(exchange);
+  if (exchange.model === "") return routeWithoutModel(exchange);
+  const refusal = exchange.route === null ? findRoute(exchange) : null;
+  return refusal ?? (exchange.route === null ? null : routeAlong(exchange, exchange.route));
 }
 
-function routeModel(exchange: Exchange): Verdict {
+/** The same before all of the body is there: `target` stays null where the rest may decide about it. */
+export function routeEarly(exchange: Exchange): Verdict {
+  const refusal = findRoute(exchange);
+  const { route: found } = exchange;
+  return refusal !== null || found === null || found.readsBody ? refusal : routeAlong(exchange, found);
+}
+
+function findRoute(exchange: Exchange): Verdict {
   const { snapshot, model, key } = exchange;
   const found: Route | null = snapshot.routes.get(model) ?? snapshot.anyModel;
   if (key !== null && key.models !== null && !modelDecides(exchange)) return ERRORS.modelRequiredByKey;
@@ -25,10 +36,17 @@ function routeModel(exchange: Exchange): Verdict {
     return exchange.fail(found === null ? ERRORS.modelNotFound : ERRORS.modelNotAllowed, model);
   }
   if (found === null) return exchange.fail(ERRORS.modelNotFound, model);
+  exchange.route = found;
+  return null;
+}
+
+/** `found`: its own arms may stand in its place. */
+function routeAlong(exchange: Exchange, found: Route): Verdict {
   const chosen = found.arms === null ? found : (armRoute(exchange, found.arms, Math.random) ?? found);
   exchange.route = chosen;
   if (chosen.choices.length === 0) exchange.target = chosen.target;
-  else if (!chooseAny(exchange, chosen, wallMs(nowMs()), Math.random)) return exchange.fail(ERRORS.noTarget, model);
+  else if (!chooseAny(exchange, chosen, wallMs(nowMs()), Math.random))
+    return exchange.fail(ERRORS.noTarget, exchange.model);
   if (chosen.once !== 0) noteBlocked(exchange, chosen);
   return null;
 }
@@ -52,10 +70,9 @@ export function chooseTarget(
   atMs: number,
   chance: () => number,
 ): boolean {
-  const { choices, strategy, turn } = route;
   let out = tried;
   for (;;) {
-    const choice = nextChoice(choices, strategy, turn, out, chance());
+    const choice = nextChoice(exchange, route, out, chance(), atMs);
     if (choice === null) return false;
     if (enterChoice(exchange, route, choice, tried, atMs)) return true;
     out |= 1 << choice.place;
@@ -74,10 +91,12 @@ export function chooseAnother(exchange: Exchange): boolean {
 }
 
 /** An attempt at the exchange's choice begins. */
-export function enterTarget(exchange: Exchange): void {
-  if (exchange.choice === null || exchange.counted) return;
+export function enterTarget(exchange: Exchange, clock: () => number = nowMs): void {
+  const { choice } = exchange;
+  if (choice === null || exchange.counted) return;
   exchange.counted = true;
-  exchange.choice.state.inFlight += 1;
+  choice.state.inFlight += 1;
+  noteAsked(exchange, choice, clock);
 }
 
 /** It is over. */

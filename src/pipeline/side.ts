@@ -12,6 +12,9 @@ export class Side {
   target: Target | null = null;
   counted = false;
   probing = false;
+  triedMs = 0;
+  requestsMark = 0;
+  tokensMark = 0;
   credential = -1;
   credentialsTried = 0;
   body: Buffer | null;
@@ -44,6 +47,9 @@ export function swapSides(exchange: Exchange, side: Side): void {
   [exchange.target, side.target] = [side.target, exchange.target];
   [exchange.counted, side.counted] = [side.counted, exchange.counted];
   [exchange.probing, side.probing] = [side.probing, exchange.probing];
+  [exchange.triedMs, side.triedMs] = [side.triedMs, exchange.triedMs];
+  [exchange.requestsMark, side.requestsMark] = [side.requestsMark, exchange.requestsMark];
+  [exchange.tokensMark, side.tokensMark] = [side.tokensMark, exchange.tokensMark];
   [exchange.credential, side.credential] = [side.credential, exchange.credential];
   [exchange.credentialsTried, side.credentialsTried] = [side.credentialsTried, exchange.credentialsTried];
   [exchange.body, side.body] = [side.body, exchange.body];

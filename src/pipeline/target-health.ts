@@ -2,7 +2,10 @@
 import { ERRORS, type ErrorRow } from "../base/errors.ts";
 import { fail, succeed } from "./breaker.ts";
 import type { Exchange } from "./exchange.ts";
+
 import { failureOf, isOfTarget } from "./failure.ts";
+
+import { noteFailure } from "./lessons.ts";
 
 /** A breaker opened or closed. */
 export interface BreakerChange {
@@ -48,7 +51,9 @@ export class TargetHealth {
   /** An answer began; `failure`: the kind of one that is none, or 0. */
   answer(exchange: Exchange, failure: number, retryAfterMs: number, wallMs: number): void {
     const { choice, probing, route } = exchange;
-    if (choice === null || route === null || route.breaker === null) return;
+    if (choice === null || route === null) return;
+    if (isOfTarget(failure)) noteFailure(exchange, choice, wallMs);
+    if (route.breaker === null) return;
     exchange.probing = false;
     const { breaker: slot } = choice.state;
     if (!isOfTarget(failure)) {

@@ -20,6 +20,7 @@ import { type Exchange, PHASE_OVER, PHASE_PAUSE, PHASE_QUEUED } from "./exchange
 import { failureOf, failureOfStatus, retryAfterMs } from "./failure.ts";
 import { upstreamRequest, withCredential } from "./forward.ts";
 import { Hedges } from "./hedge.ts";
+import { noteHead } from "./lessons.ts";
 import { readBody } from "./read-body.ts";
 import { Relay, type RelayOwner } from "./relay.ts";
 import { NO_MORE, Retrier } from "./retries.ts";
@@ -105,20 +106,21 @@ export class Tries {
   }
 
   /** As in RelayOwner. */
-  passesOver(exchange: Exchange, { status, lines }: ResponseHead): boolean {
+  passesOver(exchange: Exchange, head: ResponseHead): boolean {
     if (exchange.choice === null && !mayTryAgain(exchange)) return false;
-    const failure = failureOfStatus(status);
+    const failure = failureOfStatus(head.status);
     const atMs = wallMs(nowMs());
-    const askedMs = failure === 0 ? 0 : retryAfterMs(lines, atMs);
-    const credential = this.#credentials.answer(exchange, status, askedMs, atMs);
+    const askedMs = failure === 0 ? 0 : retryAfterMs(head.lines, atMs);
+    const credential = this.#credentials.answer(exchange, head.status, askedMs, atMs);
     if (credential !== null) {
       this.#sendWith(exchange, credential);
       return true;
     }
     const waitMs = waitForCredentialMs(exchange, askedMs, atMs);
+    noteHead(exchange, head, waitMs, atMs);
     this.#health.answer(exchange, failure, waitMs, atMs);
     if (failure !== 0 && exchange.hedge !== null) return this.#hedges.adopt(exchange, failure, null);
-    return this.#tryAgain(exchange, failure === 0 ? canaryFailure(exchange, status) : failure, waitMs, null);
+    return this.#tryAgain(exchange, failure === 0 ? canaryFailure(exchange, head.status) : failure, waitMs, null);
   }
 
   /** As in RelayOwner. */

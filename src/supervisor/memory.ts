@@ -6,6 +6,7 @@ import { type BreakersMap, prepareBreakers } from "../shm/breakers.ts";
 import { adoptCounters, type CountersReader, createCounters } from "../shm/counters.ts";
 import { createHistograms, HISTOGRAMS_VERSION } from "../shm/histogram-map.ts";
 import { type LimitsMap, prepareLimits } from "../shm/limits.ts";
+import { prepareTargets } from "../shm/targets.ts";
 import { Budgets } from "./budgets.ts";
 import { Canaries } from "./canaries.ts";
 import type { Handover } from "./handover.ts";
@@ -32,6 +33,7 @@ export function openMemory(config: Config, lock: number, handover: Handover | nu
   const budgets = new Budgets(limits, config);
   budgets.configure(config);
   const breakers = prepareBreakers(dataDir, handover !== null);
+  prepareTargets(dataDir, handover !== null);
   const arms = new Canaries(prepareArms(dataDir));
   const shared = { lock, counters, limits, budgets, breakers, arms };
   if (former?.version === HISTOGRAMS_VERSION)

@@ -18,9 +18,12 @@ function routeOf(strategy: Strategy, targets: readonly TargetConfig[]): Route {
   return found;
 }
 
-function names({ choices, strategy, turn }: Route, tries: number, tried = 0, chance = () => 0): string[] {
+const exchange = exchangeOf();
+const WALL_MS = 1.8e12;
+
+function names(found: Route, tries: number, tried = 0, chance = () => 0): string[] {
   return Array.from({ length: tries }, () => {
-    return nextChoice(choices, strategy, turn, tried, chance())?.target.upstreamModel ?? "none";
+    return nextChoice(exchange, found, tried, chance(), WALL_MS)?.target.upstreamModel ?? "none";
   });
 }
 
@@ -30,7 +33,7 @@ for (const strategy of STRATEGIES) {
     const order: string[] = [];
     let tried = 0;
     for (let i = 0; i < 4; i += 1) {
-      const choice = nextChoice(found.choices, strategy, found.turn, tried, 0.99);
+      const choice = nextChoice(exchange, found, tried, 0.99, WALL_MS);
       order.push(choice?.target.upstreamModel ?? "none");
       tried |= 1 << (choice?.place ?? 0);
     }
@@ -41,7 +44,7 @@ for (const strategy of STRATEGIES) {
         ["c", "d"],
       ],
     );
-    strictEqual(nextChoice(found.choices, strategy, found.turn, tried, 0.5), null);
+    strictEqual(nextChoice(exchange, found, tried, 0.5, WALL_MS), null);
   });
 }
 

@@ -284,7 +284,7 @@ describe("references between sections", () => {
   problem(
     "a strategy that does not exist",
     `${DEMO}models: { a: { strategy: weigthed, targets: [{ provider: demo }] } }\n`,
-    "2:26: expected one of: priority, weighted, round_robin, least_in_flight; did you mean 'weighted'?",
+    "2:26: expected one of: priority, weighted, round_robin, least_in_flight, latency, cost, headroom, hash; did you mean 'weighted'?",
   );
   problem(
     "a hedge of one target",

@@ -23,6 +23,7 @@ import { chooseAnother, route } from "../../src/pipeline/route.ts";
 import { TargetStates } from "../../src/pipeline/target-states.ts";
 import { openBreakers, prepareBreakers } from "../../src/shm/breakers.ts";
 import { prepareLimits } from "../../src/shm/limits.ts";
+import { openTargets, prepareTargets } from "../../src/shm/targets.ts";
 import { Random } from "../fuzz/random.ts";
 import { exchangeOf } from "../support/exchange.ts";
 import { DAY_MS, directoryOf, HELD_TIME_MS, MINUTE_MS, ruleOf, SECOND_MS } from "../support/limits.ts";
@@ -157,7 +158,9 @@ function gateway(context: TestContext, changes: Partial<Config>) {
   const dataDir = directoryOf(context);
   const limits = prepareLimits(dataDir);
   prepareBreakers(dataDir, false);
-  const snapshot = compileSnapshot(configWith(changes), 1, new TargetStates(openBreakers(dataDir)).stateOf);
+  prepareTargets(dataDir, false);
+  const states = new TargetStates(openBreakers(dataDir), openTargets(dataDir));
+  const snapshot = compileSnapshot(configWith(changes), 1, states.stateOf);
   const limiter = new Limiter(limits, () => {});
   native.limitsHoldTime(HELD_TIME_MS);
   limiter.configure(snapshot);
@@ -167,7 +170,7 @@ function gateway(context: TestContext, changes: Partial<Config>) {
 
 /** Behind the lock, which is in the first line of the header. */
 function mapsIn(dataDir: string): Buffer[] {
-  return ["limits.map", "breakers.map"].map((name) => readFileSync(join(dataDir, name)).subarray(128));
+  return ["limits.map", "breakers.map", "targets.map"].map((name) => readFileSync(join(dataDir, name)).subarray(128));
 }
 
 test("asking changes nothing of limits, of breakers whose time has come, and of whose turn it is", (context) => {

@@ -1,0 +1,102 @@
+/**
+ * A mapped file of slots, one for each target that routes choose among, and for what else has a name: what all workers know of it together.
+ * The supervisor makes the file anew when the gateway starts, and keeps it over a restart that takes over, so that both generations share
+ * it; reloads change nothing.
+ *
+ * <dataDir>/NAME.map, little-endian
+ *
+ *        0  magic u32     4 version u32
+ *     4096  slot 0     then slot 1 ...     TARGET_SLOTS_MAX slots of whole cache lines
+ *
+ *   A slot begins with whose it is, i64: 8 bytes of the SHA-256 of its name; 0: nobody's yet. Set once, by compareExchange. The rest are
+ *   words that those who own the file name (breakers.ts, targets.ts). A name has the first slot from its hash on that is its own or
+ *   nobody's.
+ */
+import { createHash } from "node:crypto";
+import { renameSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { CodedError } from "../base/errors.ts";
+import { TARGET_SLOTS_MAX } from "../base/limits.ts";
+import { native } from "../native/native.ts";
+import { PAGE_BYTES } from "./layout.ts";
+
+const WORD_BYTES = 4;
+
+/** What one such file is. */
+export interface SlotsForm {
+  readonly name: string;
+  readonly magic: number;
+  readonly version: number;
+  /** Of a slot; a multiple of 16, which is a cache line. */
+  readonly words: number;
+}
+
+export class SlotsMap {
+  readonly #keys: BigInt64Array;
+  readonly #words: Int32Array;
+  readonly #slotWords: number;
+
+  constructor(mapping: ArrayBuffer, { words }: SlotsForm) {
+    this.#keys = new BigInt64Array(mapping, PAGE_BYTES);
+    this.#words = new Int32Array(mapping, PAGE_BYTES);
+    this.#slotWords = words;
+  }
+
+  /** The slot of this name. Where there is no room for it, it is the caller's own. */
+  slotOf(name: string): Int32Array {
+    const key = keyOf(name);
+    const words = this.#slotWords;
+    const first = Number(BigInt.asUintN(32, key)) % TARGET_SLOTS_MAX;
+    for (let i = 0; i < TARGET_SLOTS_MAX; i += 1) {
+      const at = ((first + i) % TARGET_SLOTS_MAX) * words;
+      const owner = Atomics.compareExchange(this.#keys, at / 2, 0n, key);
+      if (owner === 0n || owner === key) return this.#words.subarray(at, at + words);
+    }
+    return new Int32Array(words);
+  }
+}
+
+function keyOf(name: string): bigint {
+  const key = createHash("sha256").update(name).digest().readBigInt64LE();
+  return key === 0n ? 1n : key;
+}
+
+function pathIn(dataDir: string, { name }: SlotsForm): string {
+  return join(dataDir, `${name}.map`);
+}
+
+function bytesOf({ words }: SlotsForm): number {
+  return PAGE_BYTES + TARGET_SLOTS_MAX * words * WORD_BYTES;
+}
+
+function isSound(mapping: ArrayBuffer, { magic, version }: SlotsForm): boolean {
+  const header = new DataView(mapping);
+  return header.getUint32(0, true) === magic && header.getUint32(4, true) === version;
+}
+
+/** Supervisor, at start. `goesOn`: workers of the program before use what is there; of another layout, it is left to them. */
+export function prepareSlots(dataDir: string, form: SlotsForm, goesOn: boolean): SlotsMap {
+  const path = pathIn(dataDir, form);
+  try {
+    const former = goesOn ? native.mapFile(path, bytesOf(form)) : null;
+    if (former !== null && isSound(former, form)) return new SlotsMap(former, form);
+    rmSync(`${path}.new`, { force: true });
+    const mapping = native.mapFile(`${path}.new`, bytesOf(form));
+    const header = new DataView(mapping);
+    header.setUint32(0, form.magic, true);
+    header.setUint32(4, form.version, true);
+    renameSync(`${path}.new`, path);
+    return new SlotsMap(mapping, form);
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    const message = `The data directory (setting 'data_dir') cannot be used: ${reason}`;
+    throw new CodedError("data_dir_unusable", message, cause);
+  }
+}
+
+/** Gateway worker. Throws CodedError with `code`. */
+export function openSlots(dataDir: string, form: SlotsForm, code: string): SlotsMap {
+  const mapping = native.mapFile(pathIn(dataDir, form), bytesOf(form));
+  if (isSound(mapping, form)) return new SlotsMap(mapping, form);
+  throw new CodedError(code, `${pathIn(dataDir, form)} was not made by this version's supervisor`);
+}

@@ -1,0 +1,58 @@
+/** What the strategy of a model needs of other settings is asked for, at its place; what is right means what it says. */
+import { deepEqual } from "node:assert/strict";
+import { test } from "node:test";
+import { checkText } from "../../src/config/load.ts";
+import { formatProblems } from "../../src/config/problem.ts";
+
+const KEY = `keys: [{ name: web, hash: "sha256:${"1".repeat(64)}" }]\n`;
+
+function checked(model: string, more = "") {
+  const targets = "targets: [{ provider: demo, model: m }, { provider: demo, model: n }]";
+  const text = `providers: { demo: { type: demo } }\n${KEY}models:\n  chat: { ${targets}, ${model} }\n${more}`;
+  const { problems, warnings, config } = checkText("/nowhere/f.yaml", text, {});
+  const heads = (found: typeof problems) =>
+    formatProblems("f.yaml", text, found)
+      .split("\n")
+      .filter((line) => line.startsWith("f.yaml:") || line.includes("did you mean"))
+      .map((line) => line.replace(/^f.yaml:4:\d+: /, "").trim());
+  return { heads: heads(problems), warnings: heads(warnings), model: config?.models["chat"] };
+}
+
+function problem(model: string, ...expected: string[]): void {
+  test(`${model}: ${expected[0]}`, () => deepEqual(checked(model).heads, expected));
+}
+
+for (const [text, hashBy] of [
+  ["key", { by: "key", line: "" }],
+  ["user", { by: "user", line: "" }],
+  ["{ header: X-Session-ID }", { by: "header", line: "\r\nx-session-id: " }],
+] as const) {
+  test(`hash_by: ${text}`, () => {
+    const { heads, warnings, model } = checked(`strategy: hash, hash_by: ${text}`);
+    deepEqual([heads, warnings, model?.strategy, model?.hashBy], [[], [], "hash", hashBy]);
+  });
+}
+
+problem("strategy: hash", "this needs 'hash_by' as well: key, user or { header: NAME }");
+problem("hash_by: key", "this is only for 'strategy: hash'");
+problem("strategy: hash, hash_by: usr", "expected key, user or { header: NAME }; did you mean 'user'?");
+problem("strategy: hash, hash_by: { is: key, header: a }", "expected key, user or { header: NAME }");
+problem(
+  "strategy: hash, hash_by: { heder: a }",
+  "expected key, user or { header: NAME }",
+  "unknown key 'heder'; did you mean 'header'?",
+);
+problem("strategy: hash, hash_by: [key]", "expected key, user or { header: NAME }");
+problem("strategy: hash, hash_by: { header: 'a b' }", "this is not a valid header name");
+problem(
+  "strategy: hash, hash_by: { header: Authorization }",
+  "requests cannot go by this header, because it is not passed on",
+);
+
+test("cost without a price of a target is told of, and with all of them it is not", () => {
+  const warning = "there is no price for 'n', so it comes behind those that have one in 'prices'";
+  deepEqual(checked("strategy: cost", "prices: { m: { input: 1, output: 1 } }").warnings, [warning]);
+  const both = "prices: { m: { input: 1, output: 1 }, n: { input: 1, output: 1 } }";
+  deepEqual(checked("strategy: cost", both).warnings, []);
+  deepEqual(checked("strategy: cost", "prices: { chat: { input: 1, output: 1 } }").warnings, []);
+});
