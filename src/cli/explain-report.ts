@@ -40,13 +40,14 @@ function requestText({ model, stream, promptTokens, outputTokensMax }: Explanati
 
 function routeText(
   { model }: Explanation,
-  { alias, strategy, attempts, hedge, arm, arms }: NonNullable<Explanation["route"]>,
+  { alias, strategy, attempts, hedge, shadow, arm, arms }: NonNullable<Explanation["route"]>,
 ): string {
   const name = alias === "" ? "passthrough" : alias === model ? alias : `'${alias}', which takes any model`;
   const how = [
     ...(arm === null ? [] : [`arm '${arm}' (${arms.map(armText).join(", ")})`]),
     ...(strategy === null ? [] : [strategy]),
     ...(attempts === 1 ? [] : [`up to ${attempts} tries`]),
+    ...(shadow === null ? [] : [`copies of ${shadow.percent} % go to ${shadow.provider}/${shadow.model}`]),
     ...(hedge === null
       ? []
       : [`a second one beside it after ${hedge.afterMs === null ? "p95" : spanText(hedge.afterMs)}`]),

@@ -77,6 +77,12 @@ export interface ExplainedRoute {
   readonly hedge: { /** Null: as long as 95 of 100 attempts took. */ readonly afterMs: number | null } | null;
   /** Of split or canary; null: it has none. */
   readonly arm: string | null;
+  /** Where copies of it go, with an answer that nobody gets; null: there are none. */
+  readonly shadow: {
+    readonly provider: string;
+    readonly model: string /** Of all requests. */;
+    readonly percent: number;
+  } | null;
   /** Those that its requests are shared out between. */
   readonly arms: readonly ExplainedArm[];
 }

@@ -14,7 +14,7 @@ import type {
   ExplainQuestion,
   Explanation,
 } from "../config/explanation.ts";
-import type { Arms, KeyRecord, Snapshot } from "../config/snapshot.ts";
+import type { Arms, KeyRecord, Route, Snapshot } from "../config/snapshot.ts";
 import { estimateTokens } from "../providers/response-scan.ts";
 import { ARM_AT } from "../shm/arms.ts";
 import type { PeekedLimit } from "../shm/limits.ts";
@@ -118,7 +118,8 @@ function explainKey({ name, team, enabled, expiresAtMs, models }: KeyRecord): Ex
   return { name, team, state, models: models === null ? null : [...models] };
 }
 
-function explainRoute({ route, target, snapshot }: Exchange): Explanation["route"] {
+function explainRoute(exchange: Exchange): Explanation["route"] {
+  const { route, target, snapshot } = exchange;
   if (route !== null)
     return {
       alias: route.alias,
@@ -126,9 +127,18 @@ function explainRoute({ route, target, snapshot }: Exchange): Explanation["route
       attempts: route.attempts,
       hedge: route.hedge === null ? null : { afterMs: route.hedge.afterMs },
       arm: route.arm === null ? null : route.arm.name,
+      shadow: explainShadow(exchange, route),
       arms: explainArms(snapshot.routes.get(route.alias)?.arms ?? null),
     };
-  return target === null ? null : { alias: "", strategy: null, attempts: 1, hedge: null, arm: null, arms: [] };
+  return target === null
+    ? null
+    : { alias: "", strategy: null, attempts: 1, hedge: null, arm: null, shadow: null, arms: [] };
+}
+
+function explainShadow({ model }: Exchange, { shadow }: Route): NonNullable<Explanation["route"]>["shadow"] {
+  if (shadow === null) return null;
+  const { provider, upstreamModel } = shadow.route.target;
+  return { provider: provider.name, model: upstreamModel ?? model, percent: shadow.share * PERCENT };
 }
 
 function explainArms(arms: Arms | null): ExplainedArm[] {

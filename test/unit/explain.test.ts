@@ -153,6 +153,17 @@ test("the arm of a model that is shared out is told, with its own targets and th
   );
 });
 
+test("copies and second attempts are told with the route", () => {
+  const copies = { provider: "p1", model: "copy", percent: 10, inFlight: 4 };
+  const hedge = { afterMs: 300, percentMax: 5, inFlightMax: 20 };
+  const snapshot = compileSnapshot(
+    configWith({ models: { chat: { ...modelAt("priority", [1, 1]), shadow: copies, hedge } } }),
+    1,
+  );
+  const { route: told } = explain(snapshot, null, question({ model: "chat" }));
+  deepStrictEqual([told?.shadow, told?.hedge], [{ provider: "p1", model: "copy", percent: 10 }, { afterMs: 300 }]);
+});
+
 /** Asked, in front of the real maps. */
 function gateway(context: TestContext, changes: Partial<Config>) {
   const dataDir = directoryOf(context);
