@@ -160,7 +160,9 @@ function restore(copy: Route, route: Route): void {
   const originals = choicesOf(route);
   for (const { place, state } of choicesOf(copy)) {
     const original = originals[place];
-    if (original !== undefined) state.breaker.set(original.state.breaker);
+    if (original === undefined) continue;
+    state.breaker.set(original.state.breaker);
+    state.learned.set(original.state.learned);
   }
 }
 
