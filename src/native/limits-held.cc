@@ -1,6 +1,8 @@
 // The part of LimitsProgram that deals with what a request that runs has reserved: how far it goes, and more of it.
 #include "limits-program.h"
 
+#include <algorithm>
+
 namespace sluice {
 namespace {
 
@@ -54,29 +56,39 @@ int64_t LimitsProgram::covered(const Request& request) const {
   return least == BOUNDLESS ? -1 : least;
 }
 
-int64_t LimitsProgram::extend(int32_t ticket, int64_t needed, int64_t wanted, int64_t cost) {
+int64_t LimitsProgram::extend(int32_t ticket, int32_t target_ticket, int64_t needed, int64_t wanted, int64_t cost) {
   alerts_.clear();
-  Ticket* const one = ticket_at(ticket);
-  if (one == nullptr || !map_.lock()) return 0;
+  Ticket* const both[] = {ticket_at(ticket), ticket_at(target_ticket)};
+  if (!map_.lock()) return 0;
   map_.begin();
   const int64_t now = map_.now_ns();
   int64_t granted = wanted;
-  for (const Charge& charge : one->charges) {
-    const Limit* const limit = limit_of(charge);
-    if (limit == nullptr || limit->observes || !counts_output(charge.quantity)) continue;
-    int64_t room = room_of(charge, *limit, now);
-    if (charge.quantity == COST && room < cost) room = share(room, wanted, cost);
-    else if (charge.quantity == COST) room = wanted;
-    if (room < granted) granted = room;
-    if (room < needed && kind_of(charge) == BucketKind::BUDGET) tell_of_end(charge, *limit, now);
+  for (const Ticket* one : both) {
+    if (one != nullptr) granted = std::min(granted, room_in(one, needed, wanted, cost, now));
   }
   if (granted < needed) granted = 0;
-  for (Charge& charge : one->charges) {
-    if (granted == 0 || !counts_output(charge.quantity)) continue;
-    take_more(&charge, charge.quantity == COST ? share(cost, granted, wanted) : granted, now);
+  for (Ticket* one : both) {
+    for (size_t i = 0; granted > 0 && one != nullptr && i < one->charges.size(); i++) {
+      Charge& charge = one->charges[i];
+      if (counts_output(charge.quantity)) take_more(&charge, charge.quantity == COST ? share(cost, granted, wanted) : granted, now);
+    }
   }
   map_.unlock();
   return granted;
+}
+
+// How many output tokens all limits of a ticket take, up to `wanted`.
+int64_t LimitsProgram::room_in(const Ticket* ticket, int64_t needed, int64_t wanted, int64_t cost, int64_t now) {
+  int64_t least = wanted;
+  for (const Charge& charge : ticket->charges) {
+    const Limit* const limit = limit_of(charge);
+    if (limit == nullptr || limit->observes || !counts_output(charge.quantity)) continue;
+    int64_t room = room_of(charge, *limit, now);
+    if (charge.quantity == COST) room = room < cost ? share(room, wanted, cost) : wanted;
+    if (room < needed && kind_of(charge) == BucketKind::BUDGET) tell_of_end(charge, *limit, now);
+    least = std::min(least, room);
+  }
+  return least;
 }
 
 int64_t LimitsProgram::room_of(const Charge& charge, const Limit& limit, int64_t now) {

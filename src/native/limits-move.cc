@@ -33,9 +33,9 @@ void LimitsProgram::move(int32_t ticket, uint32_t changed, const Request& reques
   if (answer->decision == Decision::ADMITTED) {
     Ticket* const one = ticket_at(ticket);
     if (one != nullptr) release(one, changed, Now(map_, now));
-    const bool any = charge_all();
-    if (one != nullptr) keep_charges(&one->charges);
-    else if (any) answer->ticket = open_ticket();
+    const uint32_t sides = charge_all();
+    if (one != nullptr) keep_charges(&one->charges, OF_TARGET);
+    else if (sides != 0) answer->ticket = open_ticket(OF_TARGET);
     answer->covered = covered(request);
   }
   count_refusals(now);
@@ -56,14 +56,14 @@ void LimitsProgram::release(Ticket* ticket, uint32_t changed, const Now& now) {
 void LimitsProgram::book(int32_t ticket, const Used& used, const Request& request) {
   alerts_.clear();
   Ticket* const one = ticket_at(ticket);
-  if (one == nullptr || !map_.lock()) return;
+  if ((one == nullptr && !of_targets_) || !map_.lock()) return;
   map_.begin();
   const Now now(map_);
-  for (const Charge& charge : one->charges) {
-    if (kind_of(charge) == BucketKind::HELD || is_of(charge, OF_TARGETS)) continue;
-    Charge beside = charge;
+  for (size_t i = 0; one != nullptr && i < one->charges.size(); i++) {
+    Charge beside = one->charges[i];
+    if (kind_of(beside) == BucketKind::HELD) continue;
     beside.amount = 0;
-    correct(beside, used_of(used, charge), now);
+    correct(beside, used_of(used, beside), now);
   }
   if (of_targets_) book_at_target(used, request, now);
   map_.unlock();

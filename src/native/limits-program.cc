@@ -169,7 +169,9 @@ void LimitsProgram::admit(const Request& request, Answer* answer) {
   refuse(answer);
   if (answer->decision == Decision::ADMITTED && !take_leases(now)) answer->decision = Decision::UNPLACED;
   if (answer->decision == Decision::ADMITTED) {
-    if (charge_all()) answer->ticket = open_ticket();
+    const uint32_t sides = charge_all();
+    if ((sides & OF_REQUEST) != 0) answer->ticket = open_ticket(OF_REQUEST);
+    if ((sides & OF_TARGET) != 0) answer->target_ticket = open_ticket(OF_TARGET);
     answer->covered = covered(request);
   }
   stand(answer, answer->decision == Decision::ADMITTED);
@@ -177,16 +179,16 @@ void LimitsProgram::admit(const Request& request, Answer* answer) {
   map_.unlock();
 }
 
-// Whether there is something to settle.
-bool LimitsProgram::charge_all() {
-  bool any = false;
+// Which sides have something to settle.
+uint32_t LimitsProgram::charge_all() {
+  uint32_t sides = 0;
   for (uint32_t i = 0; i < check_count_; i++) {
     const Limit& limit = limits_[checks_[i].limit];
     if (!checks_[i].admits) continue;
     charge(checks_[i]);
-    any = any || limit.settles;
+    if (limit.settles) sides |= side_of(limit);
   }
-  return any;
+  return sides;
 }
 
 void LimitsProgram::count_refusals(int64_t now) {

@@ -103,6 +103,8 @@ struct Answer {
   int64_t covered;
   Standing requests;
   Standing tokens;
+  // The same as `ticket` of what limits of targets have of it; -1: these have nothing.
+  int32_t target_ticket = -1;
 };
 
 // One limit as peek() found it.
@@ -141,11 +143,12 @@ class LimitsProgram {
   void settle(int32_t ticket, const Used& used);
   // Used beside what is reserved, before that is settled: by an attempt at the target of `request`, which may be another one.
   void book(int32_t ticket, const Used& used, const Request& request);
-  // The request goes to another target, that of `request`: what limits of the parts `changed` (bits) have of it goes along, or nothing changes.
+  // An attempt goes to another target, that of `request`: what limits of the parts `changed` (bits) have of it goes along, or nothing changes.
+  // `ticket` is a target ticket, and so is the answer's; -1: it was nowhere before.
   void move(int32_t ticket, uint32_t changed, const Request& request, Answer* answer);
   // Reserves more output tokens: `wanted`, or as many as there are, if these are `needed` at least. 0: not so many, and nothing is taken.
   // `cost`: of those that are wanted.
-  int64_t extend(int32_t ticket, int64_t needed, int64_t wanted, int64_t cost);
+  int64_t extend(int32_t ticket, int32_t target_ticket, int64_t needed, int64_t wanted, int64_t cost);
   // Thresholds of budgets that the last admit() or settle() was the first to reach.
   const std::vector<Alert>& alerts() const { return alerts_; }
   // The periods of budgets, BOUNDS numbers for each limit.
@@ -261,9 +264,9 @@ class LimitsProgram {
   Tag tag_of(const Limit& limit) const;
   void gather(const Request& request, Plan& plan);
   void add_check(Step* step, int64_t amount);
-  bool charge_all();
+  uint32_t charge_all();
   void count_refusals(int64_t now);
-  void keep_charges(std::vector<Charge>* charges);
+  void keep_charges(std::vector<Charge>* charges, uint32_t side);
   void release(Ticket* ticket, uint32_t changed, const Now& now);
   bool is_of(const Charge& charge, uint32_t parts) const;
   void book_at_target(const Used& used, const Request& request, const Now& now);
@@ -284,7 +287,11 @@ class LimitsProgram {
   void refuse(Answer* answer);
   void stand(Answer* answer, bool charged);
   void count(const Limit& limit, uint64_t (*of)(Bucket&), int64_t now);
-  int32_t open_ticket();
+  // What there is to settle: of limits that know nothing of targets, and of those that do.
+  static constexpr uint32_t OF_REQUEST = 1, OF_TARGET = 2;
+  static uint32_t side_of(const Limit& limit) { return (limit.scope & OF_TARGETS) != 0 ? OF_TARGET : OF_REQUEST; }
+  int32_t open_ticket(uint32_t side);
+  int64_t room_in(const Ticket* ticket, int64_t needed, int64_t wanted, int64_t cost, int64_t now);
   Ticket* ticket_at(int32_t number);
   static int64_t used_of(const Used& used, const Charge& charge);
   const Limit* limit_of(const Charge& charge) const;

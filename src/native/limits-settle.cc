@@ -4,7 +4,7 @@
 namespace sluice {
 
 // For what was charged just now.
-int32_t LimitsProgram::open_ticket() {
+int32_t LimitsProgram::open_ticket(uint32_t side) {
   int32_t number = free_ticket_;
   if (number < 0) {
     number = static_cast<int32_t>(tickets_.size());
@@ -13,15 +13,15 @@ int32_t LimitsProgram::open_ticket() {
     free_ticket_ = tickets_[number].next_free;
   }
   tickets_[number].charges.clear();
-  keep_charges(&tickets_[number].charges);
+  keep_charges(&tickets_[number].charges, side);
   return number;
 }
 
-void LimitsProgram::keep_charges(std::vector<Charge>* charges) {
+void LimitsProgram::keep_charges(std::vector<Charge>* charges, uint32_t side) {
   for (uint32_t i = 0; i < check_count_; i++) {
     const Limit& limit = limits_[checks_[i].limit];
     // In its place: put together elsewhere it would be read before it is written.
-    if (checks_[i].admits && limit.settles) note(limit, checks_[i], taken_[i], &charges->emplace_back());
+    if (checks_[i].admits && limit.settles && side_of(limit) == side) note(limit, checks_[i], taken_[i], &charges->emplace_back());
   }
 }
 

@@ -27,6 +27,7 @@ enum Field : uint32_t {
   TOKENS_STANDING = REQUESTS_STANDING + 3,
   ALERTS = TOKENS_STANDING + 3,     // how many there are of limitsAlert()
   COVERED,                          // output tokens that the reservation covers; -1: nothing counts them
+  TARGET_TICKET,                    // of what limits of targets have
   FIELDS
 };
 
@@ -218,6 +219,7 @@ void put_answer(Limits& own, const Answer& answer) {
   forget_texts(own);
   own.fields[DECISION] = static_cast<double>(answer.decision);
   own.fields[TICKET] = answer.ticket;
+  own.fields[TARGET_TICKET] = answer.target_ticket;
   own.fields[LIMIT] = answer.limit;
   own.fields[RETRY_MS] = static_cast<double>(answer.retry_ns) / NS_PER_MS;
   put_standing(own.fields + REQUESTS_STANDING, answer.requests);
@@ -303,16 +305,16 @@ napi_value book(napi_env env, napi_callback_info) {
   return nullptr;
 }
 
-// limitsExtend(ticket, needed, wanted, cost): how many output tokens more are reserved; 0: none.
+// limitsExtend(ticket, targetTicket, needed, wanted, cost): how many output tokens more are reserved; 0: none.
 napi_value extend(napi_env env, napi_callback_info info) {
-  napi_value argv[4];
-  int32_t ticket = -1;
+  napi_value argv[5];
+  int32_t ticket = -1, target_ticket = -1;
   int64_t needed = 0, wanted = 0, cost = 0;
   if (!is_open(env) || !arguments(env, info, argv) || !ok(env, napi_get_value_int32(env, argv[0], &ticket))) return nullptr;
-  if (!ok(env, napi_get_value_int64(env, argv[1], &needed)) || !ok(env, napi_get_value_int64(env, argv[2], &wanted))) return nullptr;
-  if (!ok(env, napi_get_value_int64(env, argv[3], &cost))) return nullptr;
+  if (!ok(env, napi_get_value_int32(env, argv[1], &target_ticket)) || !ok(env, napi_get_value_int64(env, argv[2], &needed))) return nullptr;
+  if (!ok(env, napi_get_value_int64(env, argv[3], &wanted)) || !ok(env, napi_get_value_int64(env, argv[4], &cost))) return nullptr;
   LimitsProgram& program = limits().program;
-  const double granted = wanted < 1 ? 0 : static_cast<double>(program.extend(ticket, needed, wanted, cost));
+  const double granted = wanted < 1 ? 0 : static_cast<double>(program.extend(ticket, target_ticket, needed, wanted, cost));
   limits().fields[ALERTS] = static_cast<double>(program.alerts().size());
   return number(env, granted);
 }

@@ -133,10 +133,10 @@ export interface NativeAddon extends UpstreamBinding {
   /** The ticket and the amounts in `limitFields`. */
   limitsSettle(): void;
   limitsBook(): void;
-  /** The request of `limitFields` goes to another target, with the ticket there. `parts`: bits of those that are others now. The decision. */
+  /** The request of `limitFields` goes to another target, with the target ticket in the place of the ticket. `parts`: bits of those that are others now. The decision. */
   limitsMove(parts: number): number;
   /** How many output tokens more are reserved, `needed` to `wanted`; 0: none. `costNanodollars`: of those wanted. */
-  limitsExtend(ticket: number, needed: number, wanted: number, costNanodollars: number): number;
+  limitsExtend(ticket: number, targetTicket: number, needed: number, wanted: number, costNanodollars: number): number;
   /** Thresholds of budgets that the last call of either was the first to reach: 4 times the limit, plus the threshold; -1: no more. */
   limitsAlert(index: number): number;
   /** When periods of budgets begin and end, three numbers for each limit. */

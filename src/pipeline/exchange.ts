@@ -73,8 +73,10 @@ const NO_CHAIN: readonly Choice[] = [];
 
 /** Of limits that count targets apart. */
 export interface TargetGate {
-  /** Whether they take an exchange at its target, which was `from`. */
+  /** Whether they take an exchange at its target, which was `from`; null: it begins there beside another one. */
   move(exchange: Exchange, from: Target | null): boolean;
+  /** An attempt that is not the exchange's any more has nothing of them. */
+  leave(exchange: Exchange): void;
 }
 
 export class Exchange implements Spoke {
@@ -190,6 +192,8 @@ export class Exchange implements Spoke {
   /** How many pieces and bytes of the model's text that allows; beyond, the limits are asked again. */
   deltasAllowed = CONTENT_MOST;
   contentAllowed = CONTENT_MOST;
+  /** The same of limits that count its target apart. */
+  targetTicket = -1;
   /** Where it stands, for the head of its answer: CRLF name: value for each header; empty: no limit applies. */
   limitLines = "";
   /** Name of the limit or budget that refused it; empty: none did. */

@@ -231,6 +231,7 @@ export class Hedges implements Race {
     const outcome = { sent, upstreamStatus, error, scan: NO_SCAN, seen: 0 };
     if (target !== null) this.#failed(exchange, target, failure, outcome);
     leaveTarget(exchange);
+    exchange.gate?.leave(exchange);
     this.#takeOver(exchange, hedge.side, hedge.racer);
     hedge.racer.letGo();
     return true;
@@ -248,6 +249,7 @@ export class Hedges implements Race {
     const failure = error === null ? failureOfStatus(upstreamStatus) : failureOf(error);
     if (target !== null) this.#failed(exchange, target, failure, outcome);
     leaveTarget(exchange);
+    exchange.gate?.leave(exchange);
     swapSides(exchange, side);
   }
 
@@ -277,5 +279,6 @@ export class Hedges implements Race {
 function leave(exchange: Exchange, side: Side): void {
   swapSides(exchange, side);
   leaveTarget(exchange);
+  exchange.gate?.leave(exchange);
   swapSides(exchange, side);
 }

@@ -128,8 +128,9 @@ export function routesOf({ routes, anyModel }: Snapshot): Route[] {
   return all.sort((a, b) => a.number - b.number);
 }
 
-/** Bits of the parts in which two targets of a model differ. */
-export function changedParts(from: Target, to: Target, model: string): number {
+/** Bits of the parts in which two targets of a model differ; null: there was none before. */
+export function changedParts(from: Target | null, to: Target, model: string): number {
+  if (from === null) return (1 << PROVIDER) | (1 << TARGET);
   const provider = from.provider.name === to.provider.name ? 0 : 1 << PROVIDER;
   return targetName(from, model) === targetName(to, model) ? provider : provider | (1 << TARGET);
 }

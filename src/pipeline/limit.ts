@@ -108,18 +108,24 @@ export class Limiter {
   /** Its target is another one than `from` now: what limits of targets have of it goes along. False: it does not fit there, and nothing changed. */
   move(exchange: Exchange, from: Target | null): boolean {
     const { target, model } = exchange;
-    const parts = !this.#ofTargets || target === null || from === null ? 0 : changedParts(from, target, model);
-    if (parts === 0) return true;
+    const parts = target === null ? 0 : changedParts(from, target, model);
+    if (!this.#ofTargets || parts === 0) return true;
     this.#subjects.fill(exchange);
     this.#fillAmounts(exchange);
-    const decision = this.#map.move(exchange.limitTicket, parts);
+    const decision = this.#map.move(exchange.targetTicket, parts);
     if (this.#field(LIMIT_AT.alerts) > 0) this.#alert(exchange);
     if (decision !== LIMIT_ADMITTED) return false;
-    exchange.limitTicket = this.#field(LIMIT_AT.ticket);
+    exchange.targetTicket = this.#field(LIMIT_AT.ticket);
     const covered = this.#field(LIMIT_AT.covered);
+    // With what its other attempt has, if it has one.
     const isLess = exchange.deltasAllowed === CONTENT_MOST || covered < exchange.outputReserved;
     if (isLess) this.#allow(exchange, covered);
     return true;
+  }
+
+  leave(exchange: Exchange): void {
+    if (exchange.targetTicket >= 0) this.#map.settle(exchange.targetTicket, 0, 0, 0);
+    exchange.targetTicket = -1;
   }
 
   /** Charges all limits that apply, or none. 429 when one refuses; 503 when there is no telling. */
@@ -133,6 +139,7 @@ export class Limiter {
     if (decision === LIMIT_ADMITTED) {
       exchange.refusedBy = "";
       exchange.limitTicket = this.#field(LIMIT_AT.ticket);
+      exchange.targetTicket = this.#field(LIMIT_AT.targetTicket);
       this.#allow(exchange, this.#field(LIMIT_AT.covered));
       if (this.#ofTargets) exchange.gate = this;
       return null;
@@ -151,13 +158,18 @@ export class Limiter {
 
   /** Puts what was used in the place of what was reserved, and gives permits back. Once; a second call does nothing. */
   settle(exchange: Exchange, { inputTokens, outputTokens, costNanodollars: cost }: RequestRecord): void {
-    const { limitTicket, route, snapshot } = exchange;
+    const { limitTicket, targetTicket, route, snapshot } = exchange;
     const whole = exchange.error !== ERRORS.cutByLimit;
     if (whole && outputTokens > 0 && route !== null && snapshot === this.#snapshot)
       this.#learn(route.number, outputTokens);
-    if (limitTicket < 0) return;
     exchange.limitTicket = -1;
-    this.#map.settle(limitTicket, inputTokens, outputTokens, cost);
+    exchange.targetTicket = -1;
+    if (limitTicket >= 0) this.#settle(exchange, limitTicket, inputTokens, outputTokens, cost);
+    if (targetTicket >= 0) this.#settle(exchange, targetTicket, inputTokens, outputTokens, cost);
+  }
+
+  #settle(exchange: Exchange, ticket: number, input: number, output: number, cost: number): void {
+    this.#map.settle(ticket, input, output, cost);
     if (this.#field(LIMIT_AT.alerts) > 0) this.#alert(exchange);
   }
 
@@ -174,7 +186,7 @@ export class Limiter {
     const needed = Math.max(deltas, Math.ceil(bytes / tokenBytes(exchange))) - exchange.outputReserved;
     const wanted = needed + OUTPUT_TOKENS_EXTENDED;
     const cost = Math.max(0, costAtMost(exchange, 0, wanted));
-    const granted = this.#map.extend(exchange.limitTicket, needed, wanted, cost);
+    const granted = this.#map.extend(exchange.limitTicket, exchange.targetTicket, needed, wanted, cost);
     if (this.#field(LIMIT_AT.alerts) > 0) this.#alert(exchange);
     this.#allow(exchange, exchange.outputReserved + granted);
     return granted > 0;
@@ -183,7 +195,7 @@ export class Limiter {
   /** What an attempt used that did not bring the answer: at once, because its record may be in the store before the request ends. */
   book(exchange: Exchange, target: Target, { inputTokens, outputTokens, costNanodollars: cost }: RequestRecord): void {
     const { limitTicket } = exchange;
-    if (limitTicket < 0) return;
+    if (limitTicket < 0 && !this.#ofTargets) return;
     if (this.#ofTargets) this.#subjects.fill(exchange, target);
     this.#map.book(limitTicket, inputTokens, outputTokens, cost);
     if (this.#field(LIMIT_AT.alerts) > 0) this.#alert(exchange);

@@ -10,6 +10,7 @@ import type { Splice } from "./splice.ts";
 export class Side {
   choice: Choice | null = null;
   target: Target | null = null;
+  targetTicket = -1;
   counted = false;
   probing = false;
   triedMs = 0;
@@ -45,6 +46,7 @@ export class Side {
 export function swapSides(exchange: Exchange, side: Side): void {
   [exchange.choice, side.choice] = [side.choice, exchange.choice];
   [exchange.target, side.target] = [side.target, exchange.target];
+  [exchange.targetTicket, side.targetTicket] = [side.targetTicket, exchange.targetTicket];
   [exchange.counted, side.counted] = [side.counted, exchange.counted];
   [exchange.probing, side.probing] = [side.probing, exchange.probing];
   [exchange.triedMs, side.triedMs] = [side.triedMs, exchange.triedMs];

@@ -76,6 +76,8 @@ export const LIMIT_AT = {
   alerts: ALERTS,
   /** Output tokens that what is reserved covers; -1: no limit that refuses counts them. */
   covered: COVERED,
+  /** As `ticket`, of what limits have that count targets apart. */
+  targetTicket: COVERED + 1,
 } as const;
 
 const FIGURES = 16;

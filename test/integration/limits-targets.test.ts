@@ -10,7 +10,7 @@ import { attemptsOf } from "../support/usage-db.ts";
 
 const upstream = await Upstream.start();
 const well = mockProvider(upstream.url);
-const names = ["small", "tiny", "large", "hanging", "sure", "failing", "full"];
+const names = ["small", "tiny", "large", "hanging", "slow", "quick", "sure", "failing", "full"];
 const sick = (fault: string) => ({ ...well, headers: { "x-mock": fault } });
 const targets = (...providers: string[]) => ({ targets: providers.map((provider) => ({ provider, model: "m" })) });
 
@@ -20,11 +20,13 @@ const sluice = await Sluice.start(upstream, {
   providers: {
     ...Object.fromEntries(names.map((name) => [name, well])),
     hanging: sick("stall-before-head"),
+    slow: sick("stall-before-head"),
     failing: sick("status=500"),
   },
   models: {
     two: targets("small", "tiny"),
     late: targets("hanging", "large"),
+    hedged: { ...targets("slow", "quick"), hedge: { after: "20ms" } },
     beyond: targets("failing", "full", "sure"),
     nowhere: targets("failing", "full"),
     filling: { provider: "full", model: "m" },
@@ -35,7 +37,7 @@ const sluice = await Sluice.start(upstream, {
     { name: "few", scope: ["provider"], models: ["two"], requests: "2/day" },
     { name: "one", scope: ["provider"], models: ["beyond", "nowhere", "filling"], tokens: "30/day" },
   ],
-  budgets: [{ name: "spent", scope: ["provider"], models: ["late"], tokens: 100_000, per: "total" }],
+  budgets: [{ name: "spent", scope: ["provider"], models: ["late", "hedged"], tokens: 100_000, per: "total" }],
 });
 after(async () => {
   await sluice.stop();
@@ -72,6 +74,18 @@ test("what a try that timed out used is its provider's, and the answer the other
   strictEqual(await budgetOf("used", "hanging"), late?.input_tokens);
   strictEqual(await budgetOf("used", "large"), (whole?.input_tokens ?? 0) + (whole?.output_tokens ?? 0));
   deepStrictEqual([await budgetOf("reserved", "hanging"), await budgetOf("reserved", "large")], [0, 0]);
+});
+
+test("of two attempts at a time each is its provider's, and the one that was not taken has only what it used", async () => {
+  const answer = await chat(sluice, "", asked("hedged"));
+  const [lost, whole] = await until("both records are there", () => {
+    const rows = attemptsOf(sluice.dataDir, answer.requestId);
+    return rows.length === 2 ? rows : undefined;
+  });
+  deepStrictEqual([lost?.kind, lost?.provider, whole?.kind, whole?.provider], ["hedge", "slow", "request", "quick"]);
+  deepStrictEqual([await budgetOf("used", "slow"), await budgetOf("reserved", "slow")], [lost?.input_tokens, 0]);
+  const tokens = (whole?.input_tokens ?? 0) + (whole?.output_tokens ?? 0);
+  deepStrictEqual([await budgetOf("used", "quick"), await budgetOf("reserved", "quick")], [tokens, 0]);
 });
 
 test("a fallback passes over a provider whose limit has no room, and without another one the failure stays the answer", async () => {

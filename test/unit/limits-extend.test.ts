@@ -61,10 +61,10 @@ for (const rule of [RATE, WINDOW, BUDGET]) {
     const stage = stageOf(context, rule);
     const { ticket, covered } = admitted(stage, { output: 10 });
     strictEqual(covered, 10);
-    strictEqual(stage.map.extend(ticket, 1, 64, 0), 64);
+    strictEqual(stage.map.extend(ticket, -1, 1, 64, 0), 64);
     strictEqual(stage.left(), 26);
-    strictEqual(stage.map.extend(ticket, 1, 64, 0), 26);
-    strictEqual(stage.map.extend(ticket, 1, 64, 0), 0);
+    strictEqual(stage.map.extend(ticket, -1, 1, 64, 0), 26);
+    strictEqual(stage.map.extend(ticket, -1, 1, 64, 0), 0);
     stage.map.settle(ticket, 0, 75, 0);
     strictEqual(stage.left(), 25);
   });
@@ -72,16 +72,16 @@ for (const rule of [RATE, WINDOW, BUDGET]) {
   test(`a ${rule.name} that has less than is needed gives nothing`, (context) => {
     const stage = stageOf(context, rule);
     const { ticket } = admitted(stage, { output: 95 });
-    strictEqual(stage.map.extend(ticket, 6, 64, 0), 0);
+    strictEqual(stage.map.extend(ticket, -1, 6, 64, 0), 0);
     strictEqual(stage.left(), 5);
-    strictEqual(stage.map.extend(ticket, 5, 64, 0), 5);
+    strictEqual(stage.map.extend(ticket, -1, 5, 64, 0), 5);
   });
 
   test(`a ${rule.name} that only observes takes all there is asked for`, (context) => {
     const stage = stageOf(context, { ...rule, observes: true });
     const { ticket, covered } = admitted(stage, { output: 90 });
     strictEqual(covered, -1);
-    strictEqual(stage.map.extend(ticket, 1, 64, 0), 64);
+    strictEqual(stage.map.extend(ticket, -1, 1, 64, 0), 64);
   });
 }
 
@@ -90,9 +90,9 @@ test("all limits take more, or none does", (context) => {
   const { ticket, covered } = admitted(stage, { input: 20, output: 40 });
   strictEqual(covered, 40);
   const before = [stage.map.spent(rule(stage, 2), new Map([["key", "one"]]))?.used];
-  strictEqual(stage.map.extend(ticket, 11, 64, 0), 0);
+  strictEqual(stage.map.extend(ticket, -1, 11, 64, 0), 0);
   deepStrictEqual([stage.map.spent(rule(stage, 2), new Map([["key", "one"]]))?.used], before);
-  strictEqual(stage.map.extend(ticket, 1, 64, 0), 10);
+  strictEqual(stage.map.extend(ticket, -1, 1, 64, 0), 10);
   stage.map.settle(ticket, 20, 50, 0);
   strictEqual(stage.left(), 0);
 });
@@ -133,14 +133,14 @@ test("money covers as many tokens as it pays, and more of it is of what they cos
   strictEqual(map.admit(), LIMIT_ADMITTED);
   deepStrictEqual([map.fields[LIMIT_AT.covered], ticketOf(map) >= 0], [90, true]);
   const ticket = ticketOf(map);
-  strictEqual(map.extend(ticket, 1, 64, 640), 0);
+  strictEqual(map.extend(ticket, -1, 1, 64, 640), 0);
   map.settle(ticket, 0, 0, 400);
   map.fields[amounts.output_tokens] = 10;
   map.fields[amounts.cost] = 100;
   map.fields[LIMIT_AT.assumedCost] = 0;
   strictEqual(map.admit(), LIMIT_ADMITTED);
   strictEqual(map.fields[LIMIT_AT.covered], 10);
-  strictEqual(map.extend(ticketOf(map), 1, 64, 640), 50);
+  strictEqual(map.extend(ticketOf(map), -1, 1, 64, 640), 50);
   strictEqual(map.spent(rule(stage, 0), new Map([["key", "one"]]))?.used, 1_000);
 });
 
@@ -149,7 +149,7 @@ test("what a stream takes in a later window counts there, and what it had counts
   const { ticket } = admitted(stage, { output: 40 });
   native.limitsHoldTime(NOON_MS + MINUTE_MS);
   strictEqual(stage.left(), 100);
-  strictEqual(stage.map.extend(ticket, 1, 30, 0), 30);
+  strictEqual(stage.map.extend(ticket, -1, 1, 30, 0), 30);
   strictEqual(stage.left(), 70);
   stage.map.settle(ticket, 0, 45, 0);
   strictEqual(stage.left(), 95);
@@ -160,7 +160,7 @@ test("a budget whose period is over lets a stream of it go on", (context) => {
   const { ticket } = admitted(stage, { output: 100 });
   native.limitsHoldTime(NOON_MS + DAY_MS);
   stage.map.tick();
-  strictEqual(stage.map.extend(ticket, 1, 64, 0), 64);
+  strictEqual(stage.map.extend(ticket, -1, 1, 64, 0), 64);
   strictEqual(stage.left(), 100);
 });
 
@@ -168,5 +168,5 @@ test("a limit that is gone from the configuration refuses nothing more", (contex
   const { map, ...stage } = stageOf(context, RATE);
   const { ticket } = admitted({ map, ...stage }, { output: 100 });
   map.configure([], LEASE_MS);
-  strictEqual(map.extend(ticket, 1, 64, 0), 64);
+  strictEqual(map.extend(ticket, -1, 1, 64, 0), 64);
 });

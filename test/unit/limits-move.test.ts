@@ -4,7 +4,7 @@ import { test } from "node:test";
 import type { LimitPart, LimitRule } from "../../src/base/limit-terms.ts";
 import { native } from "../../src/native/native.ts";
 import { LIMIT_ADMITTED, LIMIT_AT, LIMIT_REFUSED, type LimitsMap, prepareLimits } from "../../src/shm/limits.ts";
-import { DAY_MS, directoryOf, ruleOf, ticketOf } from "../support/limits.ts";
+import { DAY_MS, directoryOf, ticketOf as requestTicketOf, ruleOf } from "../support/limits.ts";
 
 const LEASE_MS = 60_000;
 const NOON_MS = Date.parse("2026-03-28T12:00:00Z");
@@ -27,6 +27,11 @@ const BUDGET: Changes = {
 };
 const HELD: Changes = { name: "held", quantity: "concurrency", kind: "held", scope, limit: 1, periodMs: 0 };
 const REQUESTS: Changes = { name: "requests", scope, limit: 2, periodMs: DAY_MS };
+
+/** Of what limits of targets have of the last request. */
+function ticketOf(map: LimitsMap): number {
+  return map.fields[LIMIT_AT.targetTicket] ?? -1;
+}
 
 class Stage {
   readonly map: LimitsMap;
@@ -67,12 +72,18 @@ class Stage {
     return this.map.move(ticket, PROVIDER | TARGET);
   }
 
+  /** How many tokens the key has left. */
+  leftOfAll(): number {
+    return this.left("elsewhere");
+  }
+
   /** How many tokens a provider has left. */
   left(provider: string): number {
     let left = 0;
     for (let step = 128; step >= 1; step /= 2) {
       if (this.admit(provider, left + step) !== LIMIT_ADMITTED) continue;
-      this.map.settle(ticketOf(this.map), 0, 0, 0);
+      const tickets = [ticketOf(this.map), requestTicketOf(this.map)];
+      for (const ticket of tickets) this.map.settle(ticket, 0, 0, 0);
       left += step;
     }
     return left;
@@ -100,13 +111,15 @@ for (const rule of [TOKENS, WINDOW, BUDGET]) {
   });
 
   test(`what an earlier attempt used counts in the ${rule.name} of its own provider, and in those of all`, (context) => {
-    const stage = new Stage(context, rule, { ...rule, name: "all", scope: ["key"], limit: 1_000, burst: 1_000 });
+    const stage = new Stage(context, rule, { ...rule, name: "all", scope: ["key"], limit: 110, burst: 110 });
     const ticket = stage.ticket("a", 10);
+    const whole = requestTicketOf(stage.map);
     strictEqual(stage.move(ticket, "b", 10), LIMIT_ADMITTED);
     stage.fill("a", 0);
-    stage.map.book(ticket, 7, 0, 0);
+    stage.map.book(whole, 7, 0, 0);
     stage.map.settle(ticket, 5, 0, 0);
-    deepStrictEqual([stage.left("a"), stage.left("b")], [93, 95]);
+    stage.map.settle(whole, 5, 0, 0);
+    deepStrictEqual([stage.left("a"), stage.left("b"), stage.leftOfAll()], [93, 95, 98]);
   });
 }
 
@@ -151,6 +164,6 @@ test("a request that reserved nothing before reserves at the next target", (cont
   strictEqual(stage.map.admit(), LIMIT_ADMITTED);
   strictEqual(ticketOf(stage.map), -1);
   strictEqual(stage.move(-1, "b", 10), LIMIT_ADMITTED);
-  stage.map.settle(ticketOf(stage.map), 4, 0, 0);
+  stage.map.settle(requestTicketOf(stage.map), 4, 0, 0);
   strictEqual(stage.left("b"), 96);
 });
