@@ -172,6 +172,12 @@ export const HEDGE_AFTER_MS_MAX = 600_000;
 export const HEDGE_SAMPLES_MIN = 50;
 /** A hedge has its own copy of the body: larger ones are not hedged. */
 export const HEDGE_BODY_BYTES_MAX = 1_048_576;
+/** How long a turn of a worker's loop may take, all of that time, before new requests are shed; what it means that there are many. */
+export const SHED_DELAY_MS_DEFAULT = 100;
+export const SHED_DELAY_MS_MIN = 5;
+export const SHED_DELAY_MS_MAX = 10_000;
+export const SHED_INTERVAL_MS = 500;
+export const SHED_REQUESTS_MIN = 100;
 /** Targets that workers know something of together, since the gateway started; of more, each worker knows its own. */
 export const TARGET_SLOTS_MAX = 4_096;
 /** Of a breaker, and of what else is known of a target, 32 bits each. */

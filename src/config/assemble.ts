@@ -11,6 +11,7 @@ import { allTargets, chainTargets, type FallbacksConfig } from "./chains.ts";
 import { healthCheckOf } from "./health-check.ts";
 import { hedgeRulesOf } from "./hedge.ts";
 import { listenerOf } from "./listener-files.ts";
+import { shedDelayOf } from "./load-shedding.ts";
 import type { ModelConfig, ModelForm, ShadowConfig } from "./model.ts";
 import type { Outside } from "./outside.ts";
 import { limitRulesOf } from "./rate-limit.ts";
@@ -31,6 +32,7 @@ export function configOf(form: Form, outside: Outside): Config {
     logLevel: form.log.level,
     accessLogPath: accessLog === undefined ? null : resolve(outside.directory, accessLog),
     bounds: boundsOf(form.limits),
+    shedDelayMs: shedDelayOf(form.load_shedding),
     timeouts: timeoutsOf(form.timeouts),
     replayStale: form.replay_stale,
     series: new Map(),

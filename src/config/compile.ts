@@ -105,6 +105,7 @@ export function compileSnapshot(
     retries: Object.freeze({ ...config.retries }),
     timeouts: Object.freeze({ ...config.timeouts }),
     bounds: Object.freeze({ ...config.bounds }),
+    shedDelayMs: config.shedDelayMs ?? 0,
     recordAddress: config.accessLogPath !== null,
     readUser: readsUser(config),
     readAddress: config.accessLogPath !== null || config.limits.some(({ scope }) => scope.includes("address")),

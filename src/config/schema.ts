@@ -42,6 +42,7 @@ import { BUDGETS } from "./budget.ts";
 import { CREDENTIAL, CREDENTIALS } from "./credentials.ts";
 import { HEALTH_CHECK, type HealthCheckConfig } from "./health-check.ts";
 import type { Listener } from "./listener.ts";
+import { LOAD_SHEDDING } from "./load-shedding.ts";
 import { MODEL, type ModelConfig } from "./model.ts";
 import { RATE_LIMITS } from "./rate-limit.ts";
 import { RETRIES } from "./retry.ts";
@@ -144,6 +145,8 @@ export interface Config {
   /** Absolute; null: no access log. */
   readonly accessLogPath: string | null;
   readonly bounds: Bounds;
+  /** Milliseconds that a turn of a worker's loop may take before requests are shed; 0, or absent: none are. */
+  readonly shedDelayMs?: number;
   readonly timeouts: Timeouts;
   readonly replayStale: boolean;
   readonly providers: Readonly<Record<string, ProviderConfig>>;
@@ -429,6 +432,9 @@ export const FORM = mapping({
     ),
   limits: section(LIMITS, {}).describe(
     "Bounds, for each worker. What is over them is refused with a clear error, never cut or delayed.",
+  ),
+  load_shedding: section(LOAD_SHEDDING, {}).describe(
+    "What a worker refuses when more comes than it can serve, so that what it takes is answered in time.",
   ),
   rate_limits: section(RATE_LIMITS, []).describe(
     "Limits over all workers, which hold over reloads, restarts and crashes. A request must be within all that apply to it; one that is refused (429) counts for none of them.",

@@ -368,6 +368,8 @@ export interface Snapshot {
   readonly retries: Retries;
   readonly breaker: BreakerRules;
   readonly bounds: Bounds;
+  /** How long a turn of the loop may take before requests are shed, milliseconds; 0: none are. */
+  readonly shedDelayMs: number;
   /** Whether records have the client's address: it is personal data, and only the access log shows it. */
   readonly recordAddress: boolean;
   /** Whether limits count, or routes choose, by the `user` of requests. */

@@ -21,7 +21,7 @@ import type { UwsResponse } from "./uws.ts";
 /** Shared by all streams without one: never written to. */
 const NO_BACKLOG: Uint8Array[] = [];
 /** The parser closes idle connections after 10 s: clients that know stop using theirs before. */
-const KEEP_ALIVE = "\r\nkeep-alive: timeout=8";
+export const KEEP_ALIVE = "\r\nkeep-alive: timeout=8";
 const CLOSE = "\r\nconnection: close";
 const LINE_BREAK_BYTES = 2;
 /** Of an answer whose end is not known yet. */

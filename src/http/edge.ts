@@ -5,13 +5,13 @@
  */
 import { closeSync } from "node:fs";
 import { nowMs } from "../base/clock.ts";
-import { CodedError } from "../base/errors.ts";
-import { BACKLOG_MAX } from "../base/limits.ts";
+import { CodedError, ERRORS } from "../base/errors.ts";
+import { BACKLOG_MAX, UNREAD_BODY_BYTES_MAX } from "../base/limits.ts";
 import { type Listener, placeText, UNIX_DESCRIPTOR_FIRST } from "../config/listener.ts";
 import { native } from "../native/native.ts";
-import type { RequestHandler } from "../pipeline/exchange.ts";
+import { Exchange, type RequestHandler } from "../pipeline/exchange.ts";
 import { Callers } from "./callers.ts";
-import { ClientStream } from "./client-stream.ts";
+import { ClientStream, KEEP_ALIVE } from "./client-stream.ts";
 import { Front } from "./front.ts";
 import type { Refusals } from "./refusals.ts";
 import { takeBody } from "./request-body.ts";
@@ -129,12 +129,30 @@ export class Edge {
     return { app, socket, front };
   }
 
+  /**
+   * Answers a request that is shed, as cheaply as it can be: no record, no body, one write. False: something about it, or about
+   * its connection, is special.
+   */
+  #shed(stream: ClientStream, response: UwsResponse, request: UwsRequest): boolean {
+    const { snapshot, draining, shedHead, shedBody } = this.#handler;
+    const exchange = new Exchange(snapshot, stream, 0, draining);
+    if (readHead(request, exchange) !== null || exchange.method !== "POST" || exchange.closing) return false;
+    if (exchange.contentLength < 0 || exchange.contentLength > UNREAD_BODY_BYTES_MAX) return false;
+    response.writeStatus(shedHead + exchange.requestId + KEEP_ALIVE);
+    response.end(shedBody);
+    return true;
+  }
+
   /** `address`: of the client, in network order; null: the connection's own. */
   #onRequest(response: UwsResponse, request: UwsRequest, address: Uint8Array | null): void {
+    const startedMs = nowMs();
     const stream = new ClientStream(response, this.#handler);
-    const exchange = this.#handler.open(stream, nowMs());
+    const refused = this.#handler.refuses(startedMs);
+    if (refused && this.#shed(stream, response, request)) return;
+    const exchange = this.#handler.open(stream, startedMs);
     stream.attach(exchange, address);
-    const wanted = this.#handler.onHead(exchange, readHead(request, exchange));
+    const verdict = readHead(request, exchange);
+    const wanted = this.#handler.onHead(exchange, verdict ?? (refused ? ERRORS.overloaded : null));
     if (exchange.keyNumber < 0 && exchange.key !== null) rememberKey(exchange.key.number);
     if (!wanted) {
       if (stream.lingering) response.onData((chunk, isLast) => stream.discard(chunk.byteLength, isLast));

@@ -50,6 +50,14 @@ export interface Downstream {
 
 /** What the edge tells about a client's connection; pipeline.ts implements it. */
 export interface RequestHandler {
+  /** In force for requests that begin now. */
+  readonly snapshot: Snapshot;
+  readonly draining: boolean;
+  /** Of the answer to a request that is shed: its head up to the value of x-request-id, which is last, and its body. */
+  readonly shedHead: string;
+  readonly shedBody: string;
+  /** A request begins: whether there is too much to do to take it. */
+  refuses(startedMs: number): boolean;
   open(down: Downstream, startedMs: number): Exchange;
   /** The head is read; `verdict` is the edge's own. True: the body is wanted, false: the exchange is answered. */
   onHead(exchange: Exchange, verdict: Verdict): boolean;

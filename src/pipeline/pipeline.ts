@@ -8,7 +8,7 @@ import { ERRORS, type ErrorRow } from "../base/errors.ts";
 import { EXCHANGES_IN_FLIGHT_MAX } from "../base/limits.ts";
 import type { Provider, Snapshot, Target } from "../config/snapshot.ts";
 import { scansOpen } from "../providers/response-scan.ts";
-import { COUNTER } from "../shm/layout.ts";
+import { COUNTER, SHED } from "../shm/layout.ts";
 import type { ResponseHead, Transport } from "../upstream/transport.ts";
 import { authenticate } from "./authenticate.ts";
 import { noteEnd } from "./canary.ts";
@@ -30,11 +30,12 @@ import { recordGap } from "./latencies.ts";
 import { modelsBody } from "./models.ts";
 import { readBody, readPart } from "./read-body.ts";
 import type { RelayOwner } from "./relay.ts";
-import { answerError, errorEvent } from "./rescue.ts";
+import { answerError, errorBody, errorEvent, SHED_HEAD } from "./rescue.ts";
 import { ownHead } from "./response-head.ts";
 import { chooseAnother, leaveTarget, route, routeEarly } from "./route.ts";
 import { type Books, releaseScan, settle } from "./settle.ts";
 import { ShadowTraffic } from "./shadow.ts";
+import { Shedder } from "./shedder.ts";
 import { type BreakerChange, TargetHealth } from "./target-health.ts";
 import { mayTryAgain, Tries } from "./tries.ts";
 import { type Trouble, Troubles } from "./trouble.ts";
@@ -57,6 +58,8 @@ export class Pipeline implements RequestHandler, RelayOwner {
   snapshot: Snapshot;
   draining = false;
   tickMs = nowMs();
+  readonly shedHead = SHED_HEAD;
+  readonly shedBody = errorBody(ERRORS.overloaded, "");
   readonly #books: Books;
   readonly #transportOf: (provider: Provider) => Transport | undefined;
   readonly #troubles: Troubles;
@@ -64,6 +67,9 @@ export class Pipeline implements RequestHandler, RelayOwner {
   readonly #inFlight = new Wheel<Exchange>(nowMs());
   readonly #tries: Tries;
   readonly #shadows: ShadowTraffic;
+  readonly #shedder = new Shedder();
+  /** A turn of the loop is being measured. */
+  #measures = false;
   #bodyBytesInFlight = 0;
 
   constructor(parts: PipelineParts) {
@@ -88,6 +94,12 @@ export class Pipeline implements RequestHandler, RelayOwner {
     this.draining = true;
     this.#shadows.draining = true;
     for (const exchange of this.#inFlight.items()) exchange.closing = true;
+  }
+
+  refuses(startedMs: number): boolean {
+    if (!this.#shedder.refuses(startedMs)) return false;
+    this.#books.counters.add(SHED, 1);
+    return true;
   }
 
   open(down: Downstream, startedMs: number): Exchange {
@@ -355,7 +367,21 @@ export class Pipeline implements RequestHandler, RelayOwner {
     counters.set(COUNTER.gaugeBodyBytesInFlight, this.#bodyBytesInFlight);
     counters.set(COUNTER.gaugeScannerSlots, scansOpen());
     counters.set(COUNTER.heartbeatMs, Date.now());
+    this.#measureTurn();
   }
+
+  /** From here to the end of what is ready now: immediates come behind it. */
+  #measureTurn(): void {
+    if (this.#measures) return;
+    this.#measures = true;
+    this.#shedder.begin(nowMs(), this.snapshot.shedDelayMs);
+    setImmediate(this.#onTurn);
+  }
+
+  readonly #onTurn = (): void => {
+    this.#measures = this.#shedder.end(nowMs());
+    if (this.#measures) setImmediate(this.#onTurn);
+  };
 
   /** Ends everything: the drain's deadline has passed. */
   expireAll(): void {

@@ -9,6 +9,9 @@ import { ownHead } from "./response-head.ts";
 /** What a client should wait before it tries again, seconds. */
 const RETRY_AFTER_S = "1";
 
+/** Of a request that is answered with ERRORS.overloaded before anything is known of it; the value of its last header follows. */
+export const SHED_HEAD = `503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: ${RETRY_AFTER_S}\r\nx-request-id: `;
+
 const ALLOW_GET = "\r\nallow: GET";
 const ALLOW_POST = "\r\nallow: POST";
 

@@ -155,4 +155,6 @@ export const SHADOW_FAILURES = SHADOWS + 1;
 export const SHADOWS_IN_FLIGHT = SHADOWS + 2;
 export const SHADOW_BYTES_IN_FLIGHT = SHADOWS + 3;
 export const SHADOW_DROP_0 = SHADOWS + 4;
-export const COUNTER_LENGTH = SHADOW_DROP_0 + SHADOW_DROPS.length;
+/** Requests that were refused because the loop was late. */
+export const SHED = SHADOW_DROP_0 + SHADOW_DROPS.length;
+export const COUNTER_LENGTH = SHED + 1;

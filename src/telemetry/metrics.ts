@@ -8,7 +8,7 @@ import { ERROR_NUMBERS, errorByNumber } from "../base/errors.ts";
 import type { LimitRule } from "../base/limit-terms.ts";
 import { REFUSALS } from "../base/refusals.ts";
 import { type CountersReader, histogramOf } from "../shm/counters.ts";
-import { COUNTER, FALLBACKS, type HistogramName, REFUSAL_0, RETRIES, STATUS_CLASSES } from "../shm/layout.ts";
+import { COUNTER, FALLBACKS, type HistogramName, REFUSAL_0, RETRIES, SHED, STATUS_CLASSES } from "../shm/layout.ts";
 import type { LimitsMap, LimitsState, LimitTally } from "../shm/limits.ts";
 import { type Arms, armCounters, canaryGauge } from "./arm-metrics.ts";
 import { attemptFamilies } from "./attempt-metrics.ts";
@@ -57,6 +57,7 @@ const SHARED_COUNTERS: readonly [name: string, index: number, help: string][] = 
     "Requests sent once more because their reused connection turned out to be closed.",
   ],
   ["sluice_fallbacks_total", FALLBACKS, "Tries at another target, after one that failed."],
+  ["sluice_requests_shed_total", SHED, "Requests refused because a worker had too much to do; without a record."],
   ["sluice_retries_total", RETRIES, "Tries after a pause, when every target had failed."],
   ["sluice_upstream_queue_waits_total", COUNTER.queueWaits, "Requests that waited for a connection to a provider."],
 ];

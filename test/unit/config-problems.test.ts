@@ -292,6 +292,11 @@ describe("references between sections", () => {
     "2:32: this needs at least two 'targets', and as many 'attempts'",
   );
   problem(
+    "a delay that is too short to be one",
+    `${DEMO}load_shedding: { delay: 1ms }\n`,
+    "2:25: the duration must be from 5ms to 10s",
+  );
+  problem(
     "a hedge beside a canary",
     `${DEMO}models: { a: { provider: demo, canary: { provider: demo, model: b, percent: 1 }, hedge: {} } }\n`,
     "2:82: a model with a 'canary' has none",

@@ -1,0 +1,67 @@
+/**
+ * Load shedding: which new requests are refused, so that those that are taken are answered in time. Gateway worker, main thread; pure, time
+ * comes from the caller. What is measured are turns of the event loop: all that was ready when one began is served in it, so what is
+ * served late in a turn has waited at least since its beginning.
+ *
+ *   calm      one turn of each sweep is measured, and nothing is refused.
+ *   alert     the last turn took more than half of what one may: each is measured.
+ *   shedding  they all took too long, for SHED_INTERVAL_MS: a short queue is good and one that stands is bad (CoDel, RFC 8289). What comes
+ *             up when its turn has lasted as long as one may is refused, until a turn is short again. So each turn has as much work
+ *             as it may have, and what is refused is only what is too much, from the first turn on.
+ */
+import { SHED_INTERVAL_MS, SHED_REQUESTS_MIN } from "../base/limits.ts";
+
+const MS_PER_S = 1_000;
+
+export class Shedder {
+  /** How long a turn may take; 0: nothing is shed. */
+  #delayMs = 0;
+  /** The turn that runs, if it is measured; 0: it is not. */
+  #turnMs = 0;
+  /** The first of the turns that were too long; 0: the last one was not. */
+  #sinceMs = 0;
+  /** Requests that began since then. */
+  #begun = 0;
+  #sheds = false;
+
+  get sheds(): boolean {
+    return this.#sheds;
+  }
+
+  /** A turn begins that is measured. */
+  begin(atMs: number, delayMs: number): void {
+    this.#delayMs = delayMs;
+    this.#turnMs = atMs;
+  }
+
+  /** It ends. True: so is the next one, which begins. */
+  end(atMs: number): boolean {
+    const lastedMs = atMs - this.#turnMs;
+    if (lastedMs > this.#delayMs) this.#sinceMs ||= this.#turnMs;
+    else this.#rest(lastedMs);
+    const goesOn = this.#delayMs > 0 && lastedMs > this.#delayMs / 2;
+    this.#turnMs = goesOn ? atMs : 0;
+    return goesOn;
+  }
+
+  #rest(lastedMs: number): void {
+    this.#sinceMs = 0;
+    this.#begun = 0;
+    if (lastedMs <= this.#delayMs / 2) this.#sheds = false;
+  }
+
+  /** A request begins: whether it is refused. */
+  refuses(atMs: number): boolean {
+    if (this.#turnMs === 0) return false;
+    this.#begun += 1;
+    if (this.#delayMs === 0 || atMs - this.#turnMs <= this.#delayMs) return false;
+    this.#sheds ||= this.#stands(atMs);
+    return this.#sheds;
+  }
+
+  /** Few requests, in a process that has no CPU time, are no load that could be shed. */
+  #stands(atMs: number): boolean {
+    const forMs = atMs - (this.#sinceMs || this.#turnMs);
+    return forMs >= SHED_INTERVAL_MS && this.#begun >= (SHED_REQUESTS_MIN * forMs) / MS_PER_S;
+  }
+}
