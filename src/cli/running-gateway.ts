@@ -33,6 +33,10 @@ export class RunningGateway {
     return (await this.#ask("POST", `/${order}`)) as ControlOutcome;
   }
 
+  async resetCanary(model: string): Promise<ControlOutcome> {
+    return (await this.#ask("POST", `/canary/${encodeURIComponent(model)}/reset`)) as ControlOutcome;
+  }
+
   /** Null: nobody is there at this moment. */
   async explain(question: ExplainQuestion): Promise<Explanation | null> {
     const outcome = (await this.#ask("POST", "/explain", JSON.stringify(question)).catch(

@@ -58,7 +58,7 @@ export function canaryForm<T extends z.ZodType>(target: T) {
     percent: integer(CANARY_PERCENT_DEFAULT, 0, CANARY_PERCENT_MAX).describe("Of the model's requests."),
     ...STICKY_FIELDS,
     rollback: section(ROLLBACK, {}).describe(
-      "It gets no requests any more when its errors or its latency are worse than those of the model's own targets, and not by chance; until something of canary is changed.",
+      "It gets no requests any more when its errors or its latency are worse than those of the model's own targets, and not by chance; until something of canary is changed, or 'sluice canary reset'.",
     ),
   });
 }

@@ -241,7 +241,7 @@ function compileRoute(number: number, alias: string, model: ModelConfig, parts: 
 /** One try, at its own target. */
 function compileShadow(of: Route, { shadow }: ModelConfig, target: Target | null): Shadow | null {
   if (!shadow || target === null) return null;
-  const alone = { choices: [], fallbacks: null, attempts: 1, retries: false, repeats: false };
+  const alone = { choices: [], fallbacks: null, hedge: null, attempts: 1, retries: false, repeats: false };
   const route = Object.freeze({ ...of, ...alone, target });
   return Object.freeze({ share: shadow.percent / 100, inFlight: shadow.inFlight, route });
 }

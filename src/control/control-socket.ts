@@ -20,6 +20,8 @@ export interface ControlSource {
   reload(): Promise<ControlOutcome>;
   /** Tries the program as it is installed now; if it works, it takes over soon after this resolved. */
   restart(): Promise<ControlOutcome>;
+  /** The canary of this model is tried again. */
+  resetCanary(model: string): ControlOutcome;
   /** What would become of a request. */
   explain(question: ExplainQuestion): Promise<ExplainOutcome>;
 }
@@ -43,6 +45,10 @@ export async function openControl(path: string, source: ControlSource): Promise<
     if (!isExplainQuestion(body)) return reply.code(INVALID).send({ error: "this is no question" });
     const outcome = await source.explain(body);
     return reply.code("error" in outcome ? REFUSED : 200).send(outcome);
+  });
+  server.post<{ Params: { model: string } }>("/canary/:model/reset", async ({ params }, reply) => {
+    const outcome = source.resetCanary(params.model);
+    return reply.code(outcome.refusal === null ? 200 : REFUSED).send(outcome);
   });
   rmSync(path, { force: true });
   await server.listen({ path });

@@ -61,6 +61,8 @@ export function noteEnd(exchange: Exchange, arm: Arm): void {
   const { trial, error, upstreamStatus, status } = exchange;
   if (!arm.judged || trial === OVER) return;
   exchange.trial = OVER;
+  // Limits kept it from the canary.
+  if (arm.canary && exchange.full !== 0 && trial === 0 && !onCanary(exchange)) return;
   if (trial === DOUBTED) {
     if (status < CLIENT_ERROR) fails(arm);
   } else if (isFailure(error) || isOfTarget(failureOfStatus(upstreamStatus))) fails(arm);

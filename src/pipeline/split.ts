@@ -27,14 +27,17 @@ export function armRoute(exchange: Exchange, arms: Arms, chance: () => number): 
   return best;
 }
 
-function stickyHash({ key, user, lines }: Exchange, { sticky, header }: Arms, chance: () => number): number {
+function stickyHash(exchange: Exchange, { sticky, header }: Arms, chance: () => number): number {
+  const { key, user } = exchange;
   if (sticky === "key" && key !== null) return textHash(key.name);
   if (sticky === "user" && user !== "") return textHash(user);
-  const at = sticky === "header" ? lines.indexOf(header) : -1;
-  return at < 0 ? Math.floor(chance() * TWO_32) : textHash(valueAt(lines, at + header.length));
+  const value = sticky === "header" ? (valueIn(exchange.lines, header) ?? valueIn(exchange.ownLines, header)) : null;
+  return value === null ? Math.floor(chance() * TWO_32) : textHash(value);
 }
 
-function valueAt(lines: string, from: number): string {
-  const end = lines.indexOf("\r\n", from);
-  return end < 0 ? lines.slice(from) : lines.slice(from, end);
+function valueIn(lines: string, header: string): string | null {
+  const at = lines.indexOf(header);
+  if (at < 0) return null;
+  const end = lines.indexOf("\r\n", at + header.length);
+  return end < 0 ? lines.slice(at + header.length) : lines.slice(at + header.length, end);
 }

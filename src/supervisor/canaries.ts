@@ -75,7 +75,7 @@ export class Canaries {
       this.look(nowMs(), ({ reason, stable, canary, requests }, model) =>
         log.warn(
           { model, reason, stable, canary, requests },
-          "canary rolled back: it gets no requests until its configuration is changed",
+          "canary rolled back: it gets no requests until it is changed or reset",
         ),
       );
     }, CANARY_INTERVAL_MS);
@@ -92,6 +92,15 @@ export class Canaries {
       Atomics.store(words, ARM_AT.gate, ROLLED_BACK);
       tell(verdict, model);
     }
+  }
+
+  /** A canary that was rolled back is tried again, and compared from now on. False: the model has none. */
+  reset(model: string, atMs = nowMs()): boolean {
+    const found = this.#watched.find((watched) => watched.model === model);
+    if (found === undefined) return false;
+    found.window.begin(atMs);
+    Atomics.store(found.words, ARM_AT.gate, 0);
+    return true;
   }
 
   /** For metrics. */

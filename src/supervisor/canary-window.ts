@@ -17,11 +17,17 @@ export class CanaryWindow {
   /** From the one on that the window begins with. */
   readonly #looks: Look[] = [];
 
-  /** Words of the two arms. The window begins now. */
+  /** Words of the two arms. */
   constructor(stable: Int32Array, canary: Int32Array, windowMs: number, nowMs: number) {
     this.#stable = stable;
     this.#canary = canary;
     this.#windowMs = windowMs;
+    this.begin(nowMs);
+  }
+
+  /** What was before does not count. */
+  begin(nowMs: number): void {
+    this.#looks.length = 0;
     this.#looks.push(this.#look(nowMs));
   }
 

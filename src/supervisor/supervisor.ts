@@ -356,7 +356,7 @@ async function openOrders({ log, first }: Parts, orders: ControlSource): Promise
 }
 
 function ordersTo(parts: Parts, reloader: Reloader, restarter: Restarter): ControlSource {
-  const { status, systemd, workers, former, version, generation } = parts;
+  const { memory, status, systemd, workers, former, version, generation } = parts;
   const outcome = (refusal: string | null) => ({ refusal, epoch: reloader.epoch });
   return {
     state: () => ({
@@ -379,6 +379,7 @@ function ordersTo(parts: Parts, reloader: Reloader, restarter: Restarter): Contr
       return outcome(refusal);
     },
     restart: async () => outcome(await restarter.restart()),
+    resetCanary: (model) => outcome(memory.arms.reset(model) ? null : "That model has no canary."),
     explain: (question) => workers.explain(question),
   };
 }

@@ -1,8 +1,10 @@
 /** A canary that fails, with the real program and two workers: no client notices, it is rolled back once, and stays so until it is changed. */
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
+import { join } from "node:path";
 import { after, test } from "node:test";
 import { type ConfigForm, mockProvider, standardConfig } from "../support/config.ts";
 import { type Answer, chat } from "../support/http-client.ts";
+import { Program, ROOT } from "../support/program.ts";
 import { Sluice } from "../support/sluice.ts";
 import { until } from "../support/until.ts";
 import { Upstream } from "../support/upstream.ts";
@@ -34,6 +36,8 @@ function formOf(percent: number): ConfigForm {
     },
     models: { tried: { provider: "well", model: "m", canary }, shared: { split } },
     passthrough: "well",
+    // So that a canary that is tried again is asked at once.
+    breaker: { cooldown: "100ms", cooldown_max: "100ms" },
   };
 }
 
@@ -73,6 +77,15 @@ async function askedOf(count: number): Promise<number> {
   return (await sick.journal()).requestsTotal;
 }
 
+async function reset(model: string): Promise<number | string> {
+  const program = new Program([join(ROOT, "src/main.ts"), "canary", "reset", model, "-c", sluice.configFile]);
+  return program.end(30_000);
+}
+
+async function isAsked(): Promise<void> {
+  await until("its provider is asked", async () => (await askedOf(8)) > 0 || undefined);
+}
+
 test("a canary that fails fails no client's request, and is rolled back, once", async () => {
   const seen = new Set<number>();
   await until("it is rolled back", async () => {
@@ -104,11 +117,23 @@ test("it stays rolled back over a reload, a restart, a stop and a kill", async (
   strictEqual(await isRolledBack(), true);
 });
 
+test("a canary that is reset is tried again, and rolled back again when it still fails", async () => {
+  strictEqual(await reset("shared"), 1);
+  strictEqual(await isRolledBack(), true);
+  strictEqual(await reset("tried"), 0);
+  strictEqual(await isRolledBack(), false);
+  await isAsked();
+  await until("it is rolled back", async () => {
+    deepStrictEqual(statuses(await load(40)), new Set([200]));
+    return (await isRolledBack()) || undefined;
+  });
+});
+
 test("a canary that is changed is tried again", async () => {
   await sluice.configure(formOf(49));
   strictEqual((await sluice.command("reload")).code, 0);
   strictEqual(await isRolledBack(), false);
-  ok((await askedOf(40)) > 0);
+  await isAsked();
 });
 
 test("users of arms stay at theirs, whichever worker they come to, and requests are counted by arm", async () => {

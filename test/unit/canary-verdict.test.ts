@@ -133,6 +133,15 @@ test("the window forgets what is older", () => {
   equal(window.sides(1_060).canary.judged, 1);
 });
 
+test("a window that is begun anew knows nothing of before", () => {
+  const [stable, canary] = [new Int32Array(ARM_WORDS), new Int32Array(ARM_WORDS)];
+  const window = new CanaryWindow(stable, canary, 1_000, 0);
+  canary[ARM_AT.judged] = 7;
+  equal(window.sides(100).canary.judged, 7);
+  window.begin(200);
+  equal(window.sides(300).canary.judged, 0);
+});
+
 test("counts that go round are the same to a window", () => {
   const [stable, canary] = [new Int32Array(ARM_WORDS), new Int32Array(ARM_WORDS)];
   stable[ARM_AT.failed] = -1;

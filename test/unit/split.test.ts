@@ -153,3 +153,14 @@ test("a request is routed to a target of its arm, and the arm is on its route", 
   }
   deepEqual(seen, new Set(["a", "b"]));
 });
+
+test("a header that does not go on to providers decides as well", () => {
+  const snapshot = armsOf({ a: 1, b: 1 }, "header");
+  const random = new Random(4);
+  const arms = Array.from({ length: 50 }, () => {
+    const exchange = exchangeOf({ snapshot });
+    exchange.ownLines = "\r\nx-team: blue";
+    return armOf(snapshot, exchange, () => random.unit());
+  });
+  equal(new Set(arms).size, 1);
+});
