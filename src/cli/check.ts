@@ -4,6 +4,7 @@
  */
 import { Command } from "commander";
 import type { LimitRule } from "../base/limit-terms.ts";
+import { CHAINS } from "../config/chains.ts";
 import { sourcesOf, sourceText } from "../config/credentials.ts";
 import { listenerText, placeText } from "../config/listener.ts";
 import { readConfig } from "../config/load.ts";
@@ -94,12 +95,22 @@ const CLIENTS_NAME = "(the client's name)";
 /** A row for each target, in the order in which they are tried where nothing else decides. */
 function modelCells([alias, model]: [alias: string, model: ModelConfig]): readonly (readonly string[])[] {
   const { arms } = model;
-  if (!arms) return [...targetCells(alias, model, ""), ...shadowCells(model)];
+  const [fallbacks, shadows] = [fallbackCells(model), shadowCells(model)];
+  if (!arms) return [...targetCells(alias, model, ""), ...fallbacks, ...shadows];
   const rows = arms.list.flatMap(({ name, share, first, count, strategy, attempts }, index) => {
     const targets = model.targets.slice(first, first + count);
     return targetCells(index === 0 ? alias : "", { targets, strategy, attempts }, `${name}, share ${share}`);
   });
-  return [...rows, ...shadowCells(model)];
+  return [...rows, ...fallbacks, ...shadows];
+}
+
+/** A row for each target that failures lead to. */
+function fallbackCells({ fallbacks = {} }: ModelConfig): readonly (readonly string[])[] {
+  return CHAINS.flatMap((name) =>
+    (fallbacks[name] ?? []).map(({ provider, model }) => {
+      return ["", `-> ${provider}`, model ?? CLIENTS_NAME, `fallback: ${name}`];
+    }),
+  );
 }
 
 function shadowCells({ shadow }: ModelConfig): readonly (readonly string[])[] {
@@ -135,9 +146,17 @@ function targetCells(
 
 function providerCells(name: string, provider: ProviderForm, transport: string): readonly string[] {
   if (provider.type === "demo") return [name, "built in", transport, ""];
-  // What stands in a query may be a credential.
-  const url = provider.base_url.replace(/\?.*$/, "?...");
-  return [name, url, transport, credentialsText(sourcesOf(provider).map(({ source }) => sourceText(source)))];
+  const url = withoutQuery(provider.base_url);
+  const credentials = credentialsText(sourcesOf(provider).map(({ source }) => sourceText(source)));
+  const { health_check: check } = provider;
+  const checked =
+    check === undefined ? "" : `; checked every ${durationText(check.interval)}: ${withoutQuery(check.path)}`;
+  return [name, url, transport, `${credentials}${checked}`];
+}
+
+/** What stands in a query may be a credential. */
+function withoutQuery(url: string): string {
+  return url.replace(/\?.*$/, "?...");
 }
 
 /** What carries its requests. */

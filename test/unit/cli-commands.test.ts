@@ -106,6 +106,28 @@ rate_limits:
     doesNotMatch(stdout, /hunter2|Basic|sha256/);
   });
 
+  test("shows several credentials by their places, checks without their query, and where failures lead", () => {
+    const path = file(`providers:
+  a: { base_url: "https://h/v1", credentials: [{ env: ONE }, { env: TWO }], health_check: { path: "/up?key=hunter2", interval: 5s } }
+  b: { base_url: "https://b/v1" }
+models:
+  chat:
+    provider: a
+    fallbacks: { default: [{ provider: b }], context_length: [{ provider: a, model: long }] }
+keys: [{ name: a, hash: "${H1}" }]
+`);
+    const { status, stdout, stderr } = sluice(["check", path], { ONE: "hunter2", TWO: "hunter3" });
+    deepEqual([status, stderr], [0, ""]);
+    for (const line of [
+      /a +https:\/\/h\/v1 +native +2 credentials in turn, from the environment variable ONE, the environment variable TWO; checked every 5s: \/up\?\.\.\.$/m,
+      /chat +-> a +chat +up to 3 tries$/m,
+      /^ +-> a +long +fallback: context_length$/m,
+      /^ +-> b +chat +fallback: default$/m,
+    ])
+      match(stdout, line);
+    doesNotMatch(stdout, /hunter/);
+  });
+
   test("shows budgets, and warns of models that one of money does not count", () => {
     const path = file(`providers: { demo: { type: demo } }
 models: { chat: { provider: demo } }
