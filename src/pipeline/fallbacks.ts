@@ -2,19 +2,18 @@
  * Where a request goes that none of the targets of its model took: the chain of the failure. Gateway worker; called on failures, and when
  * every target is left alone. A chain is in order, and one target of it is tried after the other.
  */
-import type { Choice, Fallbacks, Route } from "../config/snapshot.ts";
+import { type Choice, type Fallbacks, failureBit, REQUEST_FAILURES, type Route } from "../config/snapshot.ts";
 import type { Tried } from "./candidates.ts";
 import type { Exchange } from "./exchange.ts";
 import { enterChoice } from "./gate.ts";
 
 const NONE: readonly Choice[] = [];
+const OF_REQUESTS = REQUEST_FAILURES.reduce((bits, failure) => bits | failureBit(failure), 0);
 
-/** Whether something of a route comes after this failure, whatever `retries.on` says. */
-export function hasChain({ fallbacks }: Route, failure: number): boolean {
-  return fallbacks !== null && chainOf(fallbacks, failure).length > 0;
-}
-
-/** After a failed try: what is left of the chain that it is in, then the chain of the failure. False: there is nothing. */
+/**
+ * After a failed try: what is left of the chain that it is in, then the chain of the failure. Where the request itself was the trouble, what is
+ * left is no help, unless it is for that. False: there is nothing.
+ */
 export function chooseFallback(
   exchange: Exchange,
   route: Route,
@@ -24,7 +23,8 @@ export function chooseFallback(
 ): boolean {
   const { fallbacks } = route;
   if (fallbacks === null) return false;
-  if (enterChain(exchange, route, exchange.chain, tried, wallMs)) return true;
+  const isOfProvider = (failure & OF_REQUESTS) === 0;
+  if (isOfProvider && enterChain(exchange, route, exchange.chain, tried, wallMs)) return true;
   return enterChain(exchange, route, chainOf(fallbacks, failure), tried, wallMs);
 }
 

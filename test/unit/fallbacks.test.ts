@@ -216,6 +216,15 @@ test("one of a list that fails is followed by the next one of it, then by the li
   deepStrictEqual(await went("one"), [200, "a", "long", "longer", "spare"]);
 });
 
+test("a prompt that is too long for one of another list goes to the list for that, and not on with the other one", async () => {
+  answers.set("a", answer("429 Slow", "{}"));
+  answers.set("quick", TOO_LONG);
+  deepStrictEqual(await went("one"), [200, "a", "quick", "long"]);
+  answers.set("a", DOWN);
+  answers.set("spare", TOO_LONG);
+  deepStrictEqual(await went("one"), [200, "a", "spare", "long"]);
+});
+
 test("targets that are left alone are passed over, and where all are, the first fallback answers at once", async () => {
   answers.set("a", DOWN);
   deepStrictEqual(
