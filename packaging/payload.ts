@@ -33,6 +33,7 @@ export const EXAMPLES = [
   "nginx.conf",
   "providers.yaml",
   "routing.yaml",
+  "strategies.yaml",
 ];
 
 export interface Build {

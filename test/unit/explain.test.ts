@@ -12,7 +12,7 @@ import { compileSnapshot } from "../../src/config/compile.ts";
 import type { ExplainQuestion, Explanation } from "../../src/config/explanation.ts";
 import type { ModelConfig } from "../../src/config/model.ts";
 import type { Config } from "../../src/config/schema.ts";
-import type { Snapshot, Strategy } from "../../src/config/snapshot.ts";
+import { type Snapshot, STRATEGIES, type Strategy } from "../../src/config/snapshot.ts";
 import { native } from "../../src/native/native.ts";
 import { fail } from "../../src/pipeline/breaker.ts";
 import { explain } from "../../src/pipeline/explain.ts";
@@ -184,24 +184,29 @@ function mapsIn(dataDir: string): Buffer[] {
   return ["limits.map", "breakers.map", "targets.map"].map((name) => readFileSync(join(dataDir, name)).subarray(128));
 }
 
-test("asking changes nothing of limits, of breakers whose time has come, and of whose turn it is", (context) => {
-  const models = { chat: modelAt("round_robin", [1, 1, 1]) };
-  const { dataDir, snapshot, limiter } = gateway(context, {
-    models,
-    limits: [ruleOf(), ruleOf({ name: "other", kind: "held" })],
+for (const strategy of STRATEGIES) {
+  test(`asking changes nothing of limits, breakers, what is learned and whose turn it is: ${strategy}`, (context) => {
+    const models = { chat: modelAt(strategy, [1, 1, 1]) };
+    const limits = [
+      ruleOf(),
+      ruleOf({ name: "other", kind: "held" }),
+      ruleOf({ name: "of targets", scope: ["target"] }),
+    ];
+    const { dataDir, snapshot, limiter } = gateway(context, { models, limits });
+    const [first, second] = snapshot.routes.get("chat")?.choices ?? [];
+    ok(first !== undefined && second !== undefined);
+    // One whose time has come, and something that was learned.
+    fail(first.state.breaker, Date.now() - 60_000, snapshot.breaker, false, 10_000, 0.5);
+    second.state.learned.fill(1_000, 3);
+    const before = mapsIn(dataDir);
+    const asked = question({ model: "chat" });
+    const told = explain(snapshot, limiter, asked);
+    deepStrictEqual(explain(snapshot, limiter, asked).targets, told.targets);
+    deepStrictEqual([told.targets.length, told.limits.length], [3, 3]);
+    deepStrictEqual(mapsIn(dataDir), before);
+    strictEqual(snapshot.routes.get("chat")?.turn.next, 0);
   });
-  const [first] = snapshot.routes.get("chat")?.choices ?? [];
-  ok(first !== undefined);
-  fail(first.state.breaker, Date.now() - 60_000, snapshot.breaker, false, 10_000, 0.5);
-  const before = mapsIn(dataDir);
-  const asked = question({ model: "chat" });
-  const told = explain(snapshot, limiter, asked);
-  deepStrictEqual(explain(snapshot, limiter, asked), told);
-  strictEqual(told.targets.length, 3);
-  strictEqual(told.limits.length, 2);
-  deepStrictEqual(mapsIn(dataDir), before);
-  strictEqual(snapshot.routes.get("chat")?.turn.next, 0);
-});
+}
 
 /** Any rules over a few quantities, small enough to be reached. */
 function rulesOf(random: Random): LimitRule[] {
