@@ -83,6 +83,20 @@ export const PROXY_HEADER_BYTES_MAX = 4_096;
 export const LIMIT_RULES_MAX = 64;
 /** Failed tries of a request that its record tells of, the last ones. */
 export const DECISION_TRIES_MAX = 8;
+/** Priorities of keys, from 0 on; and that of keys that have none. */
+export const KEY_PRIORITIES = 10;
+export const KEY_PRIORITY_DEFAULT = 5;
+/** Of requests that wait for a rate limit: how long at most (rate_limit_queue.max_wait), how many and how many bytes of bodies in each worker. */
+export const WAIT_MS_MAX = 60_000;
+export const WAIT_REQUESTS_DEFAULT = 1_000;
+export const WAIT_REQUESTS_MAX = 10_000;
+export const WAIT_BYTES_DEFAULT = 67_108_864;
+export const WAIT_BYTES_MAX = 4_294_967_296;
+/** A limit that requests wait for is asked again so soon at the earliest, and so late at the latest: other workers give back, too. */
+export const WAIT_TURN_MS_MIN = 5;
+export const WAIT_TURN_MS_MAX = 500;
+/** How many of them one turn of the loop lets go on. */
+export const WAIT_ADMISSIONS_PER_TURN = 64;
 /** Limits in the header x-sluice-explain. */
 export const EXPLAINED_LIMITS_MAX = 8;
 /** Of a request that `sluice explain` asks about, in bytes; with what is around it, as JSON, in EXPLAIN_QUESTION_BYTES_MAX. */

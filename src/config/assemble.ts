@@ -20,6 +20,7 @@ import { retriesOf } from "./retry.ts";
 import type { Config, Form, KeyConfig, ProviderConfig, ProviderForm } from "./schema.ts";
 import type { Price, TransportName } from "./snapshot.ts";
 import { hashByOf } from "./strategy.ts";
+import { waitRulesOf } from "./wait-queue.ts";
 
 export function configOf(form: Form, outside: Outside): Config {
   const accessLog = form.access_log?.path;
@@ -45,6 +46,8 @@ export function configOf(form: Form, outside: Outside): Config {
     passthrough: form.passthrough ?? onlyProvider(form),
     prices: mapValues(form.prices, priceOf),
     keys: form.keys.map(keyOf),
+    waitRules: form.rate_limit_queue === undefined ? null : waitRulesOf(form.rate_limit_queue),
+    userHeader: form.user_header?.toLowerCase() ?? null,
     limits: [...form.rate_limits.flatMap(limitRulesOf), ...form.budgets.flatMap(budgetRulesOf)],
   };
 }
@@ -163,6 +166,7 @@ function priceOf({ input, cached_input, output }: Form["prices"][string]): Price
   return { inputPico: input, cachedInputPico: cached_input ?? input, outputPico: output };
 }
 
-function keyOf({ name, hash, enabled, expires, models, team, explain }: Form["keys"][number]): KeyConfig {
-  return { name, hash, enabled, expiresAtMs: expires ?? null, models: models ?? null, team: team ?? null, explain };
+function keyOf({ name, hash, enabled, expires, models, team, explain, priority }: Form["keys"][number]): KeyConfig {
+  const [noModels, noTeam] = [models ?? null, team ?? null];
+  return { name, hash, enabled, expiresAtMs: expires ?? null, models: noModels, team: noTeam, explain, priority };
 }

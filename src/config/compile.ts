@@ -6,7 +6,7 @@ import { createHash } from "node:crypto";
 import { assert } from "../base/assert.ts";
 import { encodeLabel } from "../base/bytes.ts";
 import { headerLines } from "../base/header-lines.ts";
-import { ARM_WORDS, BREAKER_WORDS, TARGET_WORDS } from "../base/limits.ts";
+import { ARM_WORDS, BREAKER_WORDS, KEY_PRIORITY_DEFAULT, TARGET_WORDS } from "../base/limits.ts";
 import { allTargets, nameOf } from "./chains.ts";
 import { type ArmWords, compileArms } from "./compile-arms.ts";
 import { compileFallbacks } from "./fallback-chains.ts";
@@ -112,6 +112,8 @@ export function compileSnapshot(
     checksHealth: Object.values(config.providers).some(({ healthCheck }) => healthCheck),
     replayStale: config.replayStale,
     limits: config.limits,
+    queue: config.limits.length === 0 ? null : (config.waitRules ?? null),
+    userHeader: config.userHeader ? `\r\n${config.userHeader}: ` : "",
     loadedAtS: Math.floor(config.loadedAtMs / 1000),
   });
 }
@@ -133,6 +135,7 @@ function compileKey(key: KeyConfig, number: number): KeyRecord {
     models: key.models === null ? null : new Set(key.models),
     team: key.team,
     explain: key.explain ?? false,
+    priority: key.priority ?? KEY_PRIORITY_DEFAULT,
   });
 }
 

@@ -82,7 +82,10 @@ import {
   type Retries,
   type Timeouts,
   type TransportName,
+  type WaitRules,
 } from "./snapshot.ts";
+import { readUserHeader } from "./user-header.ts";
+import { KEY_PRIORITY, WAIT_QUEUE } from "./wait-queue.ts";
 
 export interface CredentialConfig {
   /** The header that carries it, and its whole value. */
@@ -127,6 +130,8 @@ export interface KeyConfig {
   readonly team: string | null;
   /** Without it, false. */
   readonly explain?: boolean;
+  /** Among those that wait for a limit, lower ones first; without it, KEY_PRIORITY_DEFAULT. */
+  readonly priority?: number;
 }
 
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -165,6 +170,10 @@ export interface Config {
   readonly prices: Readonly<Record<string, Price>>;
   readonly keys: readonly KeyConfig[];
   readonly limits: readonly LimitRule[];
+  /** Null or absent: what a limit refuses for now is answered at once. */
+  readonly waitRules?: WaitRules | null;
+  /** In lower case: where users are named, before `user` of the body; null or absent: nowhere else. */
+  readonly userHeader?: string | null;
 }
 
 const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal"] as const;
@@ -332,6 +341,7 @@ const KEY = mapping({
   explain: boolean(false).describe(
     "Requests with the header x-sluice-explain: 1 are told how they were decided, in a header of that name: route, target, tries, open breakers and limits, by their names here.",
   ),
+  priority: KEY_PRIORITY,
 });
 
 const KEYS = section(z.array(KEY), []).describe("What applications send as their API key.");
@@ -439,6 +449,15 @@ export const FORM = mapping({
   rate_limits: section(RATE_LIMITS, []).describe(
     "Limits over all workers, which hold over reloads, restarts and crashes. A request must be within all that apply to it; one that is refused (429) counts for none of them.",
   ),
+  rate_limit_queue: WAIT_QUEUE.optional().describe(
+    "With it, a request that a rate limit has no room for yet waits in memory until there is, instead of being refused at once.",
+  ),
+  user_header: scalar(readUserHeader)
+    .meta({ expects: "header name" })
+    .optional()
+    .describe(
+      "A request header that names the user, for limits and budgets with the scope user, such as x-user-id. It goes before `user` of the body.",
+    ),
   budgets: section(BUDGETS, []).describe(
     "Money and tokens per calendar period, over all workers; what is used of them survives reloads, restarts and crashes. A request that what is left does not cover is refused (402).",
   ),

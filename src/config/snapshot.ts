@@ -27,6 +27,8 @@ export interface KeyRecord {
   readonly team: string | null;
   /** Whether its requests may ask how they were decided (x-sluice-explain). */
   readonly explain: boolean;
+  /** Among those that wait for a limit: lower ones first. */
+  readonly priority: number;
 }
 
 /** native: HTTP/1.1 by the addon. undici: also HTTP/2 and proxies. */
@@ -333,6 +335,14 @@ export interface BreakerRules {
   readonly cooldownMaxMs: number;
 }
 
+/** The section `rate_limit_queue` of the file. */
+export interface WaitRules {
+  readonly maxWaitMs: number;
+  /** Of one worker. */
+  readonly maxRequests: number;
+  readonly maxBytes: number;
+}
+
 export interface Timeouts {
   readonly connectMs: number;
   readonly firstByteMs: number;
@@ -381,6 +391,10 @@ export interface Snapshot {
   /** Whether a request that met a stale connection is sent once more. */
   readonly replayStale: boolean;
   readonly limits: readonly LimitRule[];
+  /** Null: nothing waits for a limit. */
+  readonly queue: WaitRules | null;
+  /** Where users are named, as it stands in the lines of a head: CRLF name: and a space; empty: in bodies only. */
+  readonly userHeader: string;
   /** Seconds since 1970 when this configuration was loaded: `created` in /v1/models. */
   readonly loadedAtS: number;
 }

@@ -9,9 +9,11 @@ import type { ModelForm } from "./model.ts";
 import type { Form } from "./schema.ts";
 import { quoted } from "./secret.ts";
 import { warnOfStrategies } from "./strategy-check.ts";
+import { limitWarnings } from "./user-header.ts";
 
 export function warningsOf(form: Form): readonly Finding[] {
-  return [...nobody(form), ...nothing(form), ...prices(form), ...unpricedIn(form), ...warnOfStrategies(form)];
+  const ofLimits = [...unpricedIn(form), ...limitWarnings(form)];
+  return [...nobody(form), ...nothing(form), ...prices(form), ...ofLimits, ...warnOfStrategies(form)];
 }
 
 function nobody({ keys }: Form): readonly Finding[] {

@@ -175,7 +175,7 @@ void LimitsProgram::admit(const Request& request, Answer* answer) {
     answer->covered = covered(request);
   }
   stand(answer, answer->decision == Decision::ADMITTED);
-  count_refusals(now);
+  if (!request.quiet || answer->decision != Decision::REFUSED) count_refusals(now);
   map_.unlock();
 }
 

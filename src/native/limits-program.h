@@ -69,6 +69,8 @@ struct Request {
   int64_t assumed_cost;
   // A provider is paid for it, whatever the amounts: budgets count it.
   bool bills;
+  // When it is refused for now, nothing is counted: it will be asked again.
+  bool quiet;
 };
 
 // What a request really used.

@@ -26,6 +26,7 @@ enum Field : uint32_t {
   REQUESTS_STANDING,                // limit, remaining, reset in milliseconds
   TOKENS_STANDING = REQUESTS_STANDING + 3,
   ALERTS = TOKENS_STANDING + 3,     // how many there are of limitsAlert()
+  QUIET,                            // 1: a refusal is not counted, because it will be asked again
   COVERED,                          // output tokens that the reservation covers; -1: nothing counts them
   TARGET_TICKET,                    // of what limits of targets have
   FIELDS
@@ -205,6 +206,7 @@ Request request_of(const Limits& own) {
   for (uint32_t i = 0; i < QUANTITIES; i++) request.amounts[i] = amount_of(own.fields[AMOUNTS + i], i == COST ? COST_MAX : AMOUNT_MAX);
   request.assumed_cost = amount_of(own.fields[ASSUMED_COST], COST_MAX);
   request.bills = own.fields[BILLS] != 0;
+  request.quiet = own.fields[QUIET] == 1;
   request.assumed_tokens = amount_of(own.fields[ASSUMED]);
   return request;
 }

@@ -14,6 +14,7 @@ import {
   PHASE_QUEUED,
   PHASE_SENT,
   PHASE_STREAMING,
+  PHASE_WAITING,
 } from "./exchange.ts";
 
 /** The row that an exchange has run into; null: none. */
@@ -57,6 +58,7 @@ function phaseMs({ phase, snapshot, down, pauseMs }: Exchange): number {
     case PHASE_FLUSHING:
       return timeouts.stallMs;
     case PHASE_PAUSE:
+    case PHASE_WAITING:
       return pauseMs;
     default:
       return Infinity;

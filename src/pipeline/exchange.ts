@@ -10,6 +10,7 @@ import type { FailedTry } from "./decision.ts";
 import type { Hedge } from "./hedge.ts";
 import type { Splice } from "./splice.ts";
 import type { Upload } from "./upload.ts";
+import type { Waiting } from "./wait-line.ts";
 import type { Spoke } from "./wheel.ts";
 
 /** A step's answer: null: go on; a row: stop and answer with it. */
@@ -26,6 +27,8 @@ export const PHASE_OVER = 5;
 export const PHASE_CONNECTING = 6;
 /** Before a retry. */
 export const PHASE_PAUSE = 7;
+/** For a limit to have room for it. */
+export const PHASE_WAITING = 8;
 
 /** For Downstream.end(). */
 export const NO_BYTES = new Uint8Array(0);
@@ -206,6 +209,10 @@ export class Exchange implements Spoke {
   limitLines = "";
   /** Name of the limit or budget that refused it; empty: none did. */
   refusedBy = "";
+  /** Its place in the queue of a limit; null: it does not wait. */
+  waiting: Waiting | null = null;
+  /** How long it did. */
+  waitedMs = 0;
   /** How its limits stood, for one that asks. */
   limitsTold = "";
 

@@ -14,10 +14,10 @@ import { type HistogramWriter, METRIC } from "../shm/histogram-map.ts";
 import type { Exchange } from "./exchange.ts";
 
 export function recordLatencies(exchange: Exchange, endMs: number, histograms: HistogramWriter): void {
-  const { startedMs, authenticatedMs, bodyMs, scannedMs, forwardedMs, headMs, firstChunkMs } = exchange;
+  const { startedMs, authenticatedMs, bodyMs, scannedMs, forwardedMs, headMs, firstChunkMs, waitedMs } = exchange;
   const series = seriesOf(exchange);
   if (authenticatedMs > 0) histograms.record(series, METRIC.auth, authenticatedMs - startedMs);
-  if (bodyMs > 0) histograms.record(series, METRIC.recv, bodyMs - authenticatedMs);
+  if (bodyMs > 0) histograms.record(series, METRIC.recv, bodyMs - waitedMs - authenticatedMs);
   if (scannedMs > 0) histograms.record(series, METRIC.scan, scannedMs - bodyMs);
   if (forwardedMs > 0) {
     histograms.record(series, METRIC.route, forwardedMs - scannedMs);

@@ -122,6 +122,28 @@ function hasChoice({ choices }: Route): boolean {
   return choices.length > 0;
 }
 
+/** Of a request, by name; empty: it has none. Where decisions are not made: these are found by numbers. */
+export function subjectText({ key, user, down, model, route, target }: Exchange, part: LimitPart): string {
+  switch (part) {
+    case "key":
+      return key?.name ?? "";
+    case "team":
+      return key?.team ?? "";
+    case "user":
+      return user;
+    case "address":
+      return addressText(down.address());
+    case "model":
+      return model;
+    case "route":
+      return route?.alias ?? "";
+    case "target":
+      return target === null ? "" : targetName(target, model);
+    default:
+      return target?.provider.name ?? "";
+  }
+}
+
 /** By their numbers. */
 export function routesOf({ routes, anyModel }: Snapshot): Route[] {
   const all = [...routes.values(), ...(anyModel === null ? [] : [anyModel])];

@@ -45,6 +45,13 @@ export interface BudgetNotice {
   readonly requestId: string;
 }
 
+/** Why a request is not admitted now. */
+export interface Refused {
+  /** The limit that has no room for it yet; null: it need not wait for anything. */
+  readonly rule: LimitRule | null;
+  readonly retryMs: number;
+}
+
 export class Limiter {
   readonly #map: LimitsMap;
   readonly #subjects: LimitSubjects;
@@ -54,6 +61,8 @@ export class Limiter {
   /** Limits depend on what may be anywhere in a body: how much text it has, what it allows, or whose it is. */
   #readsBodies = false;
   #weighsBodies = false;
+  /** They may have to wait for a limit. */
+  #queues = false;
   /** Output tokens of an answer, learned, by the number of the route. */
   #outputs: Float64Array = new Float64Array(0);
   #learned = new Map<string, number>();
@@ -83,6 +92,7 @@ export class Limiter {
     this.#ofTargets = snapshot.limits.some(isOfTargets);
     this.#prices = snapshot.limits.some(({ quantity }) => quantity === "cost");
     this.#weighsBodies = snapshot.limits.some(({ quantity }) => quantity === "bytes_in_flight");
+    this.#queues = this.#active && snapshot.queue !== null;
     this.#map.configure(snapshot.limits, longestMs(snapshot.timeouts));
     this.#subjects.configure(snapshot);
     this.#outputs = Float64Array.from(
@@ -102,7 +112,7 @@ export class Limiter {
 
   /** The whole body has to be there before admit(). */
   wantsWhole({ contentLength }: Exchange): boolean {
-    return this.#readsBodies || (this.#weighsBodies && contentLength < 0);
+    return this.#readsBodies || this.#queues || (this.#weighsBodies && contentLength < 0);
   }
 
   /** Its target is another one than `from` now: what limits of targets have of it goes along. False: it does not fit there, and nothing changed. */
@@ -131,20 +141,43 @@ export class Limiter {
   /** Charges all limits that apply, or none. 429 when one refuses; 503 when there is no telling. */
   admit(exchange: Exchange): Verdict {
     if (!this.#active) return null;
+    const decision = this.#decide(exchange);
+    return decision === LIMIT_ADMITTED ? null : this.#refuse(exchange, decision);
+  }
+
+  /** The same for a request that may wait: null: it is admitted. A refusal for now is not counted. */
+  attempt(exchange: Exchange): Refused | null {
+    if (!this.#active) return null;
+    this.#fields[LIMIT_AT.quiet] = 1;
+    const decision = this.#decide(exchange);
+    this.#fields[LIMIT_AT.quiet] = 0;
+    if (decision === LIMIT_ADMITTED) return null;
+    const rule = this.#map.ruleAt(this.#field(LIMIT_AT.limit));
+    this.refusedTarget = rule !== undefined && isOfTargets(rule);
+    const waits = decision === LIMIT_REFUSED && rule !== undefined && rule.calendar === null;
+    return { rule: waits ? rule : null, retryMs: this.#field(LIMIT_AT.retryMs) };
+  }
+
+  /** Others wait for this limit, so nobody is admitted before them. */
+  refuseBehind(exchange: Exchange, rule: LimitRule, retryMs: number): ErrorRow {
+    exchange.limitLines = retryLines(retryMs);
+    exchange.refusedBy = rule.name;
+    return exchange.fail(ERRORS.limitReached, ruleText(rule));
+  }
+
+  #decide(exchange: Exchange): number {
     this.#subjects.fill(exchange);
     this.#fillAmounts(exchange);
     const decision = this.#map.admit();
     if (this.#field(LIMIT_AT.alerts) > 0) this.#alert(exchange);
     exchange.limitLines = this.#map.lines;
-    if (decision === LIMIT_ADMITTED) {
-      exchange.refusedBy = "";
-      exchange.limitTicket = this.#field(LIMIT_AT.ticket);
-      exchange.targetTicket = this.#field(LIMIT_AT.targetTicket);
-      this.#allow(exchange, this.#field(LIMIT_AT.covered));
-      if (this.#ofTargets) exchange.gate = this;
-      return null;
-    }
-    return this.#refuse(exchange, decision);
+    if (decision !== LIMIT_ADMITTED) return decision;
+    exchange.refusedBy = "";
+    exchange.limitTicket = this.#field(LIMIT_AT.ticket);
+    exchange.targetTicket = this.#field(LIMIT_AT.targetTicket);
+    this.#allow(exchange, this.#field(LIMIT_AT.covered));
+    if (this.#ofTargets) exchange.gate = this;
+    return decision;
   }
 
   /** What admit() would say, and how each limit stands that applies; changes nothing but the exchange. */

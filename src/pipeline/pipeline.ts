@@ -8,8 +8,10 @@ import { ERRORS, type ErrorRow } from "../base/errors.ts";
 import { EXCHANGES_IN_FLIGHT_MAX } from "../base/limits.ts";
 import type { Provider, Snapshot, Target } from "../config/snapshot.ts";
 import { scansOpen } from "../providers/response-scan.ts";
-import { COUNTER, SHED } from "../shm/layout.ts";
+import type { CountersWriter } from "../shm/counters.ts";
+import { COUNTER, GAUGE_WAITING, SHED } from "../shm/layout.ts";
 import type { ResponseHead, Transport } from "../upstream/transport.ts";
+import { admitSomewhere } from "./admit.ts";
 import { authenticate } from "./authenticate.ts";
 import { noteEnd } from "./canary.ts";
 import type { CredentialChange } from "./credential.ts";
@@ -21,18 +23,20 @@ import {
   Exchange,
   PHASE_FLUSHING,
   PHASE_OVER,
+  PHASE_WAITING,
   type RequestHandler,
   type Verdict,
 } from "./exchange.ts";
 import { noteLimits } from "./explain-header.ts";
 import { uploadRequest, upstreamRequest } from "./forward.ts";
 import { recordGap } from "./latencies.ts";
+import type { Limiter } from "./limit.ts";
 import { modelsBody } from "./models.ts";
 import { readBody, readPart } from "./read-body.ts";
 import type { RelayOwner } from "./relay.ts";
 import { answerError, errorBody, errorEvent, SHED_HEAD } from "./rescue.ts";
 import { ownHead } from "./response-head.ts";
-import { chooseAnother, leaveTarget, route, routeEarly } from "./route.ts";
+import { leaveTarget, route, routeEarly } from "./route.ts";
 import { type Books, releaseScan, settle } from "./settle.ts";
 import { ShadowTraffic } from "./shadow.ts";
 import { Shedder } from "./shedder.ts";
@@ -40,6 +44,8 @@ import { type BreakerChange, TargetHealth } from "./target-health.ts";
 import { mayTryAgain, Tries } from "./tries.ts";
 import { type Trouble, Troubles } from "./trouble.ts";
 import { Upload } from "./upload.ts";
+import { takeUser } from "./user-header.ts";
+import { type WaitOwner, WaitQueue } from "./wait-queue.ts";
 import { Wheel } from "./wheel.ts";
 
 const OK = 200;
@@ -53,7 +59,7 @@ export interface PipelineParts extends Books {
   readonly onCredential: (change: CredentialChange) => void;
 }
 
-export class Pipeline implements RequestHandler, RelayOwner {
+export class Pipeline implements RequestHandler, RelayOwner, WaitOwner {
   /** In force for requests that begin now. */
   snapshot: Snapshot;
   draining = false;
@@ -70,6 +76,8 @@ export class Pipeline implements RequestHandler, RelayOwner {
   readonly #shedder = new Shedder();
   /** A turn of the loop is being measured. */
   #measures = false;
+  /** Null: nothing is limited. */
+  readonly #waits: WaitQueue | null;
   #bodyBytesInFlight = 0;
 
   constructor(parts: PipelineParts) {
@@ -78,6 +86,7 @@ export class Pipeline implements RequestHandler, RelayOwner {
     this.#transportOf = parts.transportOf;
     this.#troubles = new Troubles(parts.onTrouble);
     this.#health = new TargetHealth(Math.random, parts.onBreaker);
+    this.#waits = parts.limiter === null ? null : waitQueueOf(this, parts.limiter, parts.counters);
     const { transportOf } = parts;
     const [books, health, wheel] = [this.#books, this.#health, this.#inFlight];
     const credentials = new CredentialHealth(parts.onCredential);
@@ -124,6 +133,7 @@ export class Pipeline implements RequestHandler, RelayOwner {
   }
 
   #admit(exchange: Exchange): Verdict {
+    if (exchange.snapshot.userHeader !== "") takeUser(exchange);
     if (this.#inFlight.size > EXCHANGES_IN_FLIGHT_MAX) return ERRORS.overloaded;
     return exchange.contentLength > 0 ? this.reserveBody(exchange, exchange.contentLength) : null;
   }
@@ -180,6 +190,7 @@ export class Pipeline implements RequestHandler, RelayOwner {
     exchange.scannedMs = nowMs();
     const verdict = error ?? (exchange.target === null ? route(exchange) : null) ?? this.#limitOnce(exchange);
     if (verdict !== null) this.refuse(exchange, verdict);
+    else if (exchange.waiting !== null) return;
     else if (exchange.request !== null) this.#completeUpload(exchange);
     else this.#forward(exchange);
   }
@@ -199,10 +210,27 @@ export class Pipeline implements RequestHandler, RelayOwner {
     const { limiter } = this.#books;
     if (limiter === null || exchange.request !== null) return null;
     if (exchange.ownLines !== "") noteLimits(exchange, limiter);
-    let verdict = limiter.admit(exchange);
-    while (verdict !== null && limiter.refusedTarget && exchange.upload === null && chooseAnother(exchange))
-      verdict = limiter.admit(exchange);
-    return verdict;
+    return exchange.snapshot.queue === null
+      ? admitSomewhere(exchange, limiter)
+      : (this.#waits?.admit(exchange) ?? null);
+  }
+
+  onWait(exchange: Exchange, waitMs: number): void {
+    closeUpload(exchange);
+    exchange.pauseMs = waitMs;
+    exchange.enter(PHASE_WAITING, nowMs());
+    // Its place in the wheel is that of a timeout, and later.
+    this.#inFlight.remove(exchange);
+    this.#inFlight.add(exchange, exchange.progressMs + waitMs);
+  }
+
+  /** What is spliced into a body goes by the offsets of the one that was read last. */
+  onAdmitted(exchange: Exchange): void {
+    exchange.bodyMs = nowMs();
+    const error = readBody(exchange);
+    exchange.scannedMs = nowMs();
+    if (error !== null) this.refuse(exchange, error);
+    else this.#forward(exchange);
   }
 
   #forward(exchange: Exchange): void {
@@ -246,7 +274,9 @@ export class Pipeline implements RequestHandler, RelayOwner {
     this.#tries.dropHedge(exchange);
     const { route } = exchange;
     if (route !== null && route.arm !== null) noteEnd(exchange, route.arm);
+    const held = exchange.limitTicket >= 0 || exchange.targetTicket >= 0;
     settle(exchange, this.#books);
+    if (held || exchange.waiting !== null) this.#waits?.onOver(exchange, held);
     leaveTarget(exchange);
     if (exchange.phase !== PHASE_OVER) exchange.enter(PHASE_FLUSHING, this.tickMs);
   }
@@ -352,6 +382,8 @@ export class Pipeline implements RequestHandler, RelayOwner {
   /** When to look at it next. */
   readonly #look = (exchange: Exchange): number => {
     this.#tries.look(exchange);
+    const isOver = this.tickMs >= exchange.progressMs + exchange.pauseMs;
+    if (exchange.phase === PHASE_WAITING && isOver) this.#waits?.expire(exchange);
     const error = overdue(exchange, this.tickMs);
     if (error !== null) this.#expire(exchange, error);
     return Math.min(lookMs(exchange, this.tickMs), exchange.hedgeAtMs);
@@ -360,11 +392,13 @@ export class Pipeline implements RequestHandler, RelayOwner {
   /** Ends what is overdue and publishes the gauges; called every SWEEP_INTERVAL_MS. */
   sweep(): void {
     this.tickMs = nowMs();
+    this.#waits?.sweep();
     this.#inFlight.turn(this.tickMs, this.#look);
     this.#shadows.sweep(this.tickMs);
     const { counters } = this.#books;
     counters.set(COUNTER.gaugeInFlight, this.#inFlight.size);
     counters.set(COUNTER.gaugeBodyBytesInFlight, this.#bodyBytesInFlight);
+    counters.set(GAUGE_WAITING, this.#waits?.size ?? 0);
     counters.set(COUNTER.gaugeScannerSlots, scansOpen());
     counters.set(COUNTER.heartbeatMs, Date.now());
     this.#measureTurn();
@@ -400,6 +434,8 @@ export class Pipeline implements RequestHandler, RelayOwner {
       exchange.error ??= error;
       this.settle(exchange);
       this.#cut(exchange);
+    } else if (exchange.waiting !== null) {
+      this.refuse(exchange, error);
     } else if (exchange.status === 0) {
       if (this.#tries.fails(exchange, error)) return;
       // A 408 ends the connection (RFC 9110 15.5.9).
@@ -409,6 +445,14 @@ export class Pipeline implements RequestHandler, RelayOwner {
       this.breakOff(exchange, error);
     }
   }
+}
+
+function waitQueueOf(owner: WaitOwner, limiter: Limiter, counters: CountersWriter): WaitQueue {
+  const later = (run: () => void, delayMs: number) => {
+    if (delayMs === 0) setImmediate(run);
+    else setTimeout(run, delayMs);
+  };
+  return new WaitQueue({ owner, limiter, counters, nowMs, later });
 }
 
 /** More of an upload may go upstream; what has no connection yet, or needs another one, begins with it. */

@@ -77,7 +77,7 @@ function takeFields(exchange: Exchange): Verdict {
   exchange.answers = Math.max(scan.choices, 1);
   exchange.usageAsked = scan.includeUsage;
   exchange.outputTokensMax = scan.outputMax < 0 ? -1 : scan.outputMax * exchange.answers;
-  if (exchange.snapshot.readUser && scan.userStart >= 0) exchange.user = userText(exchange);
+  if (exchange.snapshot.readUser && exchange.user === "" && scan.userStart >= 0) exchange.user = userText(exchange);
   // The name of an upload that has begun was read, and is the provider's by now.
   if (exchange.request !== null) return null;
   modelRange.start = scan.modelStart;

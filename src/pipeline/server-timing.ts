@@ -1,6 +1,7 @@
 /**
  * The Server-Timing header (W3C Server Timing): where the gateway's own time went, in milliseconds.
  *   auth: head read, framing checked, key found    recv: the body arrived    scan: body checked, model found
+ *   queue: it waited for a rate limit, where it did
  *   route: target chosen, request made and handed to the transport           upstream: until the provider's head
  */
 import type { Exchange } from "./exchange.ts";
@@ -45,9 +46,15 @@ const RECV = new Step(", recv");
 const SCAN = new Step(", scan");
 const ROUTE = new Step(", route");
 const UPSTREAM = new Step(", upstream");
+const QUEUE = new Step(", queue");
 
 export function serverTiming(exchange: Exchange): string {
-  const { startedMs, authenticatedMs, bodyMs, scannedMs, forwardedMs, headMs } = exchange;
-  const own = AUTH.text(startedMs, authenticatedMs) + RECV.text(authenticatedMs, bodyMs) + SCAN.text(bodyMs, scannedMs);
-  return own + ROUTE.text(scannedMs, forwardedMs) + UPSTREAM.text(forwardedMs, headMs);
+  const { startedMs, authenticatedMs, scannedMs, forwardedMs, headMs, waitedMs } = exchange;
+  const bodyMs = exchange.bodyMs;
+  const own =
+    AUTH.text(startedMs, authenticatedMs) +
+    RECV.text(authenticatedMs, bodyMs - waitedMs) +
+    SCAN.text(bodyMs, scannedMs);
+  const queue = waitedMs > 0 ? QUEUE.text(0, waitedMs) : "";
+  return own + queue + ROUTE.text(scannedMs, forwardedMs) + UPSTREAM.text(forwardedMs, headMs);
 }

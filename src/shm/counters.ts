@@ -28,6 +28,7 @@ import {
   COUNTERS_BYTES,
   COUNTERS_MAGIC,
   COUNTERS_VERSION,
+  GAUGE_WAITING,
   GAUGES_BEGIN,
   GAUGES_END,
   HISTOGRAM_0,
@@ -57,13 +58,18 @@ export function bucketOf(us: number): number {
   return Math.min(Math.max(exponent - BUCKET_EXPONENT_FIRST, 0), BUCKETS - 1);
 }
 
+function resetGauges(block: Float64Array): void {
+  block.fill(0, GAUGES_BEGIN, GAUGES_END);
+  block[GAUGE_WAITING] = 0;
+}
+
 /** A gateway worker's own block. */
 export class CountersWriter {
   readonly #block: Float64Array;
 
   constructor(block: Float64Array) {
     this.#block = block;
-    block.fill(0, GAUGES_BEGIN, GAUGES_END);
+    resetGauges(block);
   }
 
   /** Adds `n` to a counter or gauge of COUNTER. */
@@ -142,7 +148,8 @@ export class CountersReader {
 
   /** A worker died and took its in-flight work along. Call before another one is spawned into the slot. */
   resetGauges(slot: number): void {
-    this.#blocks[slot]?.fill(0, GAUGES_BEGIN, GAUGES_END);
+    const block = this.#blocks[slot];
+    if (block !== undefined) resetGauges(block);
   }
 }
 

@@ -33,6 +33,7 @@ import { ERROR_NUMBERS } from "../base/errors.ts";
 import { RING_RECORDS, RINGS_MAX } from "../base/limits.ts";
 import { REFUSALS } from "../base/refusals.ts";
 import { SHADOW_DROPS } from "../base/shadow-drops.ts";
+import { WAIT_DROPS } from "../base/wait-drops.ts";
 import { ENDPOINTS, KINDS, RECORD_BYTES, RECORD_VERSION, USAGE_SOURCES } from "../telemetry/record.ts";
 
 export const PAGE_BYTES = 4_096;
@@ -157,4 +158,10 @@ export const SHADOW_BYTES_IN_FLIGHT = SHADOWS + 3;
 export const SHADOW_DROP_0 = SHADOWS + 4;
 /** Requests that were refused because the loop was late. */
 export const SHED = SHADOW_DROP_0 + SHADOW_DROPS.length;
-export const COUNTER_LENGTH = SHED + 1;
+/** Requests that waited for a rate limit and were admitted, for how many milliseconds together, and why others were not (WAIT_DROPS). */
+export const WAITS = SHED + 1;
+export const WAITED_MS = WAITS + 1;
+export const WAIT_DROPPED_0 = WAITED_MS + 1;
+/** A gauge: how many wait. */
+export const GAUGE_WAITING = WAIT_DROPPED_0 + WAIT_DROPS.length;
+export const COUNTER_LENGTH = GAUGE_WAITING + 1;

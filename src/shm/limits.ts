@@ -44,7 +44,8 @@ const RETRY_MS = TICKET + 2;
 const REQUESTS = TICKET + 3;
 const TOKENS = TICKET + 6;
 const ALERTS = TICKET + 9;
-const COVERED = ALERTS + 1;
+const QUIET = ALERTS + 1;
+const COVERED = ALERTS + 2;
 
 const INPUT_TOKENS = AMOUNTS + LIMIT_QUANTITIES.indexOf("input_tokens");
 const OUTPUT_TOKENS = AMOUNTS + LIMIT_QUANTITIES.indexOf("output_tokens");
@@ -74,6 +75,8 @@ export const LIMIT_AT = {
   tokens: TOKENS,
   /** How many thresholds of budgets were reached: alertAt(). */
   alerts: ALERTS,
+  /** 1: a refusal for now is not counted, because the request will be asked again. */
+  quiet: QUIET,
   /** Output tokens that what is reserved covers; -1: no limit that refuses counts them. */
   covered: COVERED,
   /** As `ticket`, of what limits have that count targets apart. */

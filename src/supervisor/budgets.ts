@@ -8,7 +8,7 @@ import type { LimitPart, LimitRule } from "../base/limit-terms.ts";
 import { BUDGET_SERIES_MAX } from "../base/limits.ts";
 import type { Config } from "../config/schema.ts";
 import type { LimitsMap } from "../shm/limits.ts";
-import type { BudgetStanding } from "../telemetry/metrics.ts";
+import type { BudgetStanding } from "../telemetry/budget-metrics.ts";
 import type { BudgetTask, UsedSums } from "../telemetry/sinks/budget-query.ts";
 
 /** What the store cannot tell apart. */

@@ -5,13 +5,22 @@
  */
 import { Counter, Gauge, Registry } from "prom-client";
 import { ERROR_NUMBERS, errorByNumber } from "../base/errors.ts";
-import type { LimitRule } from "../base/limit-terms.ts";
 import { REFUSALS } from "../base/refusals.ts";
 import { type CountersReader, histogramOf } from "../shm/counters.ts";
-import { COUNTER, FALLBACKS, type HistogramName, REFUSAL_0, RETRIES, SHED, STATUS_CLASSES } from "../shm/layout.ts";
+import {
+  COUNTER,
+  FALLBACKS,
+  GAUGE_WAITING,
+  type HistogramName,
+  REFUSAL_0,
+  RETRIES,
+  SHED,
+  STATUS_CLASSES,
+} from "../shm/layout.ts";
 import type { LimitsMap, LimitsState, LimitTally } from "../shm/limits.ts";
 import { type Arms, armCounters, canaryGauge } from "./arm-metrics.ts";
 import { attemptFamilies } from "./attempt-metrics.ts";
+import { type BudgetStanding, budgetCounters, budgetGauges } from "./budget-metrics.ts";
 import type { Drainer, DrainTally } from "./drainer.ts";
 import type { LatencyTally } from "./latency/rotation.ts";
 import type { ProviderTallies } from "./providers.ts";
@@ -20,6 +29,7 @@ import type { Series, SeriesRow } from "./series.ts";
 import { shadowCounters, shadowGauges } from "./shadow-metrics.ts";
 import { SharedHistogram } from "./shared-histogram.ts";
 import type { TargetTallies, TargetTally } from "./targets.ts";
+import { waitFamilies } from "./wait-metrics.ts";
 
 const NANODOLLARS_PER_DOLLAR = 1e9;
 
@@ -66,6 +76,7 @@ const SHARED_GAUGES: readonly [name: string, index: number, help: string][] = [
   ["sluice_requests_in_flight", COUNTER.gaugeInFlight, "Requests in flight."],
   ["sluice_request_body_bytes_in_flight", COUNTER.gaugeBodyBytesInFlight, "Request body bytes held in memory."],
   ["sluice_scanner_slots", COUNTER.gaugeScannerSlots, "Native response scanners in use."],
+  ["sluice_limit_queue_requests", GAUGE_WAITING, "Requests that wait for a rate limit."],
   ["sluice_upstream_connections", COUNTER.gaugeUpstreamConnections, "Open connections to providers."],
 ];
 
@@ -82,16 +93,6 @@ const SHARED_TOKENS: readonly [kind: string, index: number][] = [
   ["output", COUNTER.outputTokens],
   ["reasoning", COUNTER.reasoningTokens],
 ];
-
-/** What is used of a budget, by one whom it counts apart. */
-export interface BudgetStanding {
-  readonly rule: LimitRule;
-  /** Its name; empty: the budget is of all together. */
-  readonly subject: string;
-  /** With what is reserved. */
-  readonly used: number;
-  readonly settled: number;
-}
 
 export interface MetricsOptions {
   readonly counters: CountersReader;
@@ -125,6 +126,7 @@ export class Metrics {
     const families = [...this.#requestFamilies(), ...this.#usageFamilies(), ...attemptFamilies((at) => this.#at(at))];
     families.push(...shadowCounters((at) => this.#at(at)));
     families.push(...modelFamilies(options.drainer.series), ...drainFamilies(options.drainer.tally));
+    families.push(...waitFamilies((at) => this.#at(at)));
     families.push(...limitFamilies(options.limits), ...budgetCounters(options.limits));
     families.push(...targetFamilies(options.targets), ...options.providers.counters());
     families.push(...armCounters(options.arms));
@@ -399,57 +401,6 @@ function targetLabels({ provider, model }: TargetTally): Record<string, string> 
 
 function isLimit({ rule }: LimitTally): boolean {
   return rule.calendar === null;
-}
-
-const NANO_PER_DOLLAR = 1_000_000_000;
-
-/** Money is in dollars. */
-function unitOf({ quantity }: LimitRule): { readonly unit: string; readonly size: number } {
-  return quantity === "cost" ? { unit: "usd", size: NANO_PER_DOLLAR } : { unit: quantity, size: 1 };
-}
-
-const BUDGET_COUNTS: readonly [name: string, count: (tally: LimitTally) => number, help: string][] = [
-  ["sluice_budget_rejections_total", ({ rejected }) => rejected, "Requests that a budget refused."],
-  ["sluice_budget_observed_total", ({ observed }) => observed, "Requests that an observing budget would have refused."],
-  [
-    "sluice_budget_unplaced_total",
-    ({ unplaced }) => unplaced,
-    "Requests for whose count in a budget there was no room.",
-  ],
-  ["sluice_budget_alerts_total", ({ alerts }) => alerts, "Thresholds of budgets that were reached."],
-];
-
-/** Since the map of limits was made. */
-function budgetCounters(limits: MetricsOptions["limits"]): Family[] {
-  return BUDGET_COUNTS.map(([name, count, help]) => ({
-    name,
-    help,
-    labelNames: ["budget", "unit"],
-    samples: () =>
-      limits
-        .tallies()
-        .filter((tally) => !isLimit(tally))
-        .map((tally): Sample => [{ budget: tally.rule.name, unit: unitOf(tally.rule).unit }, count(tally)]),
-  }));
-}
-
-const BUDGET_GAUGES: readonly [name: string, value: (standing: BudgetStanding) => number, help: string][] = [
-  ["sluice_budget_limit", ({ rule }) => rule.limit, "What a budget has for one period."],
-  ["sluice_budget_used", ({ settled }) => settled, "What requests that are over used of it in this period."],
-  ["sluice_budget_reserved", ({ used, settled }) => used - settled, "What requests that run may use of it."],
-];
-
-function budgetGauges(budgets: MetricsOptions["budgets"]): Family[] {
-  return BUDGET_GAUGES.map(([name, value, help]) => ({
-    name,
-    help,
-    labelNames: ["budget", "unit", "subject"],
-    samples: () =>
-      budgets.standings().map((standing): Sample => {
-        const { unit, size } = unitOf(standing.rule);
-        return [{ budget: standing.rule.name, unit, subject: standing.subject }, value(standing) / size];
-      }),
-  }));
 }
 
 function replacedFamily(replaced: ReadonlyMap<string, number>): Family {

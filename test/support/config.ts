@@ -35,6 +35,8 @@ export interface ConfigForm {
   readonly workers: number;
   readonly limits: Readonly<Record<string, number | string>>;
   readonly rate_limits?: readonly Readonly<Record<string, unknown>>[];
+  readonly rate_limit_queue?: Readonly<Record<string, number | string>>;
+  readonly user_header?: string;
   readonly budgets?: readonly Readonly<Record<string, unknown>>[];
   readonly timeouts: Readonly<Record<string, string>>;
   readonly providers: Readonly<Record<string, ProviderForm>>;

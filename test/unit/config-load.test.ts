@@ -78,6 +78,7 @@ describe("loading", () => {
         models: null,
         team: null,
         explain: false,
+        priority: 5,
       },
       {
         name: "old",
@@ -87,6 +88,7 @@ describe("loading", () => {
         models: ["mini"],
         team: "search",
         explain: false,
+        priority: 5,
       },
     ]);
   });

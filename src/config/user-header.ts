@@ -1,0 +1,26 @@
+/** What the file says of a header that names users: which ones may, and whether anybody counts by it. Supervisor and command line. Pure. */
+import { type Finding, findingAt } from "./finding.ts";
+import { Refusal, readHeaderName } from "./scalar.ts";
+import type { Form } from "./schema.ts";
+
+/** They are not among the headers of a request that limits see, and some of them are secret. */
+const OTHERS: ReadonlySet<string> = new Set([
+  ...["authorization", "api-key", "x-api-key", "cookie", "host", "connection", "content-length", "content-type"],
+  ...["transfer-encoding", "accept-encoding", "x-request-id"],
+]);
+
+export function readUserHeader(text: string): string | Refusal {
+  const name = readHeaderName(text);
+  if (name instanceof Refusal || !OTHERS.has(name.toLowerCase())) return name;
+  return new Refusal("this header has another meaning; choose one that only names users, such as x-user-id");
+}
+
+/** Settings around limits that change nothing, because no limit needs them. */
+export function limitWarnings({ rate_limits: rules, budgets, ...form }: Form): readonly Finding[] {
+  const findings: Finding[] = [];
+  if (form.rate_limit_queue !== undefined && rules.every(({ mode }) => mode === "observe"))
+    findings.push(findingAt(["rate_limit_queue"], "there are no rate_limits that refuse, so nothing waits"));
+  if (form.user_header !== undefined && ![...rules, ...budgets].some(({ scope }) => scope.includes("user")))
+    findings.push(findingAt(["user_header"], "no limit and no budget has the scope user, so nobody asks for it"));
+  return findings;
+}

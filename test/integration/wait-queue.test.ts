@@ -1,0 +1,120 @@
+/** Requests that wait for a rate limit, in the real program with two workers: what clients see, and what becomes of them when they or the gateway leave. */
+import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
+import { test } from "node:test";
+import { type ConfigForm, hashOf, KEY, standardConfig } from "../support/config.ts";
+import { type Answer, ask, errorOf, open } from "../support/http-client.ts";
+import { startStage } from "../support/stage.ts";
+import { until } from "../support/until.ts";
+
+const KEYS = ["steady", "one", "left", "late", "users", "restart"] as const;
+type Key = (typeof KEYS)[number];
+
+const { sluice, upstream } = await startStage((provider): ConfigForm => {
+  const keys = KEYS.map((name, priority) => ({ name, hash: hashOf(secretOf(name)), priority }));
+  return {
+    ...standardConfig(provider),
+    workers: 2,
+    keys: [{ name: "default", hash: hashOf(KEY) }, ...keys],
+    rate_limits: [
+      { name: "steady", scope: ["key"], keys: ["steady"], requests: "20/s", burst: 1 },
+      { name: "one", scope: ["key"], keys: ["one", "left", "late", "restart"], concurrency: 1 },
+      { name: "users", scope: ["user"], keys: ["users"], requests: "1/day" },
+    ],
+    rate_limit_queue: { max_wait: "20s", max_requests: 30 },
+    user_header: "X-User-Id",
+  };
+});
+
+function secretOf(name: Key): string {
+  return `sk-of-${name}`;
+}
+
+const CHAT = { model: "gpt-4o", messages: [{ role: "user", content: "Say it." }] };
+
+function asked(name: Key, fault = "", more: Readonly<Record<string, string>> = {}) {
+  // A connection each: both workers get some.
+  const headers = { authorization: `Bearer ${secretOf(name)}`, "x-mock": fault, connection: "close", ...more };
+  return { body: CHAT, headers };
+}
+
+function chat(name: Key, more: Readonly<Record<string, string>> = {}): Promise<Answer> {
+  return ask(sluice, "/chat/completions", asked(name, "", more));
+}
+
+async function waiting(count: number): Promise<void> {
+  await until(`${count} wait`, async () => (await sluice.metric("sluice_limit_queue_requests")) === count);
+}
+
+test("what is too much at once is answered when there is room for it, at the limit's rate and no faster", async () => {
+  const beganMs = performance.now();
+  const answers = await Promise.all(Array.from({ length: 21 }, () => chat("steady")));
+  const tookMs = performance.now() - beganMs;
+  deepStrictEqual(new Set(answers.map(({ status }) => status)), new Set([200]));
+  ok(tookMs >= 990, `${tookMs} ms for 20 at 20 per second`);
+  strictEqual((await upstream.journal()).requestsTotal, 21);
+  ok((await sluice.metric("sluice_limit_queue_admitted_total")) >= 18);
+  ok(answers.some(({ headers }) => /, queue;dur=\d/.test(headers.get("server-timing") ?? "")));
+  strictEqual(await sluice.metric("sluice_limit_rejections_total", { limit: "steady", quantity: "requests" }), 0);
+});
+
+test("a permit is taken by one at a time over both workers, and each of those that wait gets it", async () => {
+  const first = await open(sluice, "/chat/completions", asked("one", "hold=one"));
+  const others = Array.from({ length: 8 }, () => chat("one"));
+  await waiting(8);
+  strictEqual((await upstream.journal()).requestsTotal, 1);
+  await upstream.open("one");
+  await first.text();
+  deepStrictEqual(new Set((await Promise.all(others)).map(({ status }) => status)), new Set([200]));
+  strictEqual((await upstream.journal()).requestsTotal, 9);
+});
+
+test("who leaves while it waits takes no permit, and reaches no provider", async () => {
+  const first = await open(sluice, "/chat/completions", asked("left", "hold=left"));
+  const leaver = new AbortController();
+  const left = Array.from({ length: 5 }, () =>
+    open(sluice, "/chat/completions", { ...asked("left"), signal: leaver.signal }).then(
+      () => "answered",
+      () => "left",
+    ),
+  );
+  await waiting(5);
+  leaver.abort();
+  deepStrictEqual(await Promise.all(left), Array(5).fill("left"));
+  await waiting(0);
+  strictEqual(await sluice.metric("sluice_limit_queue_dropped_total", { reason: "client_gone" }), 5);
+  await upstream.open("left");
+  await first.text();
+  strictEqual((await chat("left")).status, 200);
+  strictEqual((await upstream.journal()).requestsTotal, 2);
+});
+
+test("who has waited as long as it wants to is refused as without a queue", async () => {
+  const first = await open(sluice, "/chat/completions", asked("late", "hold=late"));
+  const answer = await chat("late", { "x-sluice-queue-ms": "200" });
+  deepStrictEqual([answer.status, errorOf(answer)["code"]], [429, "rate_limit_exceeded"]);
+  ok(Number(answer.headers.get("retry-after-ms")) > 0);
+  strictEqual((await chat("late", { "x-sluice-queue-ms": "0" })).status, 429);
+  strictEqual(await sluice.metric("sluice_limit_queue_dropped_total", { reason: "deadline" }), 1);
+  await upstream.open("late");
+  await first.text();
+});
+
+test("users are named by the header, before the body's field", async () => {
+  const user = (name: string) => chat("users", { "x-user-id": name });
+  deepStrictEqual([(await user("a")).status, (await user("b")).status, (await user("a")).status], [200, 200, 429]);
+  const body = { ...CHAT, user: "c" };
+  const both = await ask(sluice, "/chat/completions", { ...asked("users", "", { "x-user-id": "b" }), body });
+  strictEqual(both.status, 429);
+  strictEqual((await ask(sluice, "/chat/completions", { ...asked("users"), body })).status, 200);
+  strictEqual((await user("c")).status, 429);
+});
+
+test("a restart leaves nobody who waits without an answer", async () => {
+  const first = await open(sluice, "/chat/completions", asked("restart", "hold=restart"));
+  const others = Array.from({ length: 6 }, () => chat("restart"));
+  await waiting(6);
+  strictEqual((await sluice.command("restart")).code, 0);
+  await upstream.open("restart");
+  await first.text();
+  deepStrictEqual(new Set((await Promise.all(others)).map(({ status }) => status)), new Set([200]));
+});
