@@ -84,7 +84,7 @@ import {
   type TransportName,
   type WaitRules,
 } from "./snapshot.ts";
-import { readUserHeader } from "./user-header.ts";
+import { USER_HEADER } from "./user-header.ts";
 import { KEY_PRIORITY, WAIT_QUEUE } from "./wait-queue.ts";
 
 export interface CredentialConfig {
@@ -449,15 +449,8 @@ export const FORM = mapping({
   rate_limits: section(RATE_LIMITS, []).describe(
     "Limits over all workers, which hold over reloads, restarts and crashes. A request must be within all that apply to it; one that is refused (429) counts for none of them.",
   ),
-  rate_limit_queue: WAIT_QUEUE.optional().describe(
-    "With it, a request that a rate limit has no room for yet waits in memory until there is, instead of being refused at once.",
-  ),
-  user_header: scalar(readUserHeader)
-    .meta({ expects: "header name" })
-    .optional()
-    .describe(
-      "A request header that names the user, for limits and budgets with the scope user, such as x-user-id. It goes before `user` of the body.",
-    ),
+  rate_limit_queue: WAIT_QUEUE,
+  user_header: USER_HEADER,
   budgets: section(BUDGETS, []).describe(
     "Money and tokens per calendar period, over all workers; what is used of them survives reloads, restarts and crashes. A request that what is left does not cover is refused (402).",
   ),

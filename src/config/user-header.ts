@@ -2,6 +2,7 @@
 import { type Finding, findingAt } from "./finding.ts";
 import { Refusal, readHeaderName } from "./scalar.ts";
 import type { Form } from "./schema.ts";
+import { scalar } from "./shape.ts";
 
 /** They are not among the headers of a request that limits see, and some of them are secret. */
 const OTHERS: ReadonlySet<string> = new Set([
@@ -9,11 +10,18 @@ const OTHERS: ReadonlySet<string> = new Set([
   ...["transfer-encoding", "accept-encoding", "x-request-id"],
 ]);
 
-export function readUserHeader(text: string): string | Refusal {
+function readUserHeader(text: string): string | Refusal {
   const name = readHeaderName(text);
   if (name instanceof Refusal || !OTHERS.has(name.toLowerCase())) return name;
   return new Refusal("this header has another meaning; choose one that only names users, such as x-user-id");
 }
+
+export const USER_HEADER = scalar(readUserHeader)
+  .meta({ expects: "header name" })
+  .optional()
+  .describe(
+    "A request header that names the user, for limits and budgets with the scope user, such as x-user-id. It goes before `user` of the body.",
+  );
 
 /** Settings around limits that change nothing, because no limit needs them. */
 export function limitWarnings({ rate_limits: rules, budgets, ...form }: Form): readonly Finding[] {

@@ -13,7 +13,7 @@ import { readDuration, readInteger, readSize } from "./scalar.ts";
 import { mapping, scalar } from "./shape.ts";
 import type { WaitRules } from "./snapshot.ts";
 
-export const WAIT_QUEUE = mapping({
+const RULES = mapping({
   max_wait: scalar(readDuration(1, WAIT_MS_MAX))
     .meta({ expects: "duration" })
     .describe(
@@ -29,6 +29,11 @@ export const WAIT_QUEUE = mapping({
     .describe("How much all of their bodies may have, in each worker."),
 });
 
+/** The section. */
+export const WAIT_QUEUE = RULES.optional().describe(
+  "With it, a request that a rate limit has no room for yet waits in memory until there is, instead of being refused at once.",
+);
+
 /** Of a key. */
 export const KEY_PRIORITY = scalar(readInteger(0, KEY_PRIORITIES - 1))
   .meta({ expects: `0 to ${KEY_PRIORITIES - 1}` })
@@ -37,6 +42,6 @@ export const KEY_PRIORITY = scalar(readInteger(0, KEY_PRIORITIES - 1))
     "Where its requests stand among those that wait for a rate limit (rate_limit_queue): those of a lower number go first.",
   );
 
-export function waitRulesOf(form: z.output<typeof WAIT_QUEUE>): WaitRules {
+export function waitRulesOf(form: z.output<typeof RULES>): WaitRules {
   return { maxWaitMs: form.max_wait, maxRequests: form.max_requests, maxBytes: form.max_bytes };
 }
