@@ -44,6 +44,7 @@ import { HEALTH_CHECK, type HealthCheckConfig } from "./health-check.ts";
 import type { Listener } from "./listener.ts";
 import { LOAD_SHEDDING } from "./load-shedding.ts";
 import { MODEL, type ModelConfig } from "./model.ts";
+import { PRICE } from "./price.ts";
 import { RATE_LIMITS } from "./rate-limit.ts";
 import { RETRIES } from "./retry.ts";
 import {
@@ -64,7 +65,6 @@ import {
   readName,
   readPath,
   readPlace,
-  readPrice,
   readProxyUrl,
   readServerName,
   readSize,
@@ -192,7 +192,6 @@ const address = (port: number) =>
 const path = scalar(readPath).meta({ expects: "path" });
 const providerName = scalar(readName(PROVIDER_LABEL_BYTES - 1)).meta({ expects: "name of a provider" });
 const modelName = scalar(readName(MODEL_BYTES_MAX)).meta({ expects: "name of a model" });
-const price = scalar(readPrice).meta({ expects: "USD per million tokens" });
 
 const LIMITS = mapping({
   body_bytes: size(BODY_BYTES_DEFAULT, 1_024, BODY_BYTES_MAX).describe("One request body."),
@@ -309,12 +308,6 @@ function withType(value: unknown): unknown {
 }
 
 const PROVIDER = z.preprocess(withType, z.discriminatedUnion("type", [OPENAI_PROVIDER, DEMO_PROVIDER]));
-
-const PRICE = mapping({
-  input: price.describe("Of input tokens."),
-  cached_input: price.optional().describe("Of input that the provider took from its cache; without it, as input."),
-  output: price.describe("Of output tokens."),
-});
 
 const KEY = mapping({
   name: scalar(readName(KEY_LABEL_BYTES - 1))
