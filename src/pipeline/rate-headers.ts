@@ -21,19 +21,32 @@ type Field = keyof LimitReport;
 const STEM = "ratelimit-";
 const OPENAI = "\r\nx-";
 const ANTHROPIC = "\r\nanthropic-";
-const FIELDS: readonly (readonly [name: string, report: LimitReport, field: Field])[] = [
-  ["limit-requests: ", requestsReport, "limit"],
-  ["limit-tokens: ", tokensReport, "limit"],
-  ["remaining-requests: ", requestsReport, "remaining"],
-  ["remaining-tokens: ", tokensReport, "remaining"],
-  ["reset-requests: ", requestsReport, "resetMs"],
-  ["reset-tokens: ", tokensReport, "resetMs"],
-  ["requests-limit: ", requestsReport, "limit"],
-  ["tokens-limit: ", tokensReport, "limit"],
-  ["requests-remaining: ", requestsReport, "remaining"],
-  ["tokens-remaining: ", tokensReport, "remaining"],
-  ["requests-reset: ", requestsReport, "resetMs"],
-  ["tokens-reset: ", tokensReport, "resetMs"],
+/** Of a header's name what comes behind the stem, and what it says. */
+interface Row {
+  readonly name: string;
+  /** The first character of the name: most rows are out by it. */
+  readonly initial: number;
+  readonly report: LimitReport;
+  readonly field: Field;
+}
+
+function rowOf(name: string, report: LimitReport, field: Field): Row {
+  return { name: `${name}: `, initial: name.charCodeAt(0), report, field };
+}
+
+const FIELDS: readonly Row[] = [
+  rowOf("limit-requests", requestsReport, "limit"),
+  rowOf("limit-tokens", tokensReport, "limit"),
+  rowOf("remaining-requests", requestsReport, "remaining"),
+  rowOf("remaining-tokens", tokensReport, "remaining"),
+  rowOf("reset-requests", requestsReport, "resetMs"),
+  rowOf("reset-tokens", tokensReport, "resetMs"),
+  rowOf("requests-limit", requestsReport, "limit"),
+  rowOf("tokens-limit", tokensReport, "limit"),
+  rowOf("requests-remaining", requestsReport, "remaining"),
+  rowOf("tokens-remaining", tokensReport, "remaining"),
+  rowOf("requests-reset", requestsReport, "resetMs"),
+  rowOf("tokens-reset", tokensReport, "resetMs"),
 ];
 
 /** Larger ones are as good as none. */
@@ -69,13 +82,14 @@ function clear(report: LimitReport): void {
 }
 
 function readField(lines: string, at: number, wallMs: number): boolean {
+  const initial = lines.charCodeAt(at);
   for (let i = 0; i < FIELDS.length; i += 1) {
     const row = FIELDS[i];
-    if (row === undefined || !lines.startsWith(row[0], at)) continue;
-    const [name, report, field] = row;
-    const from = at + name.length;
-    report[field] = field === "resetMs" ? durationMs(lines, from, wallMs) : wholeNumber(lines, from);
-    return report[field] >= 0;
+    if (row === undefined || row.initial !== initial || !lines.startsWith(row.name, at)) continue;
+    const from = at + row.name.length;
+    const value = row.field === "resetMs" ? durationMs(lines, from, wallMs) : wholeNumber(lines, from);
+    row.report[row.field] = value;
+    return value >= 0;
   }
   return false;
 }

@@ -23,8 +23,10 @@ export interface ListenerForm {
 export interface ModelForm {
   readonly provider?: string;
   readonly model?: string;
-  readonly targets?: readonly { readonly provider: string; readonly model?: string }[];
+  readonly targets?: readonly { readonly provider: string; readonly model?: string; readonly priority?: number }[];
   readonly attempts?: number;
+  readonly strategy?: string;
+  readonly hash_by?: string | Readonly<Record<string, string>>;
   readonly [option: string]: unknown;
 }
 

@@ -4,9 +4,11 @@
  */
 import { ok, strictEqual } from "node:assert/strict";
 import { test } from "node:test";
+import { wallMs } from "../../src/base/clock.ts";
 import { compileSnapshot } from "../../src/config/compile.ts";
 import { type Route, type Snapshot, STRATEGIES, type TargetState } from "../../src/config/snapshot.ts";
 import type { Exchange } from "../../src/pipeline/exchange.ts";
+import { noteAnswer } from "../../src/pipeline/lessons.ts";
 import { NO_MORE, Retrier } from "../../src/pipeline/retries.ts";
 import { chooseTarget, enterTarget, leaveTarget } from "../../src/pipeline/route.ts";
 import { TargetHealth } from "../../src/pipeline/target-health.ts";
@@ -137,7 +139,7 @@ class Simulation {
   #try(one: Try): void {
     one.pausing = false;
     one.exchange.attempts += 1;
-    enterTarget(one.exchange);
+    enterTarget(one.exchange, () => this.wallMs - wallMs(0));
     one.dueMs = this.nowMs + 1 + this.random.below(200);
     const { exchange } = one;
     ok(exchange.attempts <= (exchange.route?.attempts ?? 0), `seed ${this.seed}: more tries than attempts`);
@@ -160,6 +162,7 @@ class Simulation {
     const failure = this.down[target] === true ? SERVER_ERROR : 0;
     this.#health.answer(exchange, failure, 0, this.wallMs);
     if (failure === 0) {
+      if (exchange.choice !== null) noteAnswer(exchange, exchange.choice, this.wallMs - wallMs(0));
       this.#end(one, "answered");
       return;
     }

@@ -10,6 +10,8 @@ export type PlanFault = (plan: Plan, arg: string, entry: Entry) => Plan;
 
 /** Times that a key of `fail=KEY:TIMES` was answered with 500. */
 const failures = new Map<string, number>();
+/** Requests that came with `rate-limit=KEY:LIMIT`, by key. */
+const limited = new Map<string, number>();
 
 export const PLAN_FAULTS: Readonly<Record<string, PlanFault>> = {
   status: (_plan, arg) => errorPlan(Number(arg), `mock status ${arg}`, [["retry-after", "0"]]),
@@ -20,6 +22,7 @@ export const PLAN_FAULTS: Readonly<Record<string, PlanFault>> = {
   "status-204": (plan) => ({ ...plan, status: 204, headers: [], pieces: [] }),
   "html-error": () => ({ ...bytesPlan("text/html", Buffer.from("<h1>502 Bad Gateway</h1>")), status: 502 }),
   fail: failSome,
+  "rate-limit": limitSome,
   "no-usage": (plan) => withoutUsage(plan),
   "usage-chunk": (plan) => withUsage(plan),
   "error-event": (plan) => ({ ...plan, pieces: [...firstHalf(plan), errorEvent()] }),
@@ -73,6 +76,19 @@ function failSome(plan: Plan, arg: string): Plan {
   if (failed >= Number(times)) return plan;
   failures.set(key, failed + 1);
   return errorPlan(500, "mock failure", [["retry-after-ms", "1"]]);
+}
+
+/** Of `rate-limit=KEY:LIMIT`: so many requests of a key, for good, and what OpenAI says of it. */
+function limitSome(plan: Plan, arg: string): Plan {
+  const [key = "", limit = "1"] = arg.split(":");
+  const asked = (limited.get(key) ?? 0) + 1;
+  limited.set(key, asked);
+  const answer = asked > Number(limit) ? errorPlan(429, "mock limit") : plan;
+  return withHeaders(answer, [
+    ["x-ratelimit-limit-requests", limit],
+    ["x-ratelimit-remaining-requests", String(Math.max(0, Number(limit) - asked))],
+    ["x-ratelimit-reset-requests", "1h0m0s"],
+  ]);
 }
 
 function errorEvent(): Buffer {
