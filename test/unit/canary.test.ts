@@ -1,9 +1,12 @@
 /** A canary on the whole request path: what fails there is answered by the stable side, and counted for whom it says something about. */
 import { deepEqual, equal, ok } from "node:assert/strict";
+import type { Socket } from "node:net";
 import { after, test } from "node:test";
 import type { ArmsConfig } from "../../src/config/arm.ts";
 import type { ModelConfig } from "../../src/config/model.ts";
+import type { HedgeRules } from "../../src/config/snapshot.ts";
 import { ARM_AT, ARM_LATENCIES } from "../../src/shm/arms.ts";
+import { KIND_REQUEST } from "../../src/telemetry/record.ts";
 import { RawClient } from "../support/raw-client.ts";
 import { requestBytes } from "../support/raw-request.ts";
 import { configOf, modelOf, providerConfig, RequestPath, ScriptedProvider } from "../support/request-path.ts";
@@ -38,7 +41,7 @@ function tried(share: number, attempts = 1): ModelConfig {
 }
 
 /** With counts that begin anew. */
-async function begin(share: number, attempts = 1, failures = 5): Promise<void> {
+async function begin(share: number, attempts = 1, failures = 5, hedge?: HedgeRules): Promise<void> {
   const providers = { main: providerConfig(canary.port), stable: providerConfig(stable.port) };
   const breaker = {
     enabled: true,
@@ -49,7 +52,9 @@ async function begin(share: number, attempts = 1, failures = 5): Promise<void> {
     cooldownMs: 60_000,
     cooldownMaxMs: 60_000,
   };
-  await path.reload(configOf(providers, path.dataDir, { models: { tried: tried(share, attempts) }, breaker }));
+  await path.reload(
+    configOf(providers, path.dataDir, { models: { tried: { ...tried(share, attempts), hedge } }, breaker }),
+  );
 }
 
 interface Counts {
@@ -200,4 +205,27 @@ test("after the rollback its requests are the stable side's", async () => {
   for (let i = 0; i < 20; i += 1) equal(await ask(), 200);
   equal(canary.bytesTotal, before);
   deepEqual(countsOf(0), { requests: 20, judged: 20, failed: 0, passed: 20 });
+});
+
+const HEDGE: HedgeRules = { afterMs: 30, percentMax: 100, inFlightMax: 5 };
+
+test("a canary that a hedge at the stable side outruns took at least as long as that", async () => {
+  script(GOOD);
+  canary.script = () => {};
+  await begin(100, 1, 5, HEDGE);
+  equal(await ask(), 200);
+  deepEqual(countsOf(1), { requests: 1, judged: 1, failed: 0, passed: 1 });
+  equal(path.records().findLast(({ kind }) => kind === KIND_REQUEST)?.upstreamModel, "m");
+});
+
+test("a canary that fails beside a hedge has failed", async () => {
+  const held: Socket[] = [];
+  canary.script = (socket) => held.push(socket);
+  stable.script = (socket) => {
+    for (const other of held.splice(0)) other.resetAndDestroy();
+    void until("it is counted", () => countsOf(1).failed === 1 || undefined).then(() => socket.write(GOOD));
+  };
+  await begin(100, 1, 5, HEDGE);
+  equal(await ask(), 200);
+  deepEqual(countsOf(1), { requests: 1, judged: 1, failed: 1, passed: 0 });
 });
