@@ -44,6 +44,7 @@ export function freeCredential(rotation: Rotation, wallMs: number): Credential {
 export function rotateCredential(exchange: Exchange, rotation: Rotation, wallMs: number): Credential | null {
   const taken = nextCredential(rotation, exchange.credentialsTried, wallMs);
   if (taken === null) return null;
+  rotation.turn.next = taken.place + 1;
   exchange.credential = taken.place;
   exchange.credentialsTried |= 1 << taken.place;
   return taken;

@@ -150,7 +150,7 @@ test("a refused one costs its request nothing but another try, with one target a
   deepStrictEqual(seen, [A, B]);
   deepStrictEqual([last()?.attempts, last()?.status], [2, 200]);
   for (let i = 0; i < 4; i += 1) strictEqual((await ask("single")).status, 200);
-  deepStrictEqual(seen.slice(2), [B, C, B, C]);
+  deepStrictEqual(seen.slice(2), [C, B, C, B]);
 });
 
 test("limited ones are left alone as long as they say, and the last one's answer is the client's when all are", async () => {
@@ -193,6 +193,25 @@ test("without another one the client is told as before, and no credential is in 
     NAMES.some((name) => quoted.body.includes(name)),
     false,
   );
+});
+
+test("403 is a credential's fault where it says so, and the client's answer where it says something else", async () => {
+  answers.set(A, fails("403 No", "", '{"error":{"message":"x","code":"invalid_api_key"}}'));
+  strictEqual((await ask("single")).status, 200);
+  deepStrictEqual(seen, [A, B]);
+  const flagged = '{"error":{"message":"Your input was flagged.","code":403}}';
+  answers.set(C, fails("403 No", "", flagged));
+  const answer = await ask("single");
+  deepStrictEqual([answer.status, answer.body.toString()], [403, flagged]);
+  strictEqual((await ask("single")).status, 200);
+  // The refused one rests, the other one does not.
+  deepStrictEqual(seen.slice(2), [C, B]);
+});
+
+test("where 403 is what all credentials bring, the next target is asked", async () => {
+  for (const name of NAMES) answers.set(name, fails("403 No", "", '{"error":{"code":"account_deactivated"}}'));
+  strictEqual((await ask("several")).status, 200);
+  deepStrictEqual(seen, [A, B, C, "spare"]);
 });
 
 test("requests that name no model have always the first one, and its answer", async () => {
