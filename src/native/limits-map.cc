@@ -214,6 +214,7 @@ bool LimitsMap::idle(const Bucket& one, int64_t now) const {
     case BucketKind::HELD: return one.held.amount <= 0;
     case BucketKind::BUDGET:
       return one.budget.period_s != ENDLESS_S && one.budget.start_ns + one.budget.period_s * SECOND_NS <= now;
+    case BucketKind::LEARNED:
     case BucketKind::TALLY: return one.touched_ns + TALLY_IDLE_NS < now;
     default: return true;
   }

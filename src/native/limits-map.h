@@ -27,7 +27,7 @@
 
 namespace sluice {
 
-enum class BucketKind : uint32_t { FREE = 0, RATE = 1, WINDOW = 2, HELD = 3, BUDGET = 4, TALLY = 5 };
+enum class BucketKind : uint32_t { FREE = 0, RATE = 1, WINDOW = 2, HELD = 3, BUDGET = 4, TALLY = 5, LEARNED = 6 };
 
 struct Bucket {
   Tag tag;
@@ -58,6 +58,10 @@ struct Bucket {
     struct {
       int64_t amount;
     } held;
+    // LEARNED: what a worker knows from experience, for those after it.
+    struct {
+      double value;
+    } learned;
     // TALLY: of one limit, for metrics.
     struct {
       uint64_t rejected;

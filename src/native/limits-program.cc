@@ -344,6 +344,22 @@ void LimitsProgram::count(const Limit& limit, uint64_t (*of)(Bucket&), int64_t n
   if (place != LimitsMap::NONE) of(map_.bucket(place));
 }
 
+double LimitsProgram::learned(std::string_view name) {
+  if (!map_.lock()) return -1;
+  const uint32_t place = map_.find(map_.hash().of("learned " + std::string(name)));
+  const double value = place == LimitsMap::NONE ? -1 : map_.bucket(place).learned.value;
+  map_.unlock();
+  return value;
+}
+
+void LimitsProgram::learn(std::string_view name, double value) {
+  if (!map_.lock()) return;
+  map_.begin();
+  const uint32_t place = map_.claim(map_.hash().of("learned " + std::string(name)), BucketKind::LEARNED, map_.now_ns());
+  if (place != LimitsMap::NONE) map_.bucket(place).learned.value = value;
+  map_.unlock();
+}
+
 void LimitsProgram::tally(uint32_t index, uint64_t* out) {
   out[0] = out[1] = out[2] = out[3] = 0;
   if (index >= limits_.size() || !map_.lock()) return;

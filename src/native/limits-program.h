@@ -161,6 +161,9 @@ class LimitsProgram {
   bool raise(uint32_t index, const int32_t* subjects, int64_t least);
   // Refused, observed, unplaced and alerts of limit `index`.
   void tally(uint32_t index, uint64_t* out);
+  // What was learned under a name, by any worker at any time; below 0: nothing.
+  double learned(std::string_view name);
+  void learn(std::string_view name, double value);
   size_t limit_count() const { return limits_.size(); }
 
  private:

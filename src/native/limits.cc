@@ -392,6 +392,24 @@ napi_value tick(napi_env env, napi_callback_info) {
   return nullptr;
 }
 
+// limitsLearned(name): -1: nothing is known.
+napi_value learned(napi_env env, napi_callback_info info) {
+  napi_value argv[1];
+  std::string name;
+  if (!is_open(env) || !arguments(env, info, argv) || !text_of(env, argv[0], &name)) return nullptr;
+  return number(env, limits().program.learned(name));
+}
+
+// limitsLearn(name, value)
+napi_value learn(napi_env env, napi_callback_info info) {
+  napi_value argv[2];
+  std::string name;
+  double value = 0;
+  if (!is_open(env) || !arguments(env, info, argv) || !text_of(env, argv[0], &name)) return nullptr;
+  if (ok(env, napi_get_value_double(env, argv[1], &value))) limits().program.learn(name, value);
+  return nullptr;
+}
+
 // limitsTally(index, out: Float64Array of 4)
 napi_value tally(napi_env env, napi_callback_info info) {
   napi_value argv[2];
@@ -465,6 +483,8 @@ void register_limits(napi_env env, napi_value exports) {
   define(env, exports, "limitsRaise", raise);
   define(env, exports, "limitsNow", now);
   define(env, exports, "limitsTick", tick);
+  define(env, exports, "limitsLearned", learned);
+  define(env, exports, "limitsLearn", learn);
   define(env, exports, "limitsTally", tally);
   define(env, exports, "limitsState", state);
   define(env, exports, "limitsHoldTime", hold_time);

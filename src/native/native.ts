@@ -135,6 +135,9 @@ export interface NativeAddon extends UpstreamBinding {
   limitsBook(): void;
   /** The request of `limitFields` goes to another target, with the target ticket in the place of the ticket. `parts`: bits of those that are others now. The decision. */
   limitsMove(parts: number): number;
+  /** What was learned under a name, also before a restart; -1: nothing. */
+  limitsLearned(name: string): number;
+  limitsLearn(name: string, value: number): void;
   /** How many output tokens more are reserved, `needed` to `wanted`; 0: none. `costNanodollars`: of those wanted. */
   limitsExtend(ticket: number, targetTicket: number, needed: number, wanted: number, costNanodollars: number): number;
   /** Thresholds of budgets that the last call of either was the first to reach: 4 times the limit, plus the threshold; -1: no more. */

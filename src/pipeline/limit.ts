@@ -6,7 +6,7 @@
 import { ERRORS, type ErrorRow } from "../base/errors.ts";
 import type { BudgetCalendar, LimitPart, LimitQuantity, LimitRule } from "../base/limit-terms.ts";
 import { OUTPUT_TOKENS_ASSUMED, OUTPUT_TOKENS_EXTENDED, TOKEN_BYTES_MAX } from "../base/limits.ts";
-import type { Snapshot, Target, Timeouts } from "../config/snapshot.ts";
+import type { Route, Snapshot, Target, Timeouts } from "../config/snapshot.ts";
 import { BYTES_PER_TOKEN, CONTENT_MOST, estimateTokens } from "../providers/response-scan.ts";
 import {
   LIMIT_ADMITTED,
@@ -66,6 +66,8 @@ export class Limiter {
   /** Output tokens of an answer, learned, by the number of the route. */
   #outputs: Float64Array = new Float64Array(0);
   #learned = new Map<string, number>();
+  /** Routes of which something was learned since the last tick. */
+  readonly #news = new Map<number, string>();
 
   /** Limits count targets or providers apart. */
   #ofTargets = false;
@@ -97,8 +99,9 @@ export class Limiter {
     this.#subjects.configure(snapshot);
     this.#outputs = Float64Array.from(
       routesOf(snapshot),
-      ({ alias }) => this.#learned.get(alias) ?? OUTPUT_TOKENS_ASSUMED,
+      ({ alias }) => this.#learned.get(alias) ?? this.#known(alias),
     );
+    this.#news.clear();
   }
 
   #remember(): void {
@@ -106,8 +109,16 @@ export class Limiter {
     this.#learned = new Map(routes.map(({ alias, number }) => [alias, this.#outputs[number] ?? OUTPUT_TOKENS_ASSUMED]));
   }
 
+  /** By a worker before this one, also of another program. */
+  #known(alias: string): number {
+    const tokens = this.#map.learned(alias);
+    return tokens > 0 ? tokens : OUTPUT_TOKENS_ASSUMED;
+  }
+
   tick(): void {
     this.#map.tick();
+    for (const [route, alias] of this.#news) this.#map.learn(alias, this.#outputs[route] ?? OUTPUT_TOKENS_ASSUMED);
+    this.#news.clear();
   }
 
   /** The whole body has to be there before admit(). */
@@ -193,8 +204,7 @@ export class Limiter {
   settle(exchange: Exchange, { inputTokens, outputTokens, costNanodollars: cost }: RequestRecord): void {
     const { limitTicket, targetTicket, route, snapshot } = exchange;
     const whole = exchange.error !== ERRORS.cutByLimit;
-    if (whole && outputTokens > 0 && route !== null && snapshot === this.#snapshot)
-      this.#learn(route.number, outputTokens);
+    if (whole && outputTokens > 0 && route !== null && snapshot === this.#snapshot) this.#learn(route, outputTokens);
     exchange.limitTicket = -1;
     exchange.targetTicket = -1;
     if (limitTicket >= 0) this.#settle(exchange, limitTicket, inputTokens, outputTokens, cost);
@@ -248,9 +258,10 @@ export class Limiter {
     }
   }
 
-  #learn(route: number, outputTokens: number): void {
-    const before = this.#outputs[route] ?? outputTokens;
-    this.#outputs[route] = before + (outputTokens - before) / LEARNING_SHARE;
+  #learn({ number, alias }: Route, outputTokens: number): void {
+    const before = this.#outputs[number] ?? outputTokens;
+    this.#outputs[number] = before + (outputTokens - before) / LEARNING_SHARE;
+    this.#news.set(number, alias);
   }
 
   #fillAmounts(exchange: Exchange): void {

@@ -139,6 +139,9 @@ export interface LimitsState {
 export class LimitsMap {
   readonly fields = native.limitFields;
   readonly extend = native.limitsExtend;
+  /** What a worker learned under a name is there for those after it; -1: nothing is. */
+  readonly learned = native.limitsLearned;
+  readonly learn = native.limitsLearn;
   /** CRLF name: value for each header about the decision before. */
   lines = "";
   readonly #counts = new Float64Array(4);
