@@ -108,6 +108,16 @@ export const ERRORS = {
     "No provider is configured for requests that name no model ('passthrough' in the configuration).",
   ),
   noTarget: row(47, "no_target_available", 503, UP, true, "No target of the model '%' takes requests at the moment."),
+  noRoute: row(80, "no_route", 400, BAD, false, "No route of the model '%' is for requests like this one."),
+  contextTooLong: row(
+    81,
+    "context_length_exceeded",
+    400,
+    BAD,
+    false,
+    "This model's maximum context length is %. Reduce the length of the messages or of the answer.",
+  ),
+  unsupported: row(82, "unsupported", 400, BAD, false, "This model does not support what the request asks for: %."),
   limitReached: row(44, "rate_limit_exceeded", 429, "rate_limit_error", true, "Rate limit reached: %."),
   limitTooSmall: row(
     45,

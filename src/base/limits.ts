@@ -166,6 +166,18 @@ export const TARGETS_MAX = 16;
 /** weight and priority of a target. */
 export const TARGET_WEIGHT_MAX = 1_000;
 export const TARGET_PRIORITY_MAX = 100;
+/** Routes with conditions of one model. */
+export const MODEL_ROUTES_MAX = 16;
+/** Names in one part of a condition, values of one name, and bytes of a value: each is looked at for each request of its model. */
+export const CONDITION_NAMES_MAX = 8;
+export const CONDITION_VALUES_MAX = 32;
+export const CONDITION_VALUE_BYTES_MAX = 256;
+/** Fields of bodies that the conditions of one configuration name: the scan compares each name of a body with them. */
+export const CONDITION_FIELDS_MAX = 16;
+/** Facts of one key's metadata. */
+export const METADATA_MAX = 16;
+/** context_window, tokens: two orders above the largest one known. */
+export const CONTEXT_TOKENS_MAX = 1_000_000_000;
 /** Tries of one request, whatever `attempts` says. */
 export const ATTEMPTS_MAX = 32;
 /** retries: the first pause is short beside any model's answer; the longest is one that a person still waits for. */

@@ -40,9 +40,9 @@ function requestText({ model, stream, promptTokens, outputTokensMax }: Explanati
 
 function routeText(
   { model }: Explanation,
-  { alias, strategy, attempts, hedge, shadow, arm, arms }: NonNullable<Explanation["route"]>,
+  { name, strategy, attempts, hedge, shadow, arm, arms }: NonNullable<Explanation["route"]>,
 ): string {
-  const name = alias === "" ? "passthrough" : alias === model ? alias : `'${alias}', which takes any model`;
+  const taker = name === "*" && model !== "*" ? "'*', which takes any model" : name;
   const how = [
     ...(arm === null ? [] : [`arm '${arm}' (${arms.map(armText).join(", ")})`]),
     ...(strategy === null ? [] : [strategy]),
@@ -52,7 +52,7 @@ function routeText(
       ? []
       : [`a second one beside it after ${hedge.afterMs === null ? "p95" : spanText(hedge.afterMs)}`]),
   ];
-  return how.length === 0 ? name : `${name}: ${how.join(", ")}`;
+  return [taker === "" ? "passthrough" : taker, ...(how.length === 0 ? [] : [how.join(", ")])].join(": ");
 }
 
 function armText({ name, percent, closed }: ExplainedArm): string {

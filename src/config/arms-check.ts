@@ -14,9 +14,8 @@ export interface EndsAt {
   readonly ends: Ends;
 }
 
-/** All of a model: the arms of a split stand in the place of its own. */
-export function endsOf(alias: string, form: ModelForm): readonly EndsAt[] {
-  const path = ["models", alias];
+/** All of a model or route at `path`: the arms of a split stand in the place of its own. */
+export function endsOf(path: Path, form: ModelForm): readonly EndsAt[] {
   const { split, canary } = form;
   if (split !== undefined) return split.arms.map((ends, index) => ({ path: [...path, "split", "arms", index], ends }));
   const own = { path, ends: form };

@@ -10,12 +10,14 @@ export interface Ends {
   readonly provider?: string | undefined;
   readonly model?: string | undefined;
   readonly targets?: readonly TargetForm[] | undefined;
+  readonly context_window?: TargetForm["context_window"];
+  readonly supports?: TargetForm["supports"];
 }
 
 /** The targets of a model or of an arm, also where it has only one and says so without a list. */
-export function ownTargets({ provider, model, targets }: Ends): readonly TargetForm[] {
+export function ownTargets({ provider, model, targets, context_window, supports }: Ends): readonly TargetForm[] {
   if (targets !== undefined) return targets;
-  return provider === undefined ? [] : [{ provider, model, weight: 1, priority: 0 }];
+  return provider === undefined ? [] : [{ provider, model, weight: 1, priority: 0, context_window, supports }];
 }
 
 /** All of a model, those of its arms too, in the order in which ArmConfig counts them. */

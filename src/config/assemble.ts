@@ -7,7 +7,9 @@ import { nowMs, wallMs } from "../base/clock.ts";
 import { armsOf, formTargets, ownTargets } from "./arms.ts";
 import { breakerRulesOf } from "./breaker.ts";
 import { budgetRulesOf } from "./budget.ts";
+import { capabilityOf } from "./capability.ts";
 import { allTargets, chainTargets, type FallbacksConfig } from "./chains.ts";
+import { conditionOf } from "./condition.ts";
 import { healthCheckOf } from "./health-check.ts";
 import { hedgeRulesOf } from "./hedge.ts";
 import { listenerOf } from "./listener-files.ts";
@@ -61,6 +63,15 @@ type Naming = (model: string | undefined) => string | null;
 
 function modelOf(form: ModelForm, alias: string): ModelConfig {
   const named = (model: string | undefined) => model ?? (alias === "*" ? null : alias);
+  const routes = (form.routes ?? []).map((route) => ({
+    name: route.name,
+    when: conditionOf(route.when),
+    to: destinationOf(route, named),
+  }));
+  return routes.length === 0 ? destinationOf(form, named) : { ...destinationOf(form, named), routes };
+}
+
+function destinationOf(form: ModelForm, named: Naming): ModelConfig {
   return { ...targetedOf(form, named), shadow: shadowOf(form, named) };
 }
 
@@ -71,10 +82,18 @@ function shadowOf({ shadow }: ModelForm, named: Naming): ShadowConfig | null {
 }
 
 function targetedOf(form: ModelForm, named: Naming): ModelConfig {
-  const targets = formTargets(form).map((target) => ({ ...target, model: named(target.model) }));
+  const targets = formTargets(form).map((target) => {
+    return { ...target, model: named(target.model), capability: capabilityOf(target) };
+  });
   const chains = Object.entries(form.fallbacks ?? {}).map(([name, chain = []]) => [
     name,
-    chain.map(({ provider, model }) => ({ provider, model: named(model), weight: 1, priority: 0 })),
+    chain.map((target) => ({
+      provider: target.provider,
+      model: named(target.model),
+      weight: 1,
+      priority: 0,
+      capability: capabilityOf(target),
+    })),
   ]);
   const { strategy } = form;
   const own = ownTargets(form).length;
@@ -166,7 +185,18 @@ function priceOf({ input, cached_input, output }: Form["prices"][string]): Price
   return { inputPico: input, cachedInputPico: cached_input ?? input, outputPico: output };
 }
 
-function keyOf({ name, hash, enabled, expires, models, team, explain, priority }: Form["keys"][number]): KeyConfig {
+function keyOf({
+  name,
+  hash,
+  enabled,
+  expires,
+  models,
+  team,
+  explain,
+  priority,
+  metadata,
+}: Form["keys"][number]): KeyConfig {
   const [noModels, noTeam] = [models ?? null, team ?? null];
-  return { name, hash, enabled, expiresAtMs: expires ?? null, models: noModels, team: noTeam, explain, priority };
+  const key = { name, hash, enabled, expiresAtMs: expires ?? null, models: noModels, team: noTeam, explain, priority };
+  return metadata === undefined ? key : { ...key, metadata };
 }

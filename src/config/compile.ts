@@ -5,10 +5,13 @@
 import { createHash } from "node:crypto";
 import { assert } from "../base/assert.ts";
 import { encodeLabel } from "../base/bytes.ts";
+import { bitsOf, FEATURES_ALL } from "../base/features.ts";
 import { headerLines } from "../base/header-lines.ts";
 import { ARM_WORDS, BREAKER_WORDS, KEY_PRIORITY_DEFAULT, TARGET_WORDS } from "../base/limits.ts";
+import type { CapabilityConfig } from "./capability.ts";
 import { allTargets, nameOf } from "./chains.ts";
 import { type ArmWords, compileArms } from "./compile-arms.ts";
+import { ConditionalRoutes, fieldsOf, type RoutePlace } from "./conditional-routes.ts";
 import { compileFallbacks } from "./fallback-chains.ts";
 import type { HealthCheckConfig } from "./health-check.ts";
 import type { ModelConfig } from "./model.ts";
@@ -16,6 +19,7 @@ import type { Config, CredentialConfig, KeyConfig, ProviderConfig } from "./sche
 import { NO_ALIAS, SERIES_OTHER, seriesKey } from "./series.ts";
 import {
   type BreakerRules,
+  type Capability,
   type Choice,
   type HealthCheck,
   KEY_LABEL_BYTES,
@@ -68,23 +72,41 @@ export function compileSnapshot(
     Object.entries(config.providers).map(([name, provider]) => [name, compileProvider(name, provider, slots)]),
   );
   let targets = 0;
-  const target = (name: string, model: string | null, alias: string, place = 0) => {
+  const target = (
+    name: string,
+    model: string | null,
+    alias: string,
+    key: string,
+    capable: Capability | null = null,
+  ) => {
     const [source, provider] = [config.providers[name], providers.get(name)];
     assert(source !== undefined && provider !== undefined, "a configuration that was checked names existing providers");
     targets += 1;
-    const series = config.series.get(seriesKey(alias, place)) ?? SERIES_OTHER;
-    return compileTarget(targets - 1, source, provider, model, alias, series, prices);
+    const series = config.series.get(key) ?? SERIES_OTHER;
+    return compileTarget(targets - 1, source, provider, model, alias, series, prices, capable);
   };
-  const routes = Object.entries(config.models).map(([alias, model], number) => {
+  const fields = fieldsOf(config.models);
+  const conditional = new ConditionalRoutes(fields, (place, model) => {
+    const { alias } = place;
     const ends = new Map(
-      allTargets(model).map((one, place) => [nameOf(one), target(one.provider, one.model, alias, place)]),
+      allTargets(model).map((one, index) => {
+        const end = target(
+          one.provider,
+          one.model,
+          alias,
+          seriesKey(place.name, index),
+          compileCapability(one.capability),
+        );
+        return [nameOf(one), end];
+      }),
     );
     const breaker = config.breaker.enabled && model.breaker !== false ? config.breaker : null;
     const { shadow: copies = null } = model;
-    const shadow = copies === null ? null : target(copies.provider, copies.model, alias, NOWHERE);
+    const shadow =
+      copies === null ? null : target(copies.provider, copies.model, alias, seriesKey(place.name, NOWHERE));
     const routeOf = (part: ModelConfig) => {
       const partEnds = allTargets(part).flatMap((one) => ends.get(nameOf(one)) ?? []);
-      return compileRoute(number, alias, part, { targets: partEnds, shadow, stateOf, breaker });
+      return compileRoute(place, part, { targets: partEnds, shadow, stateOf, breaker });
     };
     const route = routeOf(model);
     const arms = compileArms(alias, model, routeOf, wordsOf);
@@ -92,6 +114,7 @@ export function compileSnapshot(
       arms === null ? route.readsBody : arms.sticky === "user" || arms.routes.some((arm) => arm.readsBody);
     return Object.freeze({ ...route, arms, readsBody });
   });
+  const routes = Object.entries(config.models).map(([alias, model]) => conditional.routeOf(alias, model));
   const keyRecords = config.keys.map(compileKey);
   return Object.freeze({
     epoch,
@@ -99,7 +122,7 @@ export function compileSnapshot(
     keyRecords,
     routes: new Map(routes.filter(({ alias }) => alias !== "*").map((route) => [route.alias, route])),
     anyModel: routes.find(({ alias }) => alias === "*") ?? null,
-    passthrough: config.passthrough === null ? null : target(config.passthrough, null, NO_ALIAS),
+    passthrough: config.passthrough === null ? null : target(config.passthrough, null, NO_ALIAS, NO_ALIAS),
     prices,
     breaker: Object.freeze({ ...config.breaker }),
     retries: Object.freeze({ ...config.retries }),
@@ -107,6 +130,7 @@ export function compileSnapshot(
     bounds: Object.freeze({ ...config.bounds }),
     shedDelayMs: config.shedDelayMs ?? 0,
     recordAddress: config.accessLogPath !== null,
+    fields,
     readUser: readsUser(config),
     readAddress: config.accessLogPath !== null || config.limits.some(({ scope }) => scope.includes("address")),
     checksHealth: Object.values(config.providers).some(({ healthCheck }) => healthCheck),
@@ -121,7 +145,9 @@ export function compileSnapshot(
 function readsUser({ limits, models }: Config): boolean {
   return (
     limits.some(({ scope }) => scope.includes("user")) ||
-    Object.values(models).some(({ hashBy, arms }) => hashBy?.by === "user" || arms?.sticky === "user")
+    Object.values(models)
+      .flatMap((model) => [model, ...(model.routes ?? []).map(({ to }) => to)])
+      .some(({ hashBy, arms }) => hashBy?.by === "user" || arms?.sticky === "user")
   );
 }
 
@@ -136,7 +162,13 @@ function compileKey(key: KeyConfig, number: number): KeyRecord {
     team: key.team,
     explain: key.explain ?? false,
     priority: key.priority ?? KEY_PRIORITY_DEFAULT,
+    facts: factsOf(key),
   });
+}
+
+/** What conditions can ask of it. */
+function factsOf({ name, team, metadata = {} }: KeyConfig): ReadonlyMap<string, string> {
+  return new Map([...Object.entries(metadata), ["name", name], ...(team === null ? [] : [["team", team] as const])]);
 }
 
 function compileProvider(name: string, config: ProviderConfig, slots: ProviderSlots): Provider {
@@ -210,20 +242,22 @@ interface RouteParts {
   readonly breaker: BreakerRules | null;
 }
 
-function compileRoute(number: number, alias: string, model: ModelConfig, parts: RouteParts): Route {
+function compileRoute(place: RoutePlace, model: ModelConfig, parts: RouteParts): Route {
   const { targets, stateOf, breaker } = parts;
-  const all = targets.length === 1 && model.fallbacks === undefined ? [] : compileChoices(model, targets, stateOf);
+  const all = targets.length <= 1 && model.fallbacks === undefined ? [] : compileChoices(model, targets, stateOf);
   const choices = all.slice(0, model.targets.length);
-  const target = choices[0]?.target ?? targets[0];
-  assert(target !== undefined, "a model has a target");
+  const target = choices[0]?.target ?? targets[0] ?? place.before?.[0]?.route.target;
+  assert(target !== undefined, "a model, or the first of its routes, has a target");
   const { strategy, attempts, hashBy = null } = model;
   const route: Route = {
-    number,
-    alias,
-    label: encodeLabel(alias, MODEL_LABEL_BYTES),
+    ...place,
+    isEmpty: targets.length === 0,
+    hasCapabilities: targets.some(({ capability }) => capability !== null),
+    label: encodeLabel(place.alias, MODEL_LABEL_BYTES),
     target,
     choices,
-    fallbacks: model.fallbacks === undefined ? null : compileFallbacks(model.fallbacks, all, choices.length, alias),
+    fallbacks:
+      model.fallbacks === undefined ? null : compileFallbacks(model.fallbacks, all, choices.length, place.alias),
     breaker,
     strategy,
     hashBy,
@@ -285,12 +319,14 @@ function compileTarget(
   alias: string,
   series: number,
   prices: ReadonlyMap<string, Price>,
+  capability: Capability | null,
 ): Target {
   const url = baseUrl(config, model ?? "");
   const upstreamModel = model === alias ? null : model;
   return Object.freeze({
     number,
     provider,
+    capability,
     basePath: pathBefore(url),
     query: queryOf(config, url),
     upstreamModel,
@@ -299,5 +335,14 @@ function compileTarget(
     price: model === null ? null : (prices.get(model) ?? prices.get(alias) ?? null),
     usageOption: config.usageOption,
     series,
+  });
+}
+
+function compileCapability(config: CapabilityConfig | null | undefined): Capability | null {
+  if (config === null || config === undefined) return null;
+  const { contextTokens, supports } = config;
+  return Object.freeze({
+    contextTokens: contextTokens ?? Number.POSITIVE_INFINITY,
+    supports: supports === null ? FEATURES_ALL : bitsOf(supports),
   });
 }

@@ -68,8 +68,8 @@ export interface ExplainedArm {
 }
 
 export interface ExplainedRoute {
-  /** The model's name in the configuration; "*" for the one that takes any; "": the passthrough. */
-  readonly alias: string;
+  /** The model's name in the configuration, or model/route; "*" for the one that takes any; "": the passthrough. */
+  readonly name: string;
   /** Null: there is one target. */
   readonly strategy: string | null;
   readonly attempts: number;

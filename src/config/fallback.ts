@@ -26,19 +26,24 @@ export function fallbacksForm<T extends z.ZodType>(target: T) {
   return mapping(chains as Record<ChainName, ReturnType<typeof chain>>);
 }
 
-/** Targets of the form's fallbacks, each with its place in the model. */
+/** Targets of the form's fallbacks, each with its place in the model or route. */
 export function fallbackForms(
-  model: ModelForm,
+  form: ModelForm,
 ): readonly { readonly path: readonly PropertyKey[]; readonly target: Pick<TargetForm, "provider" | "model"> }[] {
-  const { fallbacks = {} } = model;
+  const { fallbacks = {} } = form;
   return CHAINS.flatMap((name) =>
     (fallbacks[name] ?? []).map((target, index) => ({ path: ["fallbacks", name, index], target })),
   );
 }
 
 /** A request remembers in the bits of one integer where it was. */
-export function checkFallbacks(alias: string, form: ModelForm, targets: number): readonly Finding[] {
+export function checkFallbacks(
+  alias: string,
+  form: ModelForm,
+  path: readonly PropertyKey[],
+  targets: number,
+): readonly Finding[] {
   const names = new Set(fallbackForms(form).map(({ target }) => `${target.provider}\n${target.model ?? alias}`));
   if (form.fallbacks === undefined || targets + names.size <= TARGETS_MAX) return [];
-  return [findingAt(["models", alias, "fallbacks"], `a model has at most ${TARGETS_MAX} targets, these included`)];
+  return [findingAt([...path, "fallbacks"], `a model has at most ${TARGETS_MAX} targets, these included`)];
 }

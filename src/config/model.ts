@@ -1,9 +1,18 @@
 /** What the file says of models: their targets and how one of them is chosen. Supervisor and command line. Pure. */
 import { z } from "zod";
-import { ATTEMPTS_MAX, MODEL_BYTES_MAX, TARGET_PRIORITY_MAX, TARGET_WEIGHT_MAX, TARGETS_MAX } from "../base/limits.ts";
+import {
+  ATTEMPTS_MAX,
+  MODEL_BYTES_MAX,
+  MODEL_ROUTES_MAX,
+  TARGET_PRIORITY_MAX,
+  TARGET_WEIGHT_MAX,
+  TARGETS_MAX,
+} from "../base/limits.ts";
 import type { ArmsConfig } from "./arm.ts";
 import { canaryForm } from "./canary.ts";
+import { CAPABILITY, type CapabilityConfig } from "./capability.ts";
 import type { FallbacksConfig } from "./chains.ts";
+import { type ConditionConfig, WHEN } from "./condition.ts";
 import { fallbacksForm } from "./fallback.ts";
 import { HEDGE } from "./hedge.ts";
 import { readInteger, readName } from "./scalar.ts";
@@ -20,6 +29,8 @@ export interface TargetConfig {
   readonly weight: number;
   /** Lower ones first. */
   readonly priority: number;
+  /** What it can take; without it, everything. */
+  readonly capability?: CapabilityConfig | null;
 }
 
 /** Where copies of requests go. */
@@ -31,7 +42,7 @@ export interface ShadowConfig {
 }
 
 export interface ModelConfig {
-  /** In the order of the file; at least one. Those of its arms too. */
+  /** In the order of the file; none, if there are only routes with conditions. Those of its arms too. */
   readonly targets: readonly TargetConfig[];
   readonly strategy: Strategy;
   /** Of the strategy `hash`; without it, by the key. */
@@ -48,7 +59,20 @@ export interface ModelConfig {
   /** Without it, one at a time. */
   readonly hedge?: HedgeRules | undefined;
   readonly shadow?: ShadowConfig | null;
+  /** In their order, before the targets above. */
+  readonly routes?: readonly RouteConfig[];
 }
+
+/** Where requests of a model go for which conditions hold. */
+export interface RouteConfig {
+  readonly name: string;
+  readonly when: ConditionConfig;
+  /** Without routes. */
+  readonly to: ModelConfig;
+}
+
+/** Of a route, bytes. */
+const ROUTE_NAME_BYTES_MAX = 63;
 
 const integer = (byDefault: number, min: number, max: number) =>
   scalar(readInteger(min, max))
@@ -66,16 +90,20 @@ const TARGET = mapping({
   priority: integer(0, 0, TARGET_PRIORITY_MAX).describe(
     "Lower ones first: those of a higher number get requests only when none of a lower one can take them.",
   ),
+  ...CAPABILITY,
 });
 
 const FALLBACK = mapping({
   provider: providerName.describe("Where requests go."),
   model: modelName.optional().describe("Its name there, if it is another one."),
+  ...CAPABILITY,
 });
 
-export const MODEL = mapping({
+/** Of a model, and of each of its routes. */
+const DESTINATION = {
   provider: providerName.optional().describe("Where requests for it go. Either this or targets."),
   model: modelName.optional().describe("Its name there, if it is another one."),
+  ...CAPABILITY,
   targets: z
     .array(TARGET)
     .min(1)
@@ -102,18 +130,39 @@ export const MODEL = mapping({
   ),
   strategy: STRATEGY,
   hash_by: HASH_BY,
-  split: splitForm(TARGET)
-    .optional()
-    .describe("Shares its requests out between arms with targets of their own, which stand in their place (A/B)."),
   shadow: SHADOW.optional().describe(
     "Copies of its requests go to another target as well, whose answers nobody sees. They take nothing from requests, and are accounted apart.",
   ),
+};
+
+const ROUTE = mapping({
+  name: scalar(readName(ROUTE_NAME_BYTES_MAX))
+    .meta({ expects: "name" })
+    .describe("What it is called: behind the model's name and a slash in limits and histograms."),
+  when: WHEN.describe("All of it has to hold."),
+  ...DESTINATION,
+});
+
+export const MODEL = mapping({
+  ...DESTINATION,
+  split: splitForm(TARGET)
+    .optional()
+    .describe("Shares its requests out between arms with targets of their own, which stand in their place (A/B)."),
   canary: canaryForm(TARGET)
     .optional()
     .describe(
       "A share of its requests goes to another target first; what fails there is tried at the model's own. It is rolled back by itself.",
     ),
+  routes: z
+    .array(ROUTE)
+    .min(1)
+    .max(MODEL_ROUTES_MAX)
+    .optional()
+    .describe(
+      "Other places for some requests. The first route whose conditions hold is taken; if none does, the provider or targets of the model itself.",
+    ),
 });
 
 export type ModelForm = z.output<typeof MODEL>;
+export type RouteForm = z.output<typeof ROUTE>;
 export type TargetForm = z.output<typeof TARGET>;

@@ -12,6 +12,7 @@ import { type Finding, findingAt, nearest } from "./finding.ts";
 import { checkHealthCheck } from "./health-check.ts";
 import type { ModelForm, TargetForm } from "./model.ts";
 import { checkRateLimits } from "./rate-limit-check.ts";
+import { checkRoutes } from "./route-check.ts";
 import type { Form, ListenerForm, ProviderForm } from "./schema.ts";
 import { quoted } from "./secret.ts";
 import { checkStrategies } from "./strategy-check.ts";
@@ -43,6 +44,7 @@ export function checkReferences(form: Form): readonly Finding[] {
     ...models(form),
     ...checkArms(form),
     ...checkStrategies(form),
+    ...checkRoutes(form),
     ...passthrough(form),
     ...keyDuplicates(form),
     ...keyModels(form),
@@ -185,20 +187,35 @@ function headerProblem(header: string, seen: Set<string>): string | null {
 }
 
 function models(form: Form): readonly Finding[] {
-  return Object.entries(form.models).flatMap(([alias, model]) => [
-    ...endsOf(alias, model).flatMap((at) => endsFindings(form, alias, at)),
-    ...fallbackForms(model).flatMap(({ target, path }) =>
-      targetFindings(form, alias, target, ["models", alias, ...path, "provider"]),
-    ),
-    ...(model.shadow === undefined
-      ? []
-      : targetFindings(form, alias, model.shadow, ["models", alias, "shadow", "provider"])),
-    ...checkFallbacks(alias, model, mostTargets(model)),
-    ...checkHedge(alias, model),
-  ]);
+  return Object.entries(form.models).flatMap(([alias, model]) => {
+    const path = ["models", alias];
+    const routes = model.routes ?? [];
+    return [
+      ...(isOnlyRoutes(model) ? [] : destination(form, alias, model, path)),
+      ...routes.flatMap((route, index) => destination(form, alias, route, [...path, "routes", index])),
+    ];
+  });
 }
 
-/** Of a model, or of an arm of one. */
+/** It says nothing of targets of its own, and need not. */
+function isOnlyRoutes({ routes, strategy, breaker, attempts, ...own }: ModelForm): boolean {
+  return routes !== undefined && Object.values(own).every((value) => value === undefined);
+}
+
+/** Of a model, or of a route of it, at `path`. */
+function destination(form: Form, alias: string, place: ModelForm, path: readonly PropertyKey[]): readonly Finding[] {
+  return [
+    ...endsOf(path, place).flatMap((at) => endsFindings(form, alias, at)),
+    ...fallbackForms(place).flatMap(({ target, path: own }) =>
+      targetFindings(form, alias, target, [...path, ...own, "provider"]),
+    ),
+    ...(place.shadow === undefined ? [] : targetFindings(form, alias, place.shadow, [...path, "shadow", "provider"])),
+    ...checkFallbacks(alias, place, path, mostTargets(place)),
+    ...checkHedge(place, path),
+  ];
+}
+
+/** Of a model or route, or of an arm. */
 function endsFindings(form: Form, alias: string, { path, ends }: EndsAt): readonly Finding[] {
   const misplaced = targetPlace(path, ends);
   if (misplaced !== null) return [misplaced];
@@ -208,21 +225,21 @@ function endsFindings(form: Form, alias: string, { path, ends }: EndsAt): readon
   });
 }
 
-/** A target stands in one place. */
-function targetPlace(path: readonly PropertyKey[], { provider, model, targets }: Ends): Finding | null {
-  if (targets === undefined) return provider === undefined ? findingAt(path, "'provider' is required") : null;
-  if (provider !== undefined) return keyAt([...path, "provider"], "this stands at each of the 'targets'");
-  return model === undefined ? null : keyAt([...path, "model"], "this stands at each of the 'targets'");
+/** A target stands in one place, with all that is said of it. */
+function targetPlace(path: readonly PropertyKey[], ends: Ends): Finding | null {
+  const said = (["provider", "model", "context_window", "supports"] as const).find((name) => ends[name]);
+  if (ends.targets === undefined) return ends.provider === undefined ? findingAt(path, "'provider' is required") : null;
+  return said === undefined ? null : keyAt([...path, said], "this stands at each of the 'targets'");
 }
 
 /** A hedge is another try, at another target; a canary is judged by its own answers, and not by who was faster. */
-function checkHedge(alias: string, model: ModelForm): readonly Finding[] {
-  const { hedge, canary, attempts = 2 } = model;
+function checkHedge(form: ModelForm, path: readonly PropertyKey[]): readonly Finding[] {
+  const { hedge, canary, attempts = 2 } = form;
   if (hedge === undefined) return [];
-  const path = ["models", alias, "hedge"];
-  if (canary !== undefined) return [keyAt(path, "a model with a 'canary' has none")];
-  if (mostTargets(model) > 1 && attempts > 1) return [];
-  return [keyAt(path, "this needs at least two 'targets', and as many 'attempts'")];
+  const at = [...path, "hedge"];
+  if (canary !== undefined) return [keyAt(at, "a model with a 'canary' has none")];
+  if (mostTargets(form) > 1 && attempts > 1) return [];
+  return [keyAt(at, "this needs at least two 'targets', and as many 'attempts'")];
 }
 
 function targetFindings(

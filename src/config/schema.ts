@@ -43,6 +43,7 @@ import { CREDENTIAL, CREDENTIALS } from "./credentials.ts";
 import { HEALTH_CHECK, type HealthCheckConfig } from "./health-check.ts";
 import type { Listener } from "./listener.ts";
 import { LOAD_SHEDDING } from "./load-shedding.ts";
+import { METADATA } from "./metadata.ts";
 import { MODEL, type ModelConfig } from "./model.ts";
 import { PRICE } from "./price.ts";
 import { RATE_LIMITS } from "./rate-limit.ts";
@@ -132,6 +133,8 @@ export interface KeyConfig {
   readonly explain?: boolean;
   /** Among those that wait for a limit, lower ones first; without it, KEY_PRIORITY_DEFAULT. */
   readonly priority?: number;
+  /** What else is said of it; without it, nothing. */
+  readonly metadata?: Readonly<Record<string, string>>;
 }
 
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -335,6 +338,7 @@ const KEY = mapping({
     "Requests with the header x-sluice-explain: 1 are told how they were decided, in a header of that name: route, target, tries, open breakers and limits, by their names here.",
   ),
   priority: KEY_PRIORITY,
+  metadata: METADATA,
 });
 
 const KEYS = section(z.array(KEY), []).describe("What applications send as their API key.");

@@ -4,6 +4,7 @@
  */
 import { HDR_SERIES_MAX } from "../base/limits.ts";
 import { allTargets } from "./chains.ts";
+import type { ModelConfig } from "./model.ts";
 import type { Config } from "./schema.ts";
 
 /** Of routes for which no number was left. */
@@ -64,18 +65,28 @@ export class SeriesTable {
   }
 }
 
-/** In `Config.series`, of a target by its place in the file; that of the first one is the alias. */
-export function seriesKey(alias: string, place: number): string {
-  return place === 0 ? alias : `${alias}\n${place}`;
+/** In `Config.series`, of a target by its route and its place in the file; that of a model's first one is the alias. */
+export function seriesKey(route: string, place: number): string {
+  return place === 0 ? route : `${route}\n${place}`;
+}
+
+/** Of a route with conditions. */
+export function routeName(alias: string, name: string): string {
+  return `${alias}/${name}`;
+}
+
+function rowsOf(route: string, model: ModelConfig): [key: string, row: Series][] {
+  return allTargets(model).map(({ provider, model }, place) => [
+    seriesKey(route, place),
+    { route: route.startsWith("~") ? `~${route}` : route, provider, model: model ?? "*" },
+  ]);
 }
 
 function seriesOf({ models, passthrough }: Config): [key: string, row: Series][] {
-  const routes = Object.entries(models).flatMap(([alias, model]) =>
-    allTargets(model).map(({ provider, model }, place): [string, Series] => [
-      seriesKey(alias, place),
-      { route: alias.startsWith("~") ? `~${alias}` : alias, provider, model: model ?? "*" },
-    ]),
-  );
+  const routes = Object.entries(models).flatMap(([alias, model]) => [
+    ...rowsOf(alias, model),
+    ...(model.routes ?? []).flatMap(({ name, to }) => rowsOf(routeName(alias, name), to)),
+  ]);
   if (passthrough === null) return routes;
   return [...routes, [NO_ALIAS, { route: "~passthrough", provider: passthrough, model: "*" }]];
 }

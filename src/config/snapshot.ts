@@ -29,6 +29,8 @@ export interface KeyRecord {
   readonly explain: boolean;
   /** Among those that wait for a limit: lower ones first. */
   readonly priority: number;
+  /** What conditions can ask of it, by name: its metadata, its name and its team. */
+  readonly facts: ReadonlyMap<string, string>;
 }
 
 /** native: HTTP/1.1 by the addon. undici: also HTTP/2 and proxies. */
@@ -127,6 +129,16 @@ export interface Target {
   readonly usageOption: boolean;
   /** Number of the latency histograms of this target by this route: series.ts. */
   readonly series: number;
+  /** Null: everything is assumed. */
+  readonly capability: Capability | null;
+}
+
+/** What a target can take. */
+export interface Capability {
+  /** Tokens of prompt and answer together; Infinity: not known. */
+  readonly contextTokens: number;
+  /** Bits of FEATURES. */
+  readonly supports: number;
 }
 
 /** How a target is chosen among those of the same priority. */
@@ -212,6 +224,36 @@ export interface Arms {
   readonly routes: readonly Route[];
 }
 
+/** The values of which one is enough. */
+export interface Test {
+  readonly exact: ReadonlySet<string>;
+  readonly prefixes: readonly string[];
+  /** Those of `exact` that are numbers. */
+  readonly numbers: ReadonlySet<number>;
+}
+
+/** What has to hold of a request; all of it. */
+export interface Condition {
+  readonly keys: readonly { readonly name: string; readonly test: Test }[];
+  /** `line`: what its line begins with, with the CRLF before it. `own`: it is not forwarded. */
+  readonly headers: readonly { readonly line: string; readonly own: boolean; readonly test: Test }[];
+  /** `place`: in `Snapshot.fields`. */
+  readonly body: readonly { readonly place: number; readonly test: Test }[];
+  readonly stream: boolean | null;
+  /** Bits of FEATURES: all of them, none of them, and at least one if there are any. */
+  readonly has: number;
+  readonly lacks: number;
+  readonly someOf: number;
+  readonly promptTokensMin: number;
+  readonly promptTokensMax: number;
+}
+
+/** A route with its condition. */
+export interface ConditionalRoute {
+  readonly when: Condition;
+  readonly route: Route;
+}
+
 /** Copies of a route's requests go elsewhere as well. */
 export interface Shadow {
   /** From 0 to 1. */
@@ -227,6 +269,14 @@ export interface Route {
   readonly number: number;
   /** Model name that clients use; "*" for the route that takes any. */
   readonly alias: string;
+  /** The alias, or alias/name of a route with conditions. */
+  readonly name: string;
+  /** Routes that come before it, of its alias; null: there are none. */
+  readonly before: readonly ConditionalRoute[] | null;
+  /** No targets: what none of those before it takes is refused. */
+  readonly isEmpty: boolean;
+  /** Some target of it does not take everything. */
+  readonly hasCapabilities: boolean;
   readonly label: Uint8Array;
   /** The only one, or the first of `choices`. */
   readonly target: Target;
@@ -239,7 +289,7 @@ export interface Route {
   readonly strategy: Strategy;
   /** Of the strategy `hash`; null: by the key. */
   readonly hashBy: HashBy | null;
-  /** More of a request's body than its model decides which of `choices` it has. */
+  /** More of a request's body than its model decides which of `choices` it has, or which of the routes before it. */
   readonly readsBody: boolean;
   /** Tries of one request at most. */
   readonly attempts: number;
@@ -270,10 +320,17 @@ export interface HedgeRules {
   readonly inFlightMax: number;
 }
 
+/** Every route of a snapshot, by its number. */
+export function routesOf({ routes, anyModel }: Snapshot): readonly Route[] {
+  const last = [...routes.values(), ...(anyModel === null ? [] : [anyModel])];
+  const all = last.flatMap((route) => [...(route.before ?? []).map((before) => before.route), route]);
+  return all.sort((a, b) => a.number - b.number);
+}
+
 /** Every target of a snapshot. */
-export function targetsOf({ routes, anyModel, passthrough }: Snapshot): readonly Target[] {
-  const all = [...routes.values(), ...(anyModel === null ? [] : [anyModel])];
-  const routed = all.flatMap(({ target, choices, fallbacks, shadow }) => [
+export function targetsOf(snapshot: Snapshot): readonly Target[] {
+  const { passthrough } = snapshot;
+  const routed = routesOf(snapshot).flatMap(({ target, choices, fallbacks, shadow }) => [
     target,
     ...(shadow === null ? [] : [shadow.route.target]),
     ...[...choices, ...(fallbacks?.extra ?? [])].map((choice) => choice.target),
@@ -382,6 +439,8 @@ export interface Snapshot {
   readonly shedDelayMs: number;
   /** Whether records have the client's address: it is personal data, and only the access log shows it. */
   readonly recordAddress: boolean;
+  /** Fields of bodies that conditions ask for; null: nothing that only they and capabilities ask for is looked for. */
+  readonly fields: readonly string[] | null;
   /** Whether limits count, or routes choose, by the `user` of requests. */
   readonly readUser: boolean;
   /** Whether it is read at all: limits may count by it. */

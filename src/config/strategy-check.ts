@@ -15,12 +15,20 @@ const TAKEN_HEADERS: ReadonlySet<string> = new Set([
 ]);
 
 export function checkStrategies({ models }: Form): readonly Finding[] {
-  return Object.entries(models).flatMap(([alias, model]) => hashFindings(alias, model));
+  return Object.entries(models).flatMap(([alias, model]) =>
+    placesOf(alias, model).flatMap(({ path, place }) => hashFindings(path, place)),
+  );
 }
 
-function hashFindings(alias: string, model: ModelForm): readonly Finding[] {
-  const { hash_by: by, strategy } = model;
+/** A model and its routes. */
+function placesOf(alias: string, model: ModelForm): { readonly path: readonly PropertyKey[]; place: ModelForm }[] {
   const path = ["models", alias];
+  const routes = (model.routes ?? []).map((place, index) => ({ path: [...path, "routes", index], place }));
+  return [{ path, place: model }, ...routes];
+}
+
+function hashFindings(path: readonly PropertyKey[], model: ModelForm): readonly Finding[] {
+  const { hash_by: by, strategy } = model;
   const hashes = strategiesOf(model).includes("hash");
   if (hashes && by === undefined) {
     const place = strategy === "hash" ? [...path, "strategy"] : path;
@@ -40,11 +48,14 @@ function strategiesOf({ strategy, split }: ModelForm): readonly Strategy[] {
 
 /** Targets that are never chosen while there are others, because nobody knows what they cost. */
 export function warnOfStrategies({ models, prices }: Form): readonly Finding[] {
-  return Object.entries(models).flatMap(([alias, model]) => {
-    const names = formTargets(model).flatMap((target) => target.model ?? (alias === "*" ? [] : alias));
+  const places = Object.entries(models).flatMap(([alias, model]) =>
+    placesOf(alias, model).map((at) => ({ alias, ...at })),
+  );
+  return places.flatMap(({ alias, path, place }) => {
+    const names = formTargets(place).flatMap((target) => target.model ?? (alias === "*" ? [] : alias));
     const free = names.find((name) => !Object.hasOwn(prices, name) && !Object.hasOwn(prices, alias));
-    if (!strategiesOf(model).includes("cost") || free === undefined) return [];
+    if (!strategiesOf(place).includes("cost") || free === undefined) return [];
     const message = `there is no price for ${quoted(free, "a target")}, so it comes behind those that have one in 'prices'`;
-    return [findingAt(["models", alias, "strategy"], message)];
+    return [findingAt([...path, "strategy"], message)];
   });
 }

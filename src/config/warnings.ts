@@ -6,6 +6,7 @@ import { formTargets } from "./arms.ts";
 import { fallbackForms } from "./fallback.ts";
 import { type Finding, findingAt, nearest } from "./finding.ts";
 import type { ModelForm } from "./model.ts";
+import { routeWarnings } from "./route-check.ts";
 import type { Form } from "./schema.ts";
 import { quoted } from "./secret.ts";
 import { warnOfStrategies } from "./strategy-check.ts";
@@ -13,7 +14,8 @@ import { limitWarnings } from "./user-header.ts";
 
 export function warningsOf(form: Form): readonly Finding[] {
   const ofLimits = [...unpricedIn(form), ...limitWarnings(form)];
-  return [...nobody(form), ...nothing(form), ...prices(form), ...ofLimits, ...warnOfStrategies(form)];
+  const ofModels = [...warnOfStrategies(form), ...routeWarnings(form)];
+  return [...nobody(form), ...nothing(form), ...prices(form), ...ofLimits, ...ofModels];
 }
 
 function nobody({ keys }: Form): readonly Finding[] {
@@ -26,10 +28,13 @@ function nothing({ models }: Form): readonly Finding[] {
   return [findingAt(["models"], "there is no model, so every request that names one is refused")];
 }
 
-/** Targets, those of fallbacks as well. */
+/** Targets, those of fallbacks and of routes as well. */
 function everywhere(model: ModelForm) {
-  const shadow = model.shadow === undefined ? [] : [model.shadow];
-  return [...formTargets(model), ...shadow, ...fallbackForms(model).map(({ target }) => target)];
+  const places = [model, ...(model.routes ?? [])];
+  return places.flatMap((place) => {
+    const shadow = place.shadow === undefined ? [] : [place.shadow];
+    return [...formTargets(place), ...shadow, ...fallbackForms(place).map(({ target }) => target)];
+  });
 }
 
 /** A price is looked up by the name at the provider, or by the name here. */

@@ -6,6 +6,7 @@
 NAPI_MODULE_INIT() {
   sluice::register_map(env, exports);
   sluice::register_scan(env, exports);
+  sluice::register_scan_look(env, exports);
   sluice::register_scan_parts(env, exports);
   sluice::register_response(env, exports);
   sluice::register_listen(env, exports);

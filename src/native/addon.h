@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace sluice {
 
@@ -53,8 +54,21 @@ inline bool text_of(napi_env env, napi_value value, std::string* out) {
   return true;
 }
 
+// The same of each string of an array.
+inline bool strings_of(napi_env env, napi_value array, std::vector<std::string>* out) {
+  uint32_t length = 0;
+  if (!ok(env, napi_get_array_length(env, array, &length))) return false;
+  out->clear();
+  for (uint32_t i = 0; i < length; i++) {
+    napi_value element = nullptr;
+    if (!ok(env, napi_get_element(env, array, i, &element)) || !text_of(env, element, &out->emplace_back())) return false;
+  }
+  return true;
+}
+
 void register_map(napi_env env, napi_value exports);
 void register_scan(napi_env env, napi_value exports);
+void register_scan_look(napi_env env, napi_value exports);
 void register_scan_parts(napi_env env, napi_value exports);
 void register_response(napi_env env, napi_value exports);
 void register_listen(napi_env env, napi_value exports);

@@ -1,18 +1,20 @@
 // The walk: stage 2 of the request scan. Checks the grammar of a body over the positions that stage 1 (json-index.h) found, and
 // tells its routing fields. Gateway worker, main thread.
 //
-// Walk<false> takes a whole body. Walk<true> takes a body that comes in pieces: where fewer than two positions are left it
+// Walk<false, ...> takes a whole body. Walk<true, ...> takes a body that comes in pieces: where fewer than two positions are left it
 // suspends, so that a label has whatever it looks at; at most one position is left over for the next piece.
 #pragma once
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <string>
+#include <type_traits>
 
 #include "addon.h"
 #include "json-index.h"
 #include "json-number.h"
 #include "scan-fields.h"
+#include "scan-look.h"
 
 namespace sluice {
 
@@ -37,10 +39,13 @@ struct Suspended {
 
 // Checks the grammar over the structural positions. It takes most of the time of a scan after stage 1: a state machine whose
 // states are labels, so that each has branches of its own to predict, over a cursor that the compiler keeps in registers.
-template <bool PARTIAL>
+//
+// LOOKS: for what conditions and capabilities ask as well (scan-look.h); without it, nothing of that costs anything.
+template <bool PARTIAL, bool LOOKS>
 class Walk {
  public:
-  explicit Walk(int32_t* out) : out_(out) {}
+  // `fields`: of the outermost object, to look for; they live longer.
+  explicit Walk(int32_t* out, const Fields* fields = nullptr) : out_(out), look_(out, fields) {}
 
   // Of a whole body.
   Code run(const Bytes& body, const JsonIndex& index, size_t depth_max) {
@@ -131,6 +136,7 @@ class Walk {
     if (c == '"') {
       if (!set_string(start, next, i)) return fail(INVALID, behind_string(start));
       count_text(start);
+      if (LOOKS && object) look_.at_string(body_, start, last_end_, key_start_, key_end_, depth_);
       i++;
       goto after;
     }
@@ -205,6 +211,9 @@ class Walk {
 
   // `*named`: the routing field that the key names, if it does.
   Code name_field(Field* named) {
+    if constexpr (LOOKS) {
+      if (depth_ == 1 && look_.at_key(body_ + key_start_, body_ + key_end_)) *named = LOOKED_FOR;
+    }
     const auto [field, exact] = field_of(body_ + key_start_, body_ + key_end_, depth_);
     if (field == NONE) return OK;
     if (field >= OUTPUT_TOKENS) {
@@ -228,6 +237,13 @@ class Walk {
     const uint8_t c = body_[start];
     const int32_t at = static_cast<int32_t>(start);
     pending_ = field;
+    if constexpr (LOOKS) {
+      if (depth_ == 1) look_.at_value(c, at, c == '[' && !empty_array(start, positions_[value + 1]));
+      if (field == LOOKED_FOR) {
+        if (c == '{' || c == '[') pending_ = NONE;
+        return OK;
+      }
+    }
     switch (field) {
       case OUTPUT_TOKENS:
       case CHOICES: return OK;
@@ -256,6 +272,9 @@ class Walk {
     }
   }
 
+  // `next`: the position behind its bracket. Where scalars have no position, one may stand before that.
+  bool empty_array(size_t start, size_t next) const { return body_[next] == ']' && blank(start + 1, next); }
+
   void end_field() {
     const int32_t end = static_cast<int32_t>(last_end_);
     if (depth_ == 2 && pending_ == INCLUDE_USAGE) out_[USAGE_END] = end;
@@ -266,6 +285,9 @@ class Walk {
     if (depth_ == 1 && pending_ == OUTPUT_TOKENS) raise(OUTPUT_MAX);
     if (depth_ == 1 && pending_ == USER) out_[USER_END] = end;
     if (depth_ == 1 && pending_ == CHOICES) raise(CHOICE_COUNT);
+    if constexpr (LOOKS) {
+      if (depth_ == 1) look_.behind_value(end);
+    }
     if (PARTIAL && depth_ == 1 && pending_ == STREAM) out_[STREAM_WHOLE] = 1;
     if (depth_ == 1 && out_[OPTIONS_START] >= 0 && out_[OPTIONS_END] < 0) {
       out_[OPTIONS_END] = end;
@@ -460,6 +482,8 @@ class Walk {
   NumberFollower number_;
   // Not cleared: a bit is written before it is read.
   bool objects_[DEPTH_MAX];
+  // Of one that looks for more.
+  std::conditional_t<LOOKS, Look, NoLook> look_;
 };
 
 }  // namespace

@@ -72,11 +72,16 @@ export interface NativeAddon extends UpstreamBinding {
   scanRequest(body: Uint8Array, depthMax: number): number;
   /** The same without what only this CPU can do: tests compare the two. */
   scanRequestPortable(body: Uint8Array, depthMax: number): number;
+  /** The same two, which look for what scanLookFor said as well. */
+  scanLook(body: Uint8Array, depthMax: number): number;
+  scanLookPortable(body: Uint8Array, depthMax: number): number;
+  /** Fields of the outermost object, for scans of this thread that begin from now on. */
+  scanLookFor(fields: readonly string[]): void;
   /**
    * Takes a scan of a body that comes in pieces; -1: `slotsMax` are taken. providers/request-scan-parts.ts says what the next
    * three do; `scanned` is of the scan that was called last.
    */
-  scanOpen(portable: boolean, slotsMax: number): number;
+  scanOpen(portable: boolean, slotsMax: number, looks: boolean): number;
   scanMore(slot: number, body: Uint8Array, depthMax: number, last: boolean): number;
   scanShift(slot: number, delta: number): void;
   scanClose(slot: number): void;

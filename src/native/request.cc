@@ -75,21 +75,6 @@ napi_value read_head(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
-bool strings_of(napi_env env, napi_value array, std::vector<std::string>* out) {
-  uint32_t length = 0;
-  if (!ok(env, napi_get_array_length(env, array, &length))) return false;
-  out->clear();
-  for (uint32_t i = 0; i < length; i++) {
-    napi_value element = nullptr;
-    size_t bytes = 0;
-    if (!ok(env, napi_get_element(env, array, i, &element))) return false;
-    if (!ok(env, napi_get_value_string_utf8(env, element, nullptr, 0, &bytes))) return false;
-    std::string& text = out->emplace_back(bytes, '\0');
-    if (!ok(env, napi_get_value_string_utf8(env, element, text.data(), bytes + 1, nullptr))) return false;
-  }
-  return true;
-}
-
 // readHeadList(list): the same of method, target, and name and value of each header.
 napi_value read_head_list(napi_env env, napi_callback_info info) {
   std::vector<std::string>& list = reader().list;

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <cstring>
 
+
 #include "json-escapes.h"
 
 namespace sluice {
@@ -11,7 +12,14 @@ namespace sluice {
 // Routing fields; the number goes to `out[DETAIL]` with DUPLICATE and WRONG_TYPE.
 enum Field : int32_t { NONE = 0, MODEL = 1, STREAM = 2, STREAM_OPTIONS = 3, INCLUDE_USAGE = 4,
   // From here on they decide nothing but estimates: any type is taken, and of several numbers the largest counts, of users the last.
-  OUTPUT_TOKENS = 5, CHOICES = 6, USER = 7 };
+  OUTPUT_TOKENS = 5, CHOICES = 6, USER = 7,
+  // Something that only a scan looks at that looks for more (scan-look.h).
+  LOOKED_FOR = 8 };
+
+// What a request may ask for, by its bit: base/features.ts.
+enum Feature : int32_t { TOOLS = 1, IMAGES = 2, JSON_OBJECT = 4, JSON_SCHEMA = 8 };
+
+constexpr size_t LOOKED_FOR_MAX = 16;
 
 // Slots of the result array. Offsets are bytes into the body; -1: absent.
 enum Out : int32_t {
@@ -35,11 +43,14 @@ enum Out : int32_t {
   CHOICE_COUNT = 17,  // n
   USER_START = 18,    // of the opening quote of user, if it is a string
   USER_END = 19,
-  OUT_LENGTH = 20
+  // Of a scan that looks for more:
+  FEATURES = 20,      // bits of Feature
+  FOUND = 21,         // of each field that it looks for, start and end of its value; no end: it is an object or array
+  OUT_LENGTH = FOUND + 2 * LOOKED_FOR_MAX
 };
 
 inline void clear_fields(int32_t* out) {
-  for (int i = 0; i < OUT_LENGTH; i++) out[i] = -1;
+  for (int i = 0; i < FEATURES; i++) out[i] = -1;
   out[MODEL_ESCAPED] = out[STREAM_VALUE] = out[OPTIONS_KIND] = out[USAGE_VALUE] = out[TEXT_BYTES] = 0;
   out[CHECKED] = out[SEEN] = out[STREAM_WHOLE] = 0;
 }

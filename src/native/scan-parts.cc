@@ -4,6 +4,8 @@
 // all that has come, which may have moved in memory.
 #include <deque>
 #include <optional>
+#include <utility>
+#include <variant>
 #include <vector>
 
 #include "addon.h"
@@ -11,13 +13,17 @@
 #include "json-steps.h"
 #include "json-walk.h"
 #include "scan-fields.h"
+#include "scan-look.h"
 
 namespace sluice {
 namespace {
 
 class PartScan {
  public:
-  explicit PartScan(bool portable) : portable_(portable) { clear_fields(out_); }
+  PartScan(bool portable, bool looks) : portable_(portable), fields_(look_for) {
+    clear_fields(out_);
+    if (looks) walk_.emplace<Walk<true, true>>(out_, fields_.get());
+  }
 
   // `body`: all that has come. The first code that is not OK stays.
   Code more(const Bytes& body, size_t depth_max, bool last) {
@@ -36,7 +42,10 @@ class PartScan {
     if (from < 0 || int64_t{from} + delta <= out_[MODEL_START]) return false;
     if (static_cast<int64_t>(place_.indexed) + delta > INT32_MAX) return false;
     place_.shift(static_cast<size_t>(from), delta);
-    walk_.shift(static_cast<size_t>(from), delta);
+    std::visit([&](auto& walk) { walk.shift(static_cast<size_t>(from), delta); }, walk_);
+    for (int i = FOUND; walk_.index() == 1 && i < OUT_LENGTH; i++) {
+      if (out_[i] >= from) out_[i] += delta;
+    }
     for (const Out offset : {MODEL_END, OPTIONS_START, OPTIONS_END, USAGE_START, USAGE_END, USER_START, USER_END, CHECKED}) {
       if (out_[offset] >= from) out_[offset] += delta;
     }
@@ -52,17 +61,20 @@ class PartScan {
       out_[DETAIL] = index.error_at;
       return index.code;
     }
-    const Code code = walk_.go_on(body, index, place_, depth_max, last);
-    out_[TEXT_BYTES] = walk_.text_bytes();
-    return code;
+    return std::visit([&](auto& walk) {
+      const Code code = walk.go_on(body, index, place_, depth_max, last);
+      out_[TEXT_BYTES] = walk.text_bytes();
+      return code;
+    }, walk_);
   }
 
   const bool portable_;
+  const std::shared_ptr<const Fields> fields_;
   bool ended_ = false;
   Code code_ = OK;
   IndexPlace place_;
-  int32_t out_[OUT_LENGTH];
-  Walk<true> walk_{out_};
+  int32_t out_[OUT_LENGTH] = {};
+  std::variant<Walk<true, false>, Walk<true, true>> walk_{std::in_place_index<0>, out_};
 };
 
 // Slots of this thread: as many as were taken at once, in memory that does not move.
@@ -70,7 +82,7 @@ struct Slots {
   std::deque<std::optional<PartScan>> all;
   std::vector<uint32_t> free;
 
-  int32_t take(bool portable, uint32_t slots_max) {
+  int32_t take(bool portable, bool looks, uint32_t slots_max) {
     if (free.empty()) {
       if (all.size() >= slots_max) return -1;
       free.push_back(static_cast<uint32_t>(all.size()));
@@ -78,7 +90,7 @@ struct Slots {
     }
     const uint32_t slot = free.back();
     free.pop_back();
-    all[slot].emplace(portable);
+    all[slot].emplace(portable, looks);
     return static_cast<int32_t>(slot);
   }
 
@@ -111,16 +123,18 @@ PartScan* scan_of(napi_env env, napi_value value) {
   return scan;
 }
 
-// scanOpen(portable: boolean, slotsMax: number): slot, or -1 when that many are taken
+// scanOpen(portable: boolean, slotsMax: number, looks: boolean): slot, or -1 when that many are taken
 napi_value scan_open(napi_env env, napi_callback_info info) {
-  size_t argc = 2;
-  napi_value argv[2];
+  size_t argc = 3;
+  napi_value argv[3];
   bool portable = false;
+  bool looks = false;
   uint32_t slots_max = 0;
   if (!ok(env, napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr))) return nullptr;
   if (!ok(env, napi_get_value_bool(env, argv[0], &portable))) return nullptr;
   if (!ok(env, napi_get_value_uint32(env, argv[1], &slots_max))) return nullptr;
-  return number(env, slots.take(portable, slots_max));
+  if (!ok(env, napi_get_value_bool(env, argv[2], &looks))) return nullptr;
+  return number(env, slots.take(portable, looks, slots_max));
 }
 
 // scanMore(slot, body: Uint8Array, depthMax, last: boolean): code; the fields are in `scanned`

@@ -161,12 +161,16 @@ export class Exchange implements Spoke {
   unhealthy = 0;
   /** The same because their limits had no room. */
   full = 0;
+  /** Bits of those that it may not be sent to at all. */
+  excluded = 0;
   /** Pauses before retries. */
   rounds = 0;
   /** How long the one takes that it is in, milliseconds. */
   pauseMs = 0;
   model = "";
   stream = false;
+  /** Bits of FEATURES that it asks for; -1: its body was not looked at for them. */
+  features = -1;
   /** include_usage was added by us: the usage event is ours, not the client's. */
   usageAdded = false;
   /** What `%` in an error's message stands for. */

@@ -38,7 +38,7 @@ export function explainLine(exchange: Exchange): string {
   if (!asks(exchange)) return "";
   const { route, target, limitsTold, refusedBy } = exchange;
   const parts = [
-    route === null ? "" : `route=${named(route.alias)}`,
+    route === null ? "" : `route=${named(route.name)}`,
     route?.arm?.decision ?? "",
     route === null || route.choices.length === 0 ? "" : `strategy=${route.strategy}`,
     target === null ? "" : `target=${targetText(exchange, target)}`,

@@ -12,6 +12,7 @@ import { Exchange } from "./exchange.ts";
 import { isUnhealthy } from "./provider-health.ts";
 import { chooseAny, chooseTarget } from "./route.ts";
 
+const UNFIT = "it cannot take this request";
 /** How often each choice is asked for; of these shares is what is said. */
 const DRAWS = 400;
 const PERCENT = 100;
@@ -30,9 +31,10 @@ export function copyOfRoutes(snapshot: Snapshot): Snapshot {
 
 function copyOf(route: Route): Route {
   const copies = choicesOf(route).map(choiceCopy);
-  const { fallbacks, choices, arms, arm } = route;
+  const { before, fallbacks, choices, arms, arm } = route;
   const copy: Route = {
     ...route,
+    before: before?.map(({ when, route: other }) => ({ when, route: copyOf(other) })) ?? null,
     choices: copies.slice(0, choices.length),
     fallbacks: fallbacks === null ? null : fallbacksCopy(fallbacks, copies, choices.length),
     turn: { ...route.turn },
@@ -82,7 +84,7 @@ export function explainTargets(
     share: Math.round(((shares[choice.place] ?? 0) * PERCENT) / DRAWS),
     order: order.indexOf(choice.place) + 1,
     after: failuresBefore(route, choice),
-    obstacle: obstacleTo(route, choice, wallMs) ?? fullText(full.get(choice.place)),
+    obstacle: obstacleTo(exchange, route, choice, wallMs) ?? fullText(full.get(choice.place)),
     inFlight: choice.state.inFlight,
   }));
   return all.toSorted((a, b) => (a.order || all.length + 1) - (b.order || all.length + 1));
@@ -171,7 +173,13 @@ function fullText(limit: string | undefined): string | null {
 }
 
 /** Null: nothing is in its way. */
-function obstacleTo({ breaker }: Route, { target, state }: Choice, wallMs: number): string | null {
+function obstacleTo(
+  { excluded }: Exchange,
+  { breaker }: Route,
+  { place, target, state }: Choice,
+  wallMs: number,
+): string | null {
+  if ((excluded & (1 << place)) !== 0) return UNFIT;
   const { health } = target.provider;
   if (health !== null && isUnhealthy(health)) return "its provider is unhealthy, as its checks say";
   if (breaker === null) return null;

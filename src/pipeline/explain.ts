@@ -90,7 +90,8 @@ function exchangeOf(snapshot: Snapshot, { path, headers, body }: ExplainQuestion
   exchange.method = METHOD;
   exchange.methodNumber = METHODS.indexOf(METHOD);
   exchange.path = path;
-  exchange.lines = headerLines(headers);
+  exchange.lines = headerLines(headersOf(headers, false));
+  exchange.ownLines = headerLines(headersOf(headers, true));
   exchange.contentType = "application/json";
   // As the edge does with a key that it knows; one that nobody has is one that nobody has.
   exchange.keyNumber = key?.number ?? -1;
@@ -99,6 +100,11 @@ function exchangeOf(snapshot: Snapshot, { path, headers, body }: ExplainQuestion
   exchange.bodyBytes = exchange.body.length;
   exchange.contentLength = exchange.bodyBytes;
   return exchange;
+}
+
+/** Those that are for the gateway alone, or those that go on. */
+function headersOf(headers: readonly string[], own: boolean): string[] {
+  return headers.filter((_, index) => (headers[index - (index % 2)] ?? "").startsWith("x-sluice-") === own);
 }
 
 /** As Pipeline.reserveBody does with nothing else in flight. */
@@ -122,7 +128,7 @@ function explainRoute(exchange: Exchange): Explanation["route"] {
   const { route, target, snapshot } = exchange;
   if (route !== null)
     return {
-      alias: route.alias,
+      name: route.name,
       strategy: route.choices.length === 0 ? null : route.strategy,
       attempts: route.attempts,
       hedge: route.hedge === null ? null : { afterMs: route.hedge.afterMs },
@@ -132,7 +138,7 @@ function explainRoute(exchange: Exchange): Explanation["route"] {
     };
   return target === null
     ? null
-    : { alias: "", strategy: null, attempts: 1, hedge: null, arm: null, shadow: null, arms: [] };
+    : { name: "", strategy: null, attempts: 1, hedge: null, arm: null, shadow: null, arms: [] };
 }
 
 function explainShadow({ model }: Exchange, { shadow }: Route): NonNullable<Explanation["route"]>["shadow"] {

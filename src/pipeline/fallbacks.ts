@@ -38,8 +38,9 @@ function chainOf({ chains }: Fallbacks, failure: number): readonly Choice[] {
 }
 
 function enterChain(exchange: Exchange, route: Route, chain: readonly Choice[], tried: Tried, wallMs: number): boolean {
+  const out = tried | exchange.excluded;
   for (const choice of chain) {
-    if ((tried & (1 << choice.place)) !== 0 || !enterChoice(exchange, route, choice, tried, wallMs)) continue;
+    if ((out & (1 << choice.place)) !== 0 || !enterChoice(exchange, route, choice, tried, wallMs)) continue;
     exchange.chain = chain;
     return true;
   }

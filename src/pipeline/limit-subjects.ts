@@ -4,7 +4,7 @@
  * a text. Gateway worker.
  */
 import type { LimitPart } from "../base/limit-terms.ts";
-import type { Route, Snapshot, Target } from "../config/snapshot.ts";
+import { type Route, routesOf, type Snapshot, type Target } from "../config/snapshot.ts";
 import { LIMIT_AT, type LimitsMap } from "../shm/limits.ts";
 import type { Exchange } from "./exchange.ts";
 
@@ -61,7 +61,7 @@ export class LimitSubjects {
     this.#teams = Int32Array.from(snapshot.keyRecords, ({ team }) =>
       team === null ? ABSENT : map.subject("team", team),
     );
-    this.#routes = Int32Array.from(routes, ({ alias }) => map.subject("route", alias));
+    this.#routes = Int32Array.from(routes, ({ name }) => map.subject("route", name));
     this.#models = Int32Array.from(routes, ({ alias }) => (alias === "*" ? ABSENT : map.subject("model", alias)));
     this.#targets = Int32Array.from(routes, (one) =>
       hasChoice(one) || (one.alias === "*" && one.target.upstreamModel === null)
@@ -100,7 +100,7 @@ export class LimitSubjects {
   #fillNames({ key, route }: Exchange): void {
     if (key !== null) this.#fields[KEY] = this.#map.numberOf("key", key.name);
     if (key !== null && key.team !== null) this.#fields[TEAM] = this.#map.numberOf("team", key.team);
-    if (route !== null) this.#fields[ROUTE] = this.#map.numberOf("route", route.alias);
+    if (route !== null) this.#fields[ROUTE] = this.#map.numberOf("route", route.name);
   }
 
   #fillTexts({ model, user, down }: Exchange, target: Target | null): void {
@@ -142,12 +142,6 @@ export function subjectText({ key, user, down, model, route, target }: Exchange,
     default:
       return target?.provider.name ?? "";
   }
-}
-
-/** By their numbers. */
-export function routesOf({ routes, anyModel }: Snapshot): Route[] {
-  const all = [...routes.values(), ...(anyModel === null ? [] : [anyModel])];
-  return all.sort((a, b) => a.number - b.number);
 }
 
 /** Bits of the parts in which two targets of a model differ; null: there was none before. */

@@ -6,7 +6,7 @@
 import { ERRORS, type ErrorRow } from "../base/errors.ts";
 import type { BudgetCalendar, LimitPart, LimitQuantity, LimitRule } from "../base/limit-terms.ts";
 import { OUTPUT_TOKENS_ASSUMED, OUTPUT_TOKENS_EXTENDED, TOKEN_BYTES_MAX } from "../base/limits.ts";
-import type { Route, Snapshot, Target, Timeouts } from "../config/snapshot.ts";
+import { type Route, routesOf, type Snapshot, type Target, type Timeouts } from "../config/snapshot.ts";
 import { BYTES_PER_TOKEN, CONTENT_MOST, estimateTokens } from "../providers/response-scan.ts";
 import {
   LIMIT_ADMITTED,
@@ -24,7 +24,7 @@ import { canCut } from "./cut.ts";
 import { ENDPOINT_EMBEDDINGS, ENDPOINT_MODERATIONS, takesModel } from "./endpoint.ts";
 import type { Exchange, Verdict } from "./exchange.ts";
 import { retryLines } from "./limit-headers.ts";
-import { changedParts, LimitSubjects, routesOf } from "./limit-subjects.ts";
+import { changedParts, LimitSubjects } from "./limit-subjects.ts";
 
 const { amounts: AMOUNT } = LIMIT_AT;
 const NANO_PER_DOLLAR = 1_000_000_000;
@@ -97,21 +97,18 @@ export class Limiter {
     this.#queues = this.#active && snapshot.queue !== null;
     this.#map.configure(snapshot.limits, longestMs(snapshot.timeouts));
     this.#subjects.configure(snapshot);
-    this.#outputs = Float64Array.from(
-      routesOf(snapshot),
-      ({ alias }) => this.#learned.get(alias) ?? this.#known(alias),
-    );
+    this.#outputs = Float64Array.from(routesOf(snapshot), ({ name }) => this.#learned.get(name) ?? this.#known(name));
     this.#news.clear();
   }
 
   #remember(): void {
     const routes = this.#snapshot === null ? [] : routesOf(this.#snapshot);
-    this.#learned = new Map(routes.map(({ alias, number }) => [alias, this.#outputs[number] ?? OUTPUT_TOKENS_ASSUMED]));
+    this.#learned = new Map(routes.map(({ name, number }) => [name, this.#outputs[number] ?? OUTPUT_TOKENS_ASSUMED]));
   }
 
   /** By a worker before this one, also of another program. */
-  #known(alias: string): number {
-    const tokens = this.#map.learned(alias);
+  #known(name: string): number {
+    const tokens = this.#map.learned(name);
     return tokens > 0 ? tokens : OUTPUT_TOKENS_ASSUMED;
   }
 
@@ -261,7 +258,7 @@ export class Limiter {
   #learn({ number, alias }: Route, outputTokens: number): void {
     const before = this.#outputs[number] ?? outputTokens;
     this.#outputs[number] = before + (outputTokens - before) / LEARNING_SHARE;
-    this.#news.set(number, alias);
+    this.#news.set(number, name);
   }
 
   #fillAmounts(exchange: Exchange): void {

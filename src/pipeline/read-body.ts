@@ -68,11 +68,14 @@ export function readPart(exchange: Exchange, upload: Upload): Verdict {
 function scanBody(exchange: Exchange): number {
   if (exchange.upload !== null) return exchange.upload.look(exchange, true);
   const body = exchange.bodyView();
-  return body === null ? SCAN_INVALID : scan.scan(body, exchange.snapshot.bounds.jsonDepth);
+  if (body === null) return SCAN_INVALID;
+  const { bounds, fields } = exchange.snapshot;
+  return fields === null ? scan.scan(body, bounds.jsonDepth) : scan.scanFor(fields, body, bounds.jsonDepth);
 }
 
 function takeFields(exchange: Exchange): Verdict {
   exchange.stream = scan.stream;
+  if (exchange.snapshot.fields !== null) exchange.features = scan.features;
   exchange.textBytes = scan.textBytes;
   exchange.answers = Math.max(scan.choices, 1);
   exchange.usageAsked = scan.includeUsage;

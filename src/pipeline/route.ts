@@ -1,17 +1,22 @@
 /** Model -> route -> target, as far as the key may. Step of the pipeline; look-ups in the snapshot only. */
 import { nowMs, wallMs } from "../base/clock.ts";
 import { ERRORS } from "../base/errors.ts";
-import type { Route } from "../config/snapshot.ts";
+import { type ConditionalRoute, failureBit, type Route } from "../config/snapshot.ts";
 import { forgo } from "./breaker.ts";
 import { noteBlocked } from "./canary.ts";
 import type { Tried } from "./candidates.ts";
+import { checkCapabilities, refuseIncapable } from "./capability.ts";
 import { nextChoice } from "./choose.ts";
+import { holds } from "./conditions.ts";
 import { modelDecides } from "./endpoint.ts";
 import type { Exchange, Verdict } from "./exchange.ts";
-import { chooseInstead } from "./fallbacks.ts";
+import { chooseFallback, chooseInstead } from "./fallbacks.ts";
 import { enterChoice } from "./gate.ts";
 import { noteAsked } from "./lessons.ts";
 import { armRoute } from "./split.ts";
+
+/** What fallbacks take requests for that none of the targets can take. */
+const TOO_LONG = failureBit("context_length");
 
 /** Sets `route` and `target`. 403 for a model that the key may not use, 404 for one that nobody serves. */
 export function route(exchange: Exchange): Verdict {
@@ -40,14 +45,29 @@ function findRoute(exchange: Exchange): Verdict {
   return null;
 }
 
-/** `found`: its own arms may stand in its place. */
+/** `found`: its routes with conditions, or its own arms, may stand in its place. */
 function routeAlong(exchange: Exchange, found: Route): Verdict {
-  const chosen = found.arms === null ? found : (armRoute(exchange, found.arms, Math.random) ?? found);
-  exchange.route = chosen;
-  if (chosen.choices.length === 0) exchange.target = chosen.target;
-  else if (!chooseAny(exchange, chosen, wallMs(nowMs()), Math.random))
-    return exchange.fail(ERRORS.noTarget, exchange.model);
-  if (chosen.once !== 0) noteBlocked(exchange, chosen);
+  const taken = found.before === null ? found : routeOf(exchange, found, found.before);
+  if (taken === null) return exchange.fail(ERRORS.noRoute, exchange.model);
+  return enterRoute(exchange, taken.arms === null ? taken : (armRoute(exchange, taken.arms, Math.random) ?? taken));
+}
+
+/** The first one whose condition holds, or the model's own; null: it has none. */
+function routeOf(exchange: Exchange, own: Route, before: readonly ConditionalRoute[]): Route | null {
+  for (const { when, route } of before) if (holds(when, exchange)) return route;
+  return own.isEmpty ? null : own;
+}
+
+function enterRoute(exchange: Exchange, route: Route): Verdict {
+  exchange.route = route;
+  if (route.hasCapabilities) checkCapabilities(exchange, route);
+  if (route.choices.length === 0) {
+    exchange.target = route.target;
+    return route.hasCapabilities ? refuseIncapable(exchange, route) : null;
+  }
+  if (!chooseAny(exchange, route, wallMs(nowMs()), Math.random))
+    return refuseIncapable(exchange, route) ?? exchange.fail(ERRORS.noTarget, exchange.model);
+  if (route.once !== 0) noteBlocked(exchange, route);
   return null;
 }
 
@@ -56,10 +76,18 @@ function routeAlong(exchange: Exchange, found: Route): Verdict {
  * leave nothing they are not heeded.
  */
 export function chooseAny(exchange: Exchange, route: Route, atMs: number, chance: () => number): boolean {
-  if (chooseTarget(exchange, route, 0, atMs, chance) || chooseInstead(exchange, route, atMs)) return true;
+  if (chooseEither(exchange, route, atMs, chance)) return true;
   if (!exchange.snapshot.checksHealth) return false;
   exchange.heedsHealth = false;
-  return chooseTarget(exchange, route, 0, atMs, chance) || chooseInstead(exchange, route, atMs);
+  return chooseEither(exchange, route, atMs, chance);
+}
+
+function chooseEither(exchange: Exchange, route: Route, atMs: number, chance: () => number): boolean {
+  if (chooseTarget(exchange, route, 0, atMs, chance)) return true;
+  return (
+    (exchange.excluded !== 0 && chooseFallback(exchange, route, TOO_LONG, 0, atMs)) ||
+    chooseInstead(exchange, route, atMs)
+  );
 }
 
 /** The next target that was not tried and whose breaker lets it through; false: there is none. */
@@ -70,7 +98,7 @@ export function chooseTarget(
   atMs: number,
   chance: () => number,
 ): boolean {
-  let out = tried;
+  let out = tried | exchange.excluded;
   for (;;) {
     const choice = nextChoice(exchange, route, out, chance(), atMs);
     if (choice === null) return false;

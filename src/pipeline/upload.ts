@@ -30,9 +30,9 @@ export class Upload {
   }
 
   /** Null: the body is not large, has no known length or no model, or too many are being looked at. */
-  static of({ contentLength, endpoint }: Exchange): Upload | null {
+  static of({ contentLength, endpoint, snapshot }: Exchange): Upload | null {
     if (contentLength < UPLOAD_BYTES_MIN || !takesModel(endpoint)) return null;
-    const slot = scan.open();
+    const slot = scan.open(snapshot.fields);
     return slot < 0 ? null : new Upload(slot);
   }
 

@@ -6,7 +6,7 @@
  */
 import { JSON_DEPTH_MAX, PART_SCANS_MAX } from "../base/limits.ts";
 import { native } from "../native/native.ts";
-import { ScanFields } from "./request-scan.ts";
+import { lookFor, ScanFields } from "./request-scan.ts";
 
 export class RequestScanParts extends ScanFields {
   readonly #portable: boolean;
@@ -17,9 +17,10 @@ export class RequestScanParts extends ScanFields {
     this.#portable = portable;
   }
 
-  /** A slot; -1: all are taken. */
-  open(): number {
-    return native.scanOpen(this.#portable, PART_SCANS_MAX);
+  /** A slot; -1: all are taken. `fields`: as in scanFor(); null: it only scans. */
+  open(fields: readonly string[] | null = null): number {
+    if (fields !== null) lookFor(fields);
+    return native.scanOpen(this.#portable, PART_SCANS_MAX, fields !== null);
   }
 
   /**

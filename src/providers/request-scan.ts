@@ -19,6 +19,17 @@ export const SCAN_MEMORY = 7;
 export const SCAN_FIELDS = ["", "model", "stream", "stream_options", "stream_options.include_usage"] as const;
 
 const { scanned } = native;
+/** Where what lookFor() asked for begins in it. */
+const FOUND = 21;
+
+let lookedFor: readonly string[] | null = null;
+
+/** The fields that scans look for which begin from now on, and look for any. */
+export function lookFor(fields: readonly string[]): void {
+  if (fields === lookedFor) return;
+  native.scanLookFor(fields);
+  lookedFor = fields;
+}
 
 /** What the scan that was called last found. */
 export class ScanFields {
@@ -88,6 +99,19 @@ export class ScanFields {
     return this.field(17);
   }
 
+  /** Bits of FEATURES, of a scan that looked for them. */
+  get features(): number {
+    return this.field(20);
+  }
+  /** Offset of the value of a field that was looked for, by its place; -1: there is none. */
+  fieldStart(place: number): number {
+    return this.field(FOUND + 2 * place);
+  }
+  /** Offset after it; -1: it is an object or an array. */
+  fieldEnd(place: number): number {
+    return this.field(FOUND + 2 * place + 1);
+  }
+
   protected field(index: number): number {
     return scanned[index] ?? -1;
   }
@@ -96,11 +120,13 @@ export class ScanFields {
 /** Scans a whole body. */
 export class RequestScan extends ScanFields {
   readonly #scan: (body: Uint8Array, depthMax: number) => number;
+  readonly #look: (body: Uint8Array, depthMax: number) => number;
 
   /** `portable`: without what only this CPU can do. */
   constructor(portable = false) {
     super();
     this.#scan = portable ? native.scanRequestPortable : native.scanRequest;
+    this.#look = portable ? native.scanLookPortable : native.scanLook;
   }
 
   /**
@@ -109,5 +135,14 @@ export class RequestScan extends ScanFields {
    */
   scan(body: Uint8Array, depthMax: number): number {
     return this.#scan(body, Math.min(depthMax, JSON_DEPTH_MAX));
+  }
+
+  /**
+   * The same, and looks for what conditions and capabilities ask: `features`, and the values of these fields of the outermost object,
+   * of which at most CONDITION_FIELDS_MAX are taken; of one that is repeated the last.
+   */
+  scanFor(fields: readonly string[], body: Uint8Array, depthMax: number): number {
+    lookFor(fields);
+    return this.#look(body, Math.min(depthMax, JSON_DEPTH_MAX));
   }
 }

@@ -64,7 +64,9 @@ export class Budgets {
     if (keys?.includes(key) === false || models?.includes(route) === false) return null;
     const team = this.#config.keys.find(({ name }) => name === key)?.team ?? "";
     const target = `${provider}/${upstreamModel === "" ? model : upstreamModel}`;
-    const all: Readonly<Partial<Record<LimitPart, string>>> = { key, team, model, route, target, provider };
+    // Which of several routes it was is not in the store.
+    const sole = this.#config.models[route]?.routes === undefined ? route : "";
+    const all: Readonly<Partial<Record<LimitPart, string>>> = { key, team, model, route: sole, target, provider };
     const names = scope.map((part) => [part, all[part] ?? ""] as const);
     return names.some(([, name]) => name === "") ? null : new Map(names);
   }

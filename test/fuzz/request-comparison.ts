@@ -32,7 +32,7 @@ export const realScanner = scannerOf(new RequestScan());
 /** The same without what only this CPU can do: what other CPUs have. */
 export const portableScanner = scannerOf(new RequestScan(true));
 
-function scannerOf(scan: RequestScan): Scanner {
+export function scannerOf(scan: RequestScan): Scanner {
   return (body, depthMax) => verdictOf(scan, scan.scan(body, depthMax));
 }
 

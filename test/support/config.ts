@@ -23,7 +23,14 @@ export interface ListenerForm {
 export interface ModelForm {
   readonly provider?: string;
   readonly model?: string;
-  readonly targets?: readonly { readonly provider: string; readonly model?: string; readonly priority?: number }[];
+  readonly targets?: readonly {
+    readonly provider: string;
+    readonly model?: string;
+    readonly [option: string]: unknown;
+  }[];
+  readonly routes?: readonly Readonly<Record<string, unknown>>[];
+  readonly context_window?: number;
+  readonly supports?: readonly string[];
   readonly attempts?: number;
   readonly strategy?: string;
   readonly hash_by?: string | Readonly<Record<string, string>>;
