@@ -36,7 +36,7 @@ const HASH_BY_FORM = z.preprocess(
 export const HASH_BY = HASH_BY_FORM.optional()
   .meta({ expects: "key, user or { header: NAME }" })
   .describe(
-    "What requests go by with the strategy hash: the gateway key, the request's field user, or a header of the client's. One that lacks it goes by its key.",
+    "What requests go by with the strategy hash: the gateway key, the request's user, or a header of the client's. One that lacks it goes by its key.",
   );
 
 /** Null: there is none. */

@@ -35,14 +35,19 @@ function draw(point: number, { point: own, weight }: Choice): number {
 }
 
 /** A request without what it goes by goes by its key. */
-function pointOf({ key, user, lines }: Exchange, hashBy: HashBy | null): number {
+function pointOf({ key, user, lines, ownLines }: Exchange, hashBy: HashBy | null): number {
   if (hashBy?.by === "user" && user !== "") return textHash(user);
   if (hashBy?.by === "header") {
     const at = lines.indexOf(hashBy.line);
-    const from = at + hashBy.line.length;
-    if (at >= 0) return partHash(lines, from, Math.min(endOfLine(lines, from), from + HASH_CHARS_MAX));
+    if (at >= 0) return valueHash(lines, at + hashBy.line.length);
+    const ownAt = ownLines.indexOf(hashBy.line);
+    if (ownAt >= 0) return valueHash(ownLines, ownAt + hashBy.line.length);
   }
   return key === null ? 0 : textHash(key.name);
+}
+
+function valueHash(lines: string, from: number): number {
+  return partHash(lines, from, Math.min(endOfLine(lines, from), from + HASH_CHARS_MAX));
 }
 
 function endOfLine(lines: string, from: number): number {

@@ -162,6 +162,24 @@ test("by a header: its value alone, wherever it stands, and the key of a request
   );
 });
 
+test("by a header that is for the gateway alone", () => {
+  const route = routeOf(several, { by: "header", line: "\r\nx-sluice-session: " });
+  const own = (key: string, value: string) =>
+    Object.assign(keyed(key), { ownLines: `\r\nx-sluice-a: 1\r\nx-sluice-session: ${value}` });
+  ok(
+    together(
+      route,
+      numbers.map((i) => own(`key-${i}`, "same")),
+    ),
+  );
+  ok(
+    !together(
+      route,
+      numbers.map((i) => own("a", `${i}`)),
+    ),
+  );
+});
+
 test("of a long value its beginning counts", () => {
   const route = routeOf(several, BY_HEADER);
   const long = "x".repeat(HASH_CHARS_MAX);

@@ -3,12 +3,13 @@ import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { test } from "node:test";
 import { machineMs, wallMs } from "../../src/base/clock.ts";
 import type { TargetConfig } from "../../src/config/model.ts";
-import type { Choice, Price, Route, Strategy } from "../../src/config/snapshot.ts";
+import { type Choice, type Price, type Route, STRATEGIES, type Strategy } from "../../src/config/snapshot.ts";
 import { nextChoice } from "../../src/pipeline/choose.ts";
 import { ENDPOINT_CHAT, ENDPOINT_EMBEDDINGS } from "../../src/pipeline/endpoint.ts";
 import { report, spend } from "../../src/pipeline/headroom.ts";
 import { ask, observe } from "../../src/pipeline/latency.ts";
 import { tickOf } from "../../src/pipeline/machine-ticks.ts";
+import { route, routeEarly } from "../../src/pipeline/route.ts";
 import { TARGET_AT } from "../../src/shm/targets.ts";
 import { exchangeOf, snapshotOf } from "../support/exchange.ts";
 
@@ -146,6 +147,21 @@ test("headroom: where providers say nothing it goes round by what is in flight, 
   for (const name of ["b", "c"]) choiceOf(route, name).state.inFlight = 2;
   deepStrictEqual(new Set(names(route, 6)), new Set(["a"]));
 });
+
+for (const strategy of STRATEGIES) {
+  test(`${strategy}: a request whose body still comes has a target when nothing else of it decides`, () => {
+    const models = { several: { targets: [target("a"), target("b")], strategy, attempts: 1 } };
+    const early = exchangeOf({ snapshot: snapshotOf({ models }) });
+    early.model = "several";
+    strictEqual(routeEarly(early), null);
+    const waits = strategy === "latency" || strategy === "cost" || strategy === "headroom";
+    deepStrictEqual([early.route?.alias, early.target === null], ["several", waits]);
+    strictEqual(route(early), null);
+    strictEqual(early.target === null, false);
+    early.model = "unknown";
+    strictEqual(routeEarly(early)?.code, "model_not_found");
+  });
+}
 
 test("the clock of the machine is the same whatever the wall clock of a process said when it began", () => {
   const before = process.hrtime.bigint();

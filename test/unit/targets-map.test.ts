@@ -1,0 +1,88 @@
+/** The maps of slots: who gets which, what outlives a restart, and what is left of a process that was killed while it wrote. */
+import { deepStrictEqual, notStrictEqual, ok, strictEqual, throws } from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { nowMs, wallMs } from "../../src/base/clock.ts";
+import { TARGET_SLOTS_MAX } from "../../src/base/limits.ts";
+import { headroom, report, spend, UNTOLD } from "../../src/pipeline/headroom.ts";
+import { latencyMs, observe } from "../../src/pipeline/latency.ts";
+import { tickOf } from "../../src/pipeline/machine-ticks.ts";
+import { openSlots, prepareSlots, type SlotsForm } from "../../src/shm/slots-map.ts";
+import { openTargets, prepareTargets, TARGET_AT } from "../../src/shm/targets.ts";
+import { directoryOf } from "../support/limits.ts";
+
+const FORM: SlotsForm = { name: "some", magic: 7, version: 1, words: 16 };
+const KILLS = 5;
+const SLOW_MS = 100_000;
+const CHILD = new URL("../support/targets-child.ts", import.meta.url).pathname;
+
+test("each name has a slot of its own, which is the same for everybody, and none of another's words", (context) => {
+  const dataDir = directoryOf(context);
+  const made = prepareSlots(dataDir, FORM, false);
+  const opened = openSlots(dataDir, FORM, "some_invalid");
+  const names = Array.from({ length: 500 }, (_, i) => `name-${i}`);
+  for (const [i, name] of names.entries()) made.slotOf(name).fill(i + 1, 2);
+  deepStrictEqual(
+    names.map((name) => [...opened.slotOf(name).subarray(2)]),
+    names.map((_, i) => Array.from({ length: 14 }, () => i + 1)),
+  );
+});
+
+test("where there is no room for a name, its slot is the caller's own", (context) => {
+  const map = prepareSlots(directoryOf(context), FORM, false);
+  for (let i = 0; i < TARGET_SLOTS_MAX; i += 1) map.slotOf(`name-${i}`);
+  const slot = map.slotOf("one more");
+  deepStrictEqual([slot.length, slot.some((word) => word !== 0)], [16, false]);
+  notStrictEqual(map.slotOf("one more").buffer, slot.buffer);
+});
+
+test("a program that takes over goes on with what is there; a start, or another layout, begins anew", (context) => {
+  const dataDir = directoryOf(context);
+  const wordOf = (form: SlotsForm, goesOn: boolean) => prepareSlots(dataDir, form, goesOn).slotOf("a")[2];
+  prepareSlots(dataDir, FORM, false).slotOf("a")[2] = 5;
+  strictEqual(wordOf(FORM, true), 5);
+  const former = openSlots(dataDir, FORM, "some_invalid").slotOf("a");
+  strictEqual(wordOf({ ...FORM, version: 2 }, true), 0);
+  former[2] = 6;
+  strictEqual(wordOf({ ...FORM, version: 2 }, true), 0);
+  throws(() => openSlots(dataDir, FORM, "some_invalid"), { code: "some_invalid" });
+  strictEqual(wordOf(FORM, false), 0);
+  writeFileSync(join(dataDir, "some.map"), "short");
+  strictEqual(wordOf(FORM, true), 0);
+  strictEqual(readFileSync(join(dataDir, "some.map")).readUInt32LE(0), 7);
+});
+
+test(`of ${KILLS} pairs of workers that are killed while they learn, what is left is sound, and the next one goes on with it`, async (context) => {
+  const dataDir = directoryOf(context);
+  prepareTargets(dataDir, false);
+  const slot = openTargets(dataDir).slotOf("main", "m");
+  for (let kill = 0; kill < KILLS; kill += 1) {
+    const pair = [0, 1].map(() => spawn(process.execPath, ["--disable-warning=ExperimentalWarning", CHILD, dataDir]));
+    for (const child of pair) context.after(() => child.kill("SIGKILL"));
+    await Promise.all(pair.map((child) => once(child.stdout, "data")));
+    for (const child of pair) {
+      child.kill("SIGKILL");
+      await once(child, "close");
+    }
+    const now = tickOf(wallMs(nowMs()));
+    const ms = latencyMs(slot, TARGET_AT.whole, now);
+    ok(ms > 0 && ms <= (kill === 0 ? 1_050 : SLOW_MS * 1.05), `${ms} ms`);
+    const share = headroom(slot, 0, now);
+    ok(share >= 0 && share <= 1, `${share} left`);
+    observe(slot, TARGET_AT.whole, SLOW_MS, now);
+    report(
+      slot,
+      TARGET_AT.requests,
+      { limit: 1_000, remaining: 300, resetMs: 5_000 },
+      spend(slot, TARGET_AT.requests, 1),
+      now,
+    );
+    const [after, left] = [latencyMs(slot, TARGET_AT.whole, now), headroom(slot, 0, now)];
+    ok(Math.abs(after - SLOW_MS) < SLOW_MS / 100, `${after} ms`);
+    strictEqual(left, 0.3);
+  }
+  strictEqual(headroom(openTargets(dataDir).slotOf("main", "another"), 0, 1), UNTOLD);
+});
