@@ -255,7 +255,7 @@ export class Limiter {
     }
   }
 
-  #learn({ number, alias }: Route, outputTokens: number): void {
+  #learn({ number, name }: Route, outputTokens: number): void {
     const before = this.#outputs[number] ?? outputTokens;
     this.#outputs[number] = before + (outputTokens - before) / LEARNING_SHARE;
     this.#news.set(number, name);
