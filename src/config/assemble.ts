@@ -185,18 +185,9 @@ function priceOf({ input, cached_input, output }: Form["prices"][string]): Price
   return { inputPico: input, cachedInputPico: cached_input ?? input, outputPico: output };
 }
 
-function keyOf({
-  name,
-  hash,
-  enabled,
-  expires,
-  models,
-  team,
-  explain,
-  priority,
-  metadata,
-}: Form["keys"][number]): KeyConfig {
-  const [noModels, noTeam] = [models ?? null, team ?? null];
-  const key = { name, hash, enabled, expiresAtMs: expires ?? null, models: noModels, team: noTeam, explain, priority };
+function keyOf(form: Form["keys"][number]): KeyConfig {
+  const { name, hash, enabled, explain, priority, metadata } = form;
+  const [expiresAtMs, models, team] = [form.expires ?? null, form.models ?? null, form.team ?? null];
+  const key = { name, hash, enabled, expiresAtMs, models, team, explain, priority };
   return metadata === undefined ? key : { ...key, metadata };
 }

@@ -14,8 +14,8 @@ import { limitWarnings } from "./user-header.ts";
 
 export function warningsOf(form: Form): readonly Finding[] {
   const ofLimits = [...unpricedIn(form), ...limitWarnings(form)];
-  const ofModels = [...warnOfStrategies(form), ...routeWarnings(form)];
-  return [...nobody(form), ...nothing(form), ...prices(form), ...ofLimits, ...ofModels];
+  const ofRoutes = [...warnOfStrategies(form), ...routeWarnings(form)];
+  return [...nobody(form), ...nothing(form), ...prices(form), ...ofLimits, ...ofRoutes];
 }
 
 function nobody({ keys }: Form): readonly Finding[] {

@@ -136,7 +136,7 @@ export function subjectText({ key, user, down, model, route, target }: Exchange,
     case "model":
       return model;
     case "route":
-      return route?.alias ?? "";
+      return route?.name ?? "";
     case "target":
       return target === null ? "" : targetName(target, model);
     default:

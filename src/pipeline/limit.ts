@@ -107,14 +107,14 @@ export class Limiter {
   }
 
   /** By a worker before this one, also of another program. */
-  #known(name: string): number {
-    const tokens = this.#map.learned(name);
+  #known(route: string): number {
+    const tokens = this.#map.learned(route);
     return tokens > 0 ? tokens : OUTPUT_TOKENS_ASSUMED;
   }
 
   tick(): void {
     this.#map.tick();
-    for (const [route, alias] of this.#news) this.#map.learn(alias, this.#outputs[route] ?? OUTPUT_TOKENS_ASSUMED);
+    for (const [route, name] of this.#news) this.#map.learn(name, this.#outputs[route] ?? OUTPUT_TOKENS_ASSUMED);
     this.#news.clear();
   }
 
