@@ -102,7 +102,8 @@ function amountText(quantity: ExplainedLimit["quantity"], value: number): string
 function answerText({ refusal, targets }: Explanation): string {
   if (refusal !== null) {
     const again = refusal.retryAfterMs === 0 ? "" : ` (retry after ${spanText(refusal.retryAfterMs)})`;
-    return `${refusal.status} ${refusal.code}: ${refusal.message}${again}`;
+    const wait = refusal.waitMs === 0 ? "" : `waits for ${spanText(refusal.waitMs)} at most, then `;
+    return `${wait}${refusal.status} ${refusal.code}: ${refusal.message}${again}`;
   }
   const [first] = targets;
   return first === undefined ? "nowhere" : `that of ${first.provider}/${first.model}`;

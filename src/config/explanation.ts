@@ -114,6 +114,8 @@ export interface ExplainedRefusal {
   readonly message: string;
   /** 0: it is not said. */
   readonly retryAfterMs: number;
+  /** It waits in memory for at most so long first, and is admitted when there is room meanwhile; 0: it is refused at once. */
+  readonly waitMs: number;
 }
 
 export interface Explanation {

@@ -27,6 +27,8 @@ import { type Limiter, PERIODS } from "./limit.ts";
 import { readBody } from "./read-body.ts";
 import { errorBody } from "./rescue.ts";
 import { chooseAnother, route } from "./route.ts";
+import { takeUser } from "./user-header.ts";
+import { waitMsOf } from "./wait-queue.ts";
 
 const METHOD = "POST";
 const PERCENT = 100;
@@ -51,7 +53,7 @@ export function explain(snapshot: Snapshot, limiter: Limiter | null, question: E
   const key = snapshot.keyRecords.find(({ name }) => name === question.key) ?? null;
   const exchange = exchangeOf(copyOfRoutes(snapshot), question, key);
   const routed =
-    classify(exchange) ?? authenticate(exchange) ?? fits(exchange) ?? readBody(exchange) ?? route(exchange);
+    classify(exchange) ?? authenticate(exchange) ?? withUser(exchange) ?? readBody(exchange) ?? route(exchange);
   const limiting = routed === null ? limiter : null;
   let inForce = asInForce(exchange, snapshot);
   const full = limiting === null ? NO_TARGETS : fullTargets(inForce, limiting);
@@ -70,7 +72,7 @@ export function explain(snapshot: Snapshot, limiter: Limiter | null, question: E
     route: explainRoute(inForce),
     targets: explainTargets(inForce, full, wallMs(nowMs())),
     limits: peeked.limits.map(explainLimit),
-    refusal: verdict === null ? null : refusalOf(routed === null ? inForce : exchange, verdict),
+    refusal: verdict === null ? null : refusalOf(routed === null ? inForce : exchange, verdict, peeked.limits),
   };
 }
 
@@ -105,6 +107,12 @@ function exchangeOf(snapshot: Snapshot, { path, headers, body }: ExplainQuestion
 /** Those that are for the gateway alone, or those that go on. */
 function headersOf(headers: readonly string[], own: boolean): string[] {
   return headers.filter((_, index) => (headers[index - (index % 2)] ?? "").startsWith("x-sluice-") === own);
+}
+
+/** As Pipeline does between the key and the body. */
+function withUser(exchange: Exchange): Verdict {
+  if (exchange.snapshot.userHeader !== "") takeUser(exchange);
+  return fits(exchange);
 }
 
 /** As Pipeline.reserveBody does with nothing else in flight. */
@@ -181,8 +189,12 @@ function perOf({ calendar, periodMs }: PeekedLimit["rule"]): string {
   return calendar.per === "total" ? "total" : `${calendar.per}, ${calendar.timeZone}`;
 }
 
-function refusalOf({ detail, limitLines }: Exchange, row: NonNullable<Verdict>): ExplainedRefusal {
-  const { error } = JSON.parse(errorBody(row, detail)) as { readonly error: { readonly message: string } };
+function refusalOf(exchange: Exchange, row: NonNullable<Verdict>, limits: readonly PeekedLimit[]): ExplainedRefusal {
+  const { error } = JSON.parse(errorBody(row, exchange.detail)) as { readonly error: { readonly message: string } };
   const { status, code } = row;
-  return { status, code, message: error.message, retryAfterMs: Number(RETRY_AFTER_MS.exec(limitLines)?.[1] ?? 0) };
+  const retryAfterMs = Number(RETRY_AFTER_MS.exec(exchange.limitLines)?.[1] ?? 0);
+  const waitMs = row === ERRORS.limitReached ? waitMsOf(exchange) : 0;
+  // As WaitQueue does: requests are never given back.
+  const isVain = limits.some(({ rule, admits }) => !admits && rule.quantity === "requests") && retryAfterMs > waitMs;
+  return { status, code, message: error.message, retryAfterMs, waitMs: isVain ? 0 : waitMs };
 }

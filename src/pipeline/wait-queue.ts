@@ -279,7 +279,7 @@ export class WaitQueue {
 }
 
 /** As long as the configuration allows, or the client, or until its time is over anyway. */
-function waitMsOf({ ownLines, snapshot, bodyMs, startedMs }: Exchange): number {
+export function waitMsOf({ ownLines, snapshot, bodyMs, startedMs }: Exchange): number {
   const { queue, timeouts } = snapshot;
   if (queue === null) return 0;
   const asked = ownLines === "" ? null : ASKED.exec(ownLines);

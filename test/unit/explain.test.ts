@@ -208,6 +208,27 @@ for (const strategy of STRATEGIES) {
   });
 }
 
+test("a request that may wait for a limit is told to, for as long as it says itself, and not in vain", (context) => {
+  const waitRules = { maxWaitMs: 2_000, maxRequests: 10, maxBytes: 1_000_000 };
+  const rule = ruleOf({ limit: 1, burst: 1, periodMs: SECOND_MS });
+  const { snapshot, limiter } = gateway(context, {
+    waitRules,
+    limits: [rule],
+    models: { chat: modelAt("priority", [1]) },
+  });
+  const fields = { model: "chat", max_tokens: 1 };
+  const waitOf = (...headers: string[]) => explain(snapshot, limiter, question(fields, { headers })).refusal?.waitMs;
+  strictEqual(waitOf(), undefined);
+  const exchange = exchangeOf({ snapshot, body: JSON.stringify(fields) });
+  exchange.endpoint = 1;
+  exchange.key = snapshot.keyRecords[0] ?? null;
+  strictEqual(readBody(exchange) ?? route(exchange) ?? limiter.admit(exchange), null);
+  deepStrictEqual(
+    [waitOf(), waitOf("x-sluice-queue-ms", "1500"), waitOf("x-sluice-queue-ms", "500")],
+    [2_000, 1_500, 0],
+  );
+});
+
 /** Any rules over a few quantities, small enough to be reached. */
 function rulesOf(random: Random): LimitRule[] {
   const one = (index: number): LimitRule => {
