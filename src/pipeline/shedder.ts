@@ -4,14 +4,17 @@
  * served late in a turn has waited at least since its beginning.
  *
  *   calm      one turn of each sweep is measured, and nothing is refused.
- *   alert     the last turn took more than half of what one may: each is measured.
+ *   alert     the last turn took more than a quarter of what one may: each is measured.
  *   shedding  they all took too long, for SHED_INTERVAL_MS: a short queue is good and one that stands is bad (CoDel, RFC 8289). What comes
- *             up when its turn has lasted as long as one may is refused, until a turn is short again. So each turn has as much work
- *             as it may have, and what is refused is only what is too much, from the first turn on.
+ *             up when its turn has lasted half as long as one may is refused, until a turn is short again, which is a quarter. So each turn
+ *             has as much work as it should have, and what is refused is only what is too much, from the first turn on.
  */
 import { SHED_INTERVAL_MS, SHED_REQUESTS_MIN } from "../base/limits.ts";
 
 const MS_PER_S = 1_000;
+/** Of how long a turn may take: what is refused, and what is a short turn. */
+const LATE_SHARE = 0.5;
+const SHORT_SHARE = 0.25;
 
 export class Shedder {
   /** How long a turn may take; 0: nothing is shed. */
@@ -39,7 +42,7 @@ export class Shedder {
     const lastedMs = atMs - this.#turnMs;
     if (lastedMs > this.#delayMs) this.#sinceMs ||= this.#turnMs;
     else this.#rest(lastedMs);
-    const goesOn = this.#delayMs > 0 && lastedMs > this.#delayMs / 2;
+    const goesOn = this.#delayMs > 0 && lastedMs > this.#delayMs * SHORT_SHARE;
     this.#turnMs = goesOn ? atMs : 0;
     return goesOn;
   }
@@ -47,14 +50,14 @@ export class Shedder {
   #rest(lastedMs: number): void {
     this.#sinceMs = 0;
     this.#begun = 0;
-    if (lastedMs <= this.#delayMs / 2) this.#sheds = false;
+    if (lastedMs <= this.#delayMs * SHORT_SHARE) this.#sheds = false;
   }
 
   /** A request begins: whether it is refused. */
   refuses(atMs: number): boolean {
     if (this.#turnMs === 0) return false;
     this.#begun += 1;
-    if (this.#delayMs === 0 || atMs - this.#turnMs <= this.#delayMs) return false;
+    if (this.#delayMs === 0 || atMs - this.#turnMs <= this.#delayMs * LATE_SHARE) return false;
     this.#sheds ||= this.#stands(atMs);
     return this.#sheds;
   }
