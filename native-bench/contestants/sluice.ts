@@ -59,7 +59,7 @@ interface Tally {
   readonly dropped: number;
 }
 
-function configuration(setting: Setting, ports: Ports, key: string, isLimited: boolean): string {
+function configuration(setting: Setting, ports: Ports, key: string, isLimited: boolean, more: object): string {
   const providers = providersOf(setting);
   const models = Object.keys(providers);
   const hash = `sha256:${createHash("sha256").update(key).digest("hex")}`;
@@ -74,6 +74,7 @@ function configuration(setting: Setting, ports: Ports, key: string, isLimited: b
     prices: Object.fromEntries(models.map((name) => [name, { input: 2.5, output: 10 }])),
     keys: [{ name: "bench", hash, models }],
     rate_limits: isLimited ? TEN_LIMITS : [],
+    ...more,
   });
 }
 
@@ -92,14 +93,17 @@ function providersOf({ mockPort, secureMock }: Setting): Record<string, object> 
 export class Sluice implements Contestant {
   readonly name: string;
   readonly #runtime: Runtime;
+  readonly #more: object;
   readonly #key = `sk-sluice-${randomBytes(24).toString("base64url")}`;
   #ports: Ports = { proxy: 0, admin: 0 };
   #hasSecureMock = false;
   #child: Child | null = null;
   #before: Tally = { stored: 0, dropped: 0 };
 
-  constructor(runtime: Runtime = { command: process.execPath, env: {} }, name = SLUICE) {
+  /** `more`: settings besides the usual ones. */
+  constructor(runtime: Runtime = { command: process.execPath, env: {} }, name = SLUICE, more: object = {}) {
     this.#runtime = runtime;
+    this.#more = more;
     this.name = name;
   }
 
@@ -115,6 +119,7 @@ export class Sluice implements Contestant {
         this.#ports,
         this.#key,
         LIMITED.some((name) => name === this.name),
+        this.#more,
       ),
     );
     const { command, env } = this.#runtime;
