@@ -118,6 +118,15 @@ export const ERRORS = {
     "This model's maximum context length is %. Reduce the length of the messages or of the answer.",
   ),
   unsupported: row(82, "unsupported", 400, BAD, false, "This model does not support what the request asks for: %."),
+  overrideNotAllowed: row(
+    83,
+    "override_not_allowed",
+    403,
+    "permission_error",
+    false,
+    "This API key may not use the header '%'.",
+  ),
+  overrideInvalid: row(84, "invalid_override", 400, BAD, false, "The header '%' has a value that nothing stands for."),
   limitReached: row(44, "rate_limit_exceeded", 429, "rate_limit_error", true, "Rate limit reached: %."),
   limitTooSmall: row(
     45,

@@ -186,8 +186,9 @@ function priceOf({ input, cached_input, output }: Form["prices"][string]): Price
 }
 
 function keyOf(form: Form["keys"][number]): KeyConfig {
-  const { name, hash, enabled, explain, priority, metadata } = form;
+  const { name, hash, enabled, explain, priority, metadata, overrides } = form;
   const [expiresAtMs, models, team] = [form.expires ?? null, form.models ?? null, form.team ?? null];
   const key = { name, hash, enabled, expiresAtMs, models, team, explain, priority };
-  return metadata === undefined ? key : { ...key, metadata };
+  const more = { ...(metadata === undefined ? {} : { metadata }), ...(overrides === undefined ? {} : { overrides }) };
+  return { ...key, ...more };
 }

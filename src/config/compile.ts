@@ -8,6 +8,7 @@ import { encodeLabel } from "../base/bytes.ts";
 import { bitsOf, FEATURES_ALL } from "../base/features.ts";
 import { headerLines } from "../base/header-lines.ts";
 import { ARM_WORDS, BREAKER_WORDS, KEY_PRIORITY_DEFAULT, TARGET_WORDS } from "../base/limits.ts";
+import { OVERRIDES } from "../base/overrides.ts";
 import type { CapabilityConfig } from "./capability.ts";
 import { allTargets, nameOf } from "./chains.ts";
 import { type ArmWords, compileArms } from "./compile-arms.ts";
@@ -163,6 +164,7 @@ function compileKey(key: KeyConfig, number: number): KeyRecord {
     explain: key.explain ?? false,
     priority: key.priority ?? KEY_PRIORITY_DEFAULT,
     facts: factsOf(key),
+    overrides: (key.overrides ?? []).reduce((bits, name) => bits | (1 << OVERRIDES.indexOf(name)), 0),
   });
 }
 

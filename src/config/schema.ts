@@ -37,6 +37,7 @@ import {
   UPSTREAM_KEEP_ALIVE_MS_DEFAULT,
   WORKERS_MAX,
 } from "../base/limits.ts";
+import type { Override } from "../base/overrides.ts";
 import { BREAKER } from "./breaker.ts";
 import { BUDGETS } from "./budget.ts";
 import { CREDENTIAL, CREDENTIALS } from "./credentials.ts";
@@ -45,6 +46,7 @@ import type { Listener } from "./listener.ts";
 import { LOAD_SHEDDING } from "./load-shedding.ts";
 import { METADATA } from "./metadata.ts";
 import { MODEL, type ModelConfig } from "./model.ts";
+import { KEY_OVERRIDES } from "./override.ts";
 import { PRICE } from "./price.ts";
 import { RATE_LIMITS } from "./rate-limit.ts";
 import { RETRIES } from "./retry.ts";
@@ -135,6 +137,8 @@ export interface KeyConfig {
   readonly priority?: number;
   /** What else is said of it; without it, nothing. */
   readonly metadata?: Readonly<Record<string, string>>;
+  /** Without it, none. */
+  readonly overrides?: readonly Override[];
 }
 
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -339,6 +343,7 @@ const KEY = mapping({
   ),
   priority: KEY_PRIORITY,
   metadata: METADATA,
+  overrides: KEY_OVERRIDES,
 });
 
 const KEYS = section(z.array(KEY), []).describe("What applications send as their API key.");

@@ -31,6 +31,8 @@ export interface KeyRecord {
   readonly priority: number;
   /** What conditions can ask of it, by name: its metadata, its name and its team. */
   readonly facts: ReadonlyMap<string, string>;
+  /** Bits of OVERRIDES that its requests may use. */
+  readonly overrides: number;
 }
 
 /** native: HTTP/1.1 by the addon. undici: also HTTP/2 and proxies. */

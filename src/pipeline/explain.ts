@@ -14,7 +14,7 @@ import type {
   ExplainQuestion,
   Explanation,
 } from "../config/explanation.ts";
-import type { Arms, KeyRecord, Route, Snapshot } from "../config/snapshot.ts";
+import { type Arms, type KeyRecord, type Route, routesOf, type Snapshot } from "../config/snapshot.ts";
 import { estimateTokens } from "../providers/response-scan.ts";
 import { ARM_AT } from "../shm/arms.ts";
 import type { PeekedLimit } from "../shm/limits.ts";
@@ -124,7 +124,10 @@ function fits(exchange: Exchange): Verdict {
 /** With the snapshot and the route that limits know by their numbers. */
 function asInForce(exchange: Exchange, snapshot: Snapshot): Exchange {
   const copy = new Exchange(snapshot, NOBODY, exchange.startedMs, false);
-  return Object.assign(copy, exchange, { snapshot, route: originalOf(exchange.route) });
+  const { route } = exchange;
+  // One with fewer tries, because the request wants it so, is a copy of a copy.
+  const inForce = originalOf(route) ?? (route === null ? null : (routesOf(snapshot)[route.number] ?? null));
+  return Object.assign(copy, exchange, { snapshot, route: inForce });
 }
 
 function explainKey({ name, team, enabled, expiresAtMs, models }: KeyRecord): ExplainedKey {

@@ -13,6 +13,7 @@ import type { Exchange, Verdict } from "./exchange.ts";
 import { chooseFallback, chooseInstead } from "./fallbacks.ts";
 import { enterChoice } from "./gate.ts";
 import { noteAsked } from "./lessons.ts";
+import { asWanted, checkOverrides, choosesRoute, routeAskedFor, stayAtFirst } from "./override.ts";
 import { armRoute } from "./split.ts";
 
 /** What fallbacks take requests for that none of the targets can take. */
@@ -47,9 +48,26 @@ function findRoute(exchange: Exchange): Verdict {
 
 /** `found`: its routes with conditions, or its own arms, may stand in its place. */
 function routeAlong(exchange: Exchange, found: Route): Verdict {
+  if (exchange.ownLines !== "") return routeAsAsked(exchange, found);
   const taken = found.before === null ? found : routeOf(exchange, found, found.before);
   if (taken === null) return exchange.fail(ERRORS.noRoute, exchange.model);
   return enterRoute(exchange, taken.arms === null ? taken : (armRoute(exchange, taken.arms, Math.random) ?? taken));
+}
+
+/** The same of a request that may choose for itself. */
+function routeAsAsked(exchange: Exchange, found: Route): Verdict {
+  const refusal = checkOverrides(exchange);
+  if (refusal !== null) return refusal;
+  const chosen = choosesRoute(exchange) ? routeAskedFor(exchange, found) : null;
+  if (chosen === null && choosesRoute(exchange)) return ERRORS.overrideInvalid;
+  exchange.detail = "";
+  const taken = chosen ?? (found.before === null ? found : routeOf(exchange, found, found.before));
+  if (taken === null) return exchange.fail(ERRORS.noRoute, exchange.model);
+  const arms = chosen === null ? taken.arms : null;
+  const route = arms === null ? taken : (armRoute(exchange, arms, Math.random) ?? taken);
+  const verdict = enterRoute(exchange, asWanted(exchange, route));
+  if (verdict === null) stayAtFirst(exchange);
+  return verdict;
 }
 
 /** The first one whose condition holds, or the model's own; null: it has none. */

@@ -1,5 +1,9 @@
 /** Models whose routes and targets refuse some requests, and requests that they refuse. */
-import type { ModelForm } from "./config.ts";
+import { hashOf, KEY, type KeyForm, type ModelForm } from "./config.ts";
+
+export const CONDITIONAL_KEYS: readonly KeyForm[] = [
+  { name: "default", hash: hashOf(KEY), overrides: ["attempts", "fallback"] },
+];
 
 export const CONDITIONAL_MODELS: Readonly<Record<string, ModelForm>> = {
   gold: { routes: [{ name: "only", when: { header: { "x-tier": "gold" } }, provider: "mock" }] },
@@ -28,4 +32,6 @@ export const REFUSED_REQUESTS = {
   noRoute: { body: body("gold", {}), headers: {} },
   contextTooLong: { body: body("small", { max_tokens: 100 }), headers: {} },
   unsupported: { body: body("plain", { tools: TOOLS }), headers: {} },
+  overrideNotAllowed: { body: body("small", {}), headers: { "x-sluice-target": "mock/small" } },
+  overrideInvalid: { body: body("small", {}), headers: { "x-sluice-attempts": "0" } },
 } as const satisfies Readonly<Record<string, RefusedRequest>>;
