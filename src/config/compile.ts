@@ -8,6 +8,7 @@ import { encodeLabel } from "../base/bytes.ts";
 import { bitsOf, FEATURES_ALL } from "../base/features.ts";
 import { headerLines } from "../base/header-lines.ts";
 import { ARM_WORDS, BREAKER_WORDS, KEY_PRIORITY_DEFAULT, TARGET_WORDS } from "../base/limits.ts";
+import { named } from "../base/named.ts";
 import { OVERRIDES } from "../base/overrides.ts";
 import type { CapabilityConfig } from "./capability.ts";
 import { allTargets, nameOf } from "./chains.ts";
@@ -253,6 +254,7 @@ function compileRoute(place: RoutePlace, model: ModelConfig, parts: RouteParts):
   const { strategy, attempts, hashBy = null } = model;
   const route: Route = {
     ...place,
+    decision: place.name === place.alias ? "" : `route=${named(place.name)}`,
     isEmpty: targets.length === 0,
     hasCapabilities: targets.some(({ capability }) => capability !== null),
     label: encodeLabel(place.alias, MODEL_LABEL_BYTES),

@@ -273,6 +273,8 @@ export interface Route {
   readonly alias: string;
   /** The alias, or alias/name of a route with conditions. */
   readonly name: string;
+  /** What records of its requests say of it: route=NAME; empty: it is the model's own. */
+  readonly decision: string;
   /** Routes that come before it, of its alias; null: there are none. */
   readonly before: readonly ConditionalRoute[] | null;
   /** No targets: what none of those before it takes is refused. */

@@ -1,8 +1,8 @@
 /**
- * Why a request came to its target or its error: its arm, the tries before, targets that were left alone, the limit or budget that refused
+ * Why a request came to its target or its error: its route, its arm, the tries before, targets that were left alone, the limit or budget that refused
  * it. Gateway worker. Noted as it happens, which is rare; put into words once, for the record and for who asks (explain-header.ts).
  *
- *   arm=canary;tries=openai/gpt-4o-mini:rate_limit,azure/gpt-4o:timeout;open=ollama/llama3.2;limit=key
+ *   route=chat/long;arm=canary;tries=openai/gpt-4o-mini:rate_limit,azure/gpt-4o:timeout;open=ollama/llama3.2;limit=key
  *
  * Names have what could be mistaken percent-encoded. Only what is there is said.
  */
@@ -39,11 +39,12 @@ export function noteTry(exchange: Exchange, target: Target, failure: number): vo
 /** For the record; what has fields of its own there is not in it. Empty: nothing happened. */
 export function decisionText(exchange: Exchange): string {
   const { failedTries, leftAlone, unhealthy, full, refusedBy } = exchange;
-  const arm = exchange.route?.arm?.decision ?? "";
-  if (failedTries === null && (leftAlone | unhealthy | full) === 0 && refusedBy === "") return arm;
+  const { decision = "", arm = null } = exchange.route ?? {};
+  const own = arm === null ? decision : decision === "" ? arm.decision : `${decision};${arm.decision}`;
+  if (failedTries === null && (leftAlone | unhealthy | full) === 0 && refusedBy === "") return own;
   const rest = [...passedOverTexts(exchange), refusedBy === "" ? "" : `limit=${named(refusedBy)}`];
   const tries = (failedTries ?? []).map((failed) => tryText(exchange, failed));
-  const all = () => [arm, tries.length === 0 ? "" : `tries=${tries.join(",")}`, ...rest].filter(isSaid).join(";");
+  const all = () => [own, tries.length === 0 ? "" : `tries=${tries.join(",")}`, ...rest].filter(isSaid).join(";");
   while (all().length > TEXT_CHARACTERS_MAX && tries.length > 1) tries.splice(0, 2, EARLIER);
   return all();
 }

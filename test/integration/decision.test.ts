@@ -34,6 +34,7 @@ const sluice = await Sluice.start(well, {
     hedged: { ...targets("slow", "well"), hedge: { after: "100ms" } },
     spared: targets("ill", "well"),
     narrow: targets("few", "well"),
+    smart: { ...targets("well"), routes: [{ name: "long", when: { prompt_tokens_min: 100 }, ...targets("few") }] },
   },
   prices: { m: { input: 1, output: 10 } },
   passthrough: "well",
@@ -133,6 +134,17 @@ test("a target whose limit has no room is told as full, by the request that was 
   const second = await chat("asks", "narrow");
   strictEqual(decided(second), "route=narrow; strategy=priority; target=well/m; tries=well/m:200; full=few/m");
   strictEqual(await recorded(second), "full=few/m");
+});
+
+test("the route of a condition is told by its name, recorded, and explained", async () => {
+  const body = { model: "smart", messages: [{ role: "user", content: "x".repeat(500) }] };
+  const headers = { authorization: "Bearer asks", "x-sluice-explain": "1" };
+  const answer = await ask(sluice, "/chat/completions", { body, headers });
+  strictEqual(why(answer), "route=smart/long; target=few/m; tries=few/m:200");
+  strictEqual(await recorded(answer), "route=smart/long");
+  const asked = ["--key", "asks", "--model", "smart", "--prompt-tokens"];
+  match((await sluice.command("explain", ...asked, "120")).text, /^route +smart\/long$/m);
+  match((await sluice.command("explain", ...asked, "10")).text, /^route +smart$/m);
 });
 
 test("nobody is told who does not ask, or whose key may not", async () => {
