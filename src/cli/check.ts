@@ -12,6 +12,7 @@ import type { ModelConfig } from "../config/model.ts";
 import { formatProblems } from "../config/problem.ts";
 import { durationText, sizeText } from "../config/scalar.ts";
 import type { Config, Form, KeyConfig, ProviderConfig, ProviderForm } from "../config/schema.ts";
+import { routeName } from "../config/series.ts";
 import { storeRefusal } from "../telemetry/sinks/store.ts";
 import { CONFIG_VARIABLE } from "./config-option.ts";
 import { section } from "./section.ts";
@@ -94,6 +95,12 @@ const CLIENTS_NAME = "(the client's name)";
 
 /** A row for each target, in the order in which they are tried where nothing else decides. */
 function modelCells([alias, model]: [alias: string, model: ModelConfig]): readonly (readonly string[])[] {
+  const routes = (model.routes ?? []).flatMap(({ name, to }) => routeCells(routeName(alias, name), to));
+  return [...routes, ...routeCells(alias, model)];
+}
+
+/** Of a model's own route, or of one with conditions. */
+function routeCells(alias: string, model: ModelConfig): readonly (readonly string[])[] {
   const { arms } = model;
   const [fallbacks, shadows] = [fallbackCells(model), shadowCells(model)];
   if (!arms) return [...targetCells(alias, model, ""), ...fallbacks, ...shadows];
