@@ -7,17 +7,25 @@ import { once } from "node:events";
 import process from "node:process";
 import type { LimitRule } from "../../src/base/limit-terms.ts";
 import { native } from "../../src/native/native.ts";
-import { attachLimits, LIMIT_ADMITTED, LIMIT_AT, type LimitsMap } from "../../src/shm/limits.ts";
+import { attachLimits, LIMIT_ADMITTED, LIMIT_AT, LIMIT_BUSY, type LimitsMap } from "../../src/shm/limits.ts";
 import { HELD_TIME_MS } from "./limits.ts";
 
 const LEASE_MS = 60_000;
+
+/** On a machine with too much to do, the holder of the lock may have to wait for a CPU. */
+function decide(map: LimitsMap): number {
+  for (;;) {
+    const decision = map.admit();
+    if (decision !== LIMIT_BUSY) return decision;
+  }
+}
 
 /** `settles`: each is over before the next one, and used nothing. */
 function admissions(map: LimitsMap, count: number, settles: boolean): number {
   native.limitsHoldTime(HELD_TIME_MS);
   let admitted = 0;
   for (let i = 0; i < count; i += 1) {
-    if (map.admit() === LIMIT_ADMITTED) admitted += 1;
+    if (decide(map) === LIMIT_ADMITTED) admitted += 1;
     const ticket = map.fields[LIMIT_AT.ticket] ?? -1;
     if (settles && ticket >= 0) map.settle(ticket, 0, 0, 0);
   }
