@@ -2,6 +2,7 @@
 #include <cerrno>
 #include <cstring>
 #include <new>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -43,9 +44,11 @@ struct Limits {
   bool has_texts = false;
 };
 
+// On the heap: what the addon has per thread has to fit into the 32 KB stack of the thread with which Node begins, when a restart
+// loads the addon before Node (guard.cc). Where it does not, SIGUSR1 stays blocked.
 Limits& limits() {
-  thread_local Limits instance;
-  return instance;
+  thread_local const std::unique_ptr<Limits> instance = std::make_unique<Limits>();
+  return *instance;
 }
 
 napi_value number(napi_env env, double value) {
