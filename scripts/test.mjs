@@ -10,7 +10,7 @@ const ALL = "test/**/*.test.ts";
 const REPORTER = new URL("reporter.mjs", import.meta.url).href;
 const RUNNER = [
   "--test",
-  "--test-concurrency=2",
+  "--test-concurrency=3",
   "--test-timeout=300000",
   `--test-reporter=${REPORTER}`,
   "--test-reporter-destination=stdout",
