@@ -5,21 +5,12 @@
 import { z } from "zod";
 import { isTimeZone } from "../base/calendar.ts";
 import { BUDGET_PERIODS, LIMIT_PARTS, type LimitRule } from "../base/limit-terms.ts";
-import {
-  BUDGET_ALERTS_MAX,
-  BUDGET_PERCENT_MAX,
-  KEYS_MAX,
-  LIMIT_AMOUNT_MAX,
-  LIMIT_RULES_MAX,
-  MODEL_BYTES_MAX,
-  MODELS_MAX,
-} from "../base/limits.ts";
-import { type Finding, findingAt, nearest } from "./finding.ts";
+import { BUDGET_ALERTS_MAX, BUDGET_PERCENT_MAX, LIMIT_AMOUNT_MAX, LIMIT_RULES_MAX } from "../base/limits.ts";
+import { type Finding, findingAt } from "./finding.ts";
+import { APPLIES_FIELDS, nameOf, sameNames, unknownNames } from "./limit-scope.ts";
 import { Refusal, readAmount, readDollars, readInteger, readName } from "./scalar.ts";
 import type { Form } from "./schema.ts";
-import { quoted } from "./secret.ts";
 import { mapping, scalar } from "./shape.ts";
-import { KEY_LABEL_BYTES } from "./snapshot.ts";
 
 /** A metric label, among others. */
 const NAME_BYTES_MAX = 63;
@@ -47,20 +38,7 @@ const BUDGET = mapping({
     .describe(
       "Who has this much each: each key for itself, each pair of team and model, and so on. Without it, all together.",
     ),
-  keys: z
-    .array(scalar(readName(KEY_LABEL_BYTES - 1)))
-    .min(1)
-    .max(KEYS_MAX)
-    .meta({ expects: "list of keys" })
-    .optional()
-    .describe("The only keys that it is for, by their names; without it, all."),
-  models: z
-    .array(scalar(readName(MODEL_BYTES_MAX)))
-    .min(1)
-    .max(MODELS_MAX)
-    .meta({ expects: "list of models" })
-    .optional()
-    .describe("The only models that it is for, by their names here; without it, all."),
+  ...APPLIES_FIELDS,
   usd: scalar(readDollars)
     .meta({ expects: "USD" })
     .optional()
@@ -87,10 +65,6 @@ const BUDGET = mapping({
 export const BUDGETS = z.array(BUDGET).max(LIMIT_RULES_MAX);
 export type BudgetForm = z.output<typeof BUDGET>;
 
-function nameOf({ name, scope }: BudgetForm): string {
-  return name ?? (scope.length === 0 ? "all" : [...scope].sort().join("+"));
-}
-
 export function budgetRulesOf(form: BudgetForm): LimitRule[] {
   const base = {
     name: nameOf(form),
@@ -115,8 +89,11 @@ export function budgetRulesOf(form: BudgetForm): LimitRule[] {
 
 export function checkBudgets(form: Form): readonly Finding[] {
   return [
-    ...form.budgets.flatMap((budget, index) => [...settings(budget, index), ...names(form, budget, index)]),
-    ...same(form),
+    ...form.budgets.flatMap((budget, index) => [
+      ...settings(budget, index),
+      ...unknownNames(form, "budgets", budget, index),
+    ]),
+    ...sameNames("budgets", form.budgets, "budget"),
   ];
 }
 
@@ -132,32 +109,4 @@ function settings(budget: BudgetForm, index: number): readonly Finding[] {
   if (new Set(alerts).size !== alerts.length)
     findings.push(findingAt(["budgets", index, "alert_at"], "one of these is given twice"));
   return findings;
-}
-
-function names(form: Form, { keys = [], models = [] }: BudgetForm, index: number): readonly Finding[] {
-  const known = { keys: form.keys.map(({ name }) => name), models: Object.keys(form.models) };
-  const unknown = (section: "keys" | "models", list: readonly string[]) => {
-    const there = new Set(known[section]);
-    return list.flatMap((name, position) => {
-      if (there.has(name)) return [];
-      const message = `there is no ${section === "keys" ? "key" : "model"} ${quoted(name, "of this name")}`;
-      return [findingAt(["budgets", index, section, position], message, nearest(name, known[section]))];
-    });
-  };
-  return [...unknown("keys", keys), ...unknown("models", models)];
-}
-
-/** State and metrics are found by the name. */
-function same({ budgets }: Form): readonly Finding[] {
-  const seen = new Set<string>();
-  return budgets.flatMap((budget, index) => {
-    const name = nameOf(budget);
-    const again = seen.has(name);
-    seen.add(name);
-    const message =
-      budget.name === undefined
-        ? "another budget counts the same apart; give this one a 'name'"
-        : "another budget has this name";
-    return again ? [findingAt(["budgets", index, budget.name === undefined ? "scope" : "name"], message)] : [];
-  });
 }

@@ -1,5 +1,5 @@
 /** What the file says of canaries. Supervisor and command line. Pure. */
-import { z } from "zod";
+import type { z } from "zod";
 import {
   CANARY_ERROR_PERCENT_DEFAULT,
   CANARY_LATENCY_PERCENT_DEFAULT,
@@ -13,13 +13,11 @@ import {
   CANARY_WINDOW_MS_DEFAULT,
   CANARY_WINDOW_MS_MAX,
   CANARY_WINDOW_MS_MIN,
-  MODEL_BYTES_MAX,
-  TARGETS_MAX,
 } from "../base/limits.ts";
-import { readDuration, readInteger, readName } from "./scalar.ts";
+import { readDuration, readInteger } from "./scalar.ts";
 import { mapping, scalar, section } from "./shape.ts";
-import { PROVIDER_LABEL_BYTES, type RollbackRules } from "./snapshot.ts";
-import { STICKY_FIELDS } from "./split.ts";
+import type { RollbackRules } from "./snapshot.ts";
+import { destinationFields, STICKY_FIELDS } from "./split.ts";
 
 const integer = (byDefault: number, min: number, max: number) =>
   scalar(readInteger(min, max))
@@ -46,15 +44,7 @@ const ROLLBACK = mapping({
 /** `target`: the form of one, from model.ts. */
 export function canaryForm<T extends z.ZodType>(target: T) {
   return mapping({
-    provider: scalar(readName(PROVIDER_LABEL_BYTES - 1))
-      .meta({ expects: "name of a provider" })
-      .optional()
-      .describe("Where its requests go. Either this or targets."),
-    model: scalar(readName(MODEL_BYTES_MAX))
-      .meta({ expects: "name of a model" })
-      .optional()
-      .describe("Its name there, if it is another one."),
-    targets: z.array(target).min(1).max(TARGETS_MAX).optional().describe("As those of a model."),
+    ...destinationFields(target),
     percent: integer(CANARY_PERCENT_DEFAULT, 0, CANARY_PERCENT_MAX).describe("Of the model's requests."),
     ...STICKY_FIELDS,
     rollback: section(ROLLBACK, {}).describe(

@@ -1,10 +1,10 @@
 /** What the schema cannot see of `rate_limits`: names that must exist or differ, and settings that need another one. Pure. */
 import { LIMIT_RULES_MAX } from "../base/limits.ts";
 import { budgetRulesOf } from "./budget.ts";
-import { type Finding, findingAt, nearest } from "./finding.ts";
-import { limitRulesOf, nameOf, type RateLimitForm } from "./rate-limit.ts";
+import { type Finding, findingAt } from "./finding.ts";
+import { sameNames, unknownNames } from "./limit-scope.ts";
+import { limitRulesOf, type RateLimitForm } from "./rate-limit.ts";
 import type { Form } from "./schema.ts";
-import { quoted } from "./secret.ts";
 
 /** A bucket says when it is full again, in nanoseconds that have 63 bits. */
 const REFILL_MS_MAX = 366 * 86_400_000;
@@ -23,8 +23,8 @@ export function checkRateLimits(form: Form): readonly Finding[] {
       : [];
   return [
     ...excess,
-    ...rules.flatMap((rule, index) => [...settings(rule, index), ...names(form, rule, index)]),
-    ...same(rules),
+    ...rules.flatMap((rule, index) => [...settings(rule, index), ...unknownNames(form, "rate_limits", rule, index)]),
+    ...sameNames("rate_limits", rules, "rule"),
   ];
 }
 
@@ -52,32 +52,4 @@ function settings(rule: RateLimitForm, index: number): readonly Finding[] {
     findings.push(at("burst", "at this rate it would take more than a year until all of this is there again"));
   if (new Set(rule.scope).size !== rule.scope.length) findings.push(at("scope", "one of these is given twice"));
   return findings;
-}
-
-function names(form: Form, { keys = [], models = [] }: RateLimitForm, index: number): readonly Finding[] {
-  const known = { keys: form.keys.map(({ name }) => name), models: Object.keys(form.models) };
-  const unknown = (section: "keys" | "models", list: readonly string[]) => {
-    const there = new Set(known[section]);
-    return list.flatMap((name, position) => {
-      if (there.has(name)) return [];
-      const message = `there is no ${section === "keys" ? "key" : "model"} ${quoted(name, "of this name")}`;
-      return [findingAt(["rate_limits", index, section, position], message, nearest(name, known[section]))];
-    });
-  };
-  return [...unknown("keys", keys), ...unknown("models", models)];
-}
-
-/** State and metrics are found by the name. */
-function same(rules: Form["rate_limits"]): readonly Finding[] {
-  const seen = new Set<string>();
-  return rules.flatMap((rule, index) => {
-    const name = nameOf(rule);
-    const again = seen.has(name);
-    seen.add(name);
-    const message =
-      rule.name === undefined
-        ? "another rule counts the same apart; give this one a 'name'"
-        : "another rule has this name";
-    return again ? [findingAt(["rate_limits", index, rule.name === undefined ? "scope" : "name"], message)] : [];
-  });
 }

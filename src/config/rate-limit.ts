@@ -4,10 +4,10 @@
  */
 import { z } from "zod";
 import { LIMIT_PARTS, type LimitQuantity, type LimitRule } from "../base/limit-terms.ts";
-import { KEYS_MAX, LIMIT_AMOUNT_MAX, LIMIT_RULES_MAX, MODEL_BYTES_MAX, MODELS_MAX } from "../base/limits.ts";
+import { LIMIT_AMOUNT_MAX, LIMIT_RULES_MAX } from "../base/limits.ts";
+import { APPLIES_FIELDS, nameOf } from "./limit-scope.ts";
 import { type Rate, readInteger, readName, readRate, readSize } from "./scalar.ts";
 import { mapping, scalar } from "./shape.ts";
-import { KEY_LABEL_BYTES } from "./snapshot.ts";
 
 /** A metric label, among others. */
 const NAME_BYTES_MAX = 63;
@@ -29,20 +29,7 @@ const RATE_LIMIT = mapping({
     .describe(
       "What is counted apart: each key for itself, each pair of key and model, and so on. Without it, all together.",
     ),
-  keys: z
-    .array(scalar(readName(KEY_LABEL_BYTES - 1)))
-    .min(1)
-    .max(KEYS_MAX)
-    .meta({ expects: "list of keys" })
-    .optional()
-    .describe("The only keys that it is for, by their names; without it, all."),
-  models: z
-    .array(scalar(readName(MODEL_BYTES_MAX)))
-    .min(1)
-    .max(MODELS_MAX)
-    .meta({ expects: "list of models" })
-    .optional()
-    .describe("The only models that it is for, by their names here; without it, all."),
+  ...APPLIES_FIELDS,
   requests: rate.describe("Requests, such as 100/min."),
   tokens: rate.describe(
     "Tokens of prompts and answers, such as 50_000/min. An estimate is reserved, and corrected at the end.",
@@ -75,11 +62,6 @@ const RATE_LIMIT = mapping({
 
 export const RATE_LIMITS = z.array(RATE_LIMIT).max(LIMIT_RULES_MAX);
 export type RateLimitForm = z.output<typeof RATE_LIMIT>;
-
-/** What the rule is known by. */
-export function nameOf({ name, scope }: RateLimitForm): string {
-  return name ?? (scope.length === 0 ? "all" : [...scope].sort().join("+"));
-}
 
 const RATES = ["requests", "tokens", "input_tokens", "output_tokens"] as const;
 const HELD = ["concurrency", "bytes_in_flight"] as const;

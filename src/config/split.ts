@@ -21,13 +21,9 @@ export const STICKY_FIELDS = {
     .describe("Which one, for sticky: header."),
 };
 
-/** `target`: the form of one, from model.ts. */
-export function splitForm<T extends z.ZodType>(target: T) {
-  const arm = mapping({
-    name: scalar(readName(ARM_NAME_BYTES_MAX)).meta({ expects: "name" }).describe("In metrics."),
-    share: scalar(readInteger(0, ARM_SHARE_MAX))
-      .meta({ expects: `0 to ${ARM_SHARE_MAX}` })
-      .describe("Of the requests, beside the shares of the others: 90 and 10, or 9 and 1."),
+/** Where the requests of an arm go. `target`: the form of one, from model.ts. */
+export function destinationFields<T extends z.ZodType>(target: T) {
+  return {
     provider: scalar(readName(PROVIDER_LABEL_BYTES - 1))
       .meta({ expects: "name of a provider" })
       .optional()
@@ -37,6 +33,17 @@ export function splitForm<T extends z.ZodType>(target: T) {
       .optional()
       .describe("Its name there, if it is another one."),
     targets: z.array(target).min(1).max(TARGETS_MAX).optional().describe("As those of a model."),
+  };
+}
+
+/** `target`: the form of one, from model.ts. */
+export function splitForm<T extends z.ZodType>(target: T) {
+  const arm = mapping({
+    name: scalar(readName(ARM_NAME_BYTES_MAX)).meta({ expects: "name" }).describe("In metrics."),
+    share: scalar(readInteger(0, ARM_SHARE_MAX))
+      .meta({ expects: `0 to ${ARM_SHARE_MAX}` })
+      .describe("Of the requests, beside the shares of the others: 90 and 10, or 9 and 1."),
+    ...destinationFields(target),
     strategy: z.enum(STRATEGIES).optional().describe("Among its targets; without it, that of the model."),
     attempts: scalar(readInteger(1, ATTEMPTS_MAX))
       .meta({ expects: `1 to ${ATTEMPTS_MAX}` })

@@ -8,13 +8,13 @@ import { assert } from "../base/assert.ts";
 import { nowMs, wallMs } from "../base/clock.ts";
 import { ERRORS, type ErrorRow } from "../base/errors.ts";
 import { HEDGE_BODY_BYTES_MAX } from "../base/limits.ts";
-import type { Choice, HedgeRules, Provider, Route, Target, TargetState } from "../config/snapshot.ts";
+import type { Choice, HedgeRules, Route, Target, TargetState } from "../config/snapshot.ts";
 import { HEDGES, HEDGES_WON } from "../shm/layout.ts";
 import { KIND_HEDGE, KIND_TRY } from "../telemetry/record.ts";
-import type { ResponseHead, Transport } from "../upstream/transport.ts";
+import type { ResponseHead } from "../upstream/transport.ts";
 import { book } from "./booking.ts";
 import { notePassedOver } from "./canary.ts";
-import { type CredentialHealth, waitForCredentialMs } from "./credential-health.ts";
+import { waitForCredentialMs } from "./credential-health.ts";
 import { noteTry, SLOWER } from "./decision.ts";
 import { NO_SCAN, type Outcome } from "./entry.ts";
 import type { Exchange } from "./exchange.ts";
@@ -23,16 +23,14 @@ import { upstreamRequest } from "./forward.ts";
 import { noteHead } from "./lessons.ts";
 import { type Race, Racer } from "./racer.ts";
 import { readBody } from "./read-body.ts";
-import { Relay, type RelayOwner } from "./relay.ts";
+import { Relay } from "./relay.ts";
 import { triesOf } from "./retries.ts";
 import { RetryBudget } from "./retry-budget.ts";
 import { chooseTarget, enterTarget, leaveTarget } from "./route.ts";
-import type { Books } from "./settle.ts";
 import { Side, swapSides } from "./side.ts";
 import { unsplice } from "./splice.ts";
-import type { TargetHealth } from "./target-health.ts";
+import type { TriesParts } from "./tries.ts";
 import { newWaits, noteWait, type Waits, waitAt } from "./waits.ts";
-import type { Wheel } from "./wheel.ts";
 
 /** Of 100 attempts so many are faster. */
 const PERCENTILE = 95;
@@ -45,13 +43,7 @@ export interface Hedge {
   readonly racer: Racer;
 }
 
-export interface HedgesParts {
-  readonly owner: RelayOwner;
-  readonly transportOf: (provider: Provider) => Transport | undefined;
-  readonly books: Books;
-  readonly health: TargetHealth;
-  readonly credentials: CredentialHealth;
-  readonly wheel: Wheel<Exchange>;
+export interface HedgesParts extends TriesParts {
   readonly chance: () => number;
 }
 
