@@ -8,7 +8,7 @@ import { print, warn } from "./terminal.ts";
 export function canaryCommand(): Command {
   const reset = new Command("reset")
     .description("give a canary that was rolled back its requests again; it is compared from now on")
-    .argument("<model>", "the model's name in the configuration")
+    .argument("<model>", "the model's name in the configuration; MODEL/ROUTE for the canary of a route")
     .addOption(configOption("configuration file of the gateway that runs"))
     .action(async (model: string, { config }: { config: string }) => {
       const { refusal } = await new RunningGateway(resolve(config)).resetCanary(model);

@@ -1,10 +1,11 @@
 /**
- * Arms: what a model's requests are shared out between, by split or by canary, as workers get them, and the names that arms have in shared
- * memory (shm/arms.ts). Every process; pure.
+ * Arms: what the requests of a model, or of a route of it, are shared out between, by split or by canary, as workers get them, and the names
+ * that arms have in shared memory (shm/arms.ts). Every process; pure.
  */
 import type { ModelConfig } from "./model.ts";
 import type { Config } from "./schema.ts";
-import type { RollbackRules, Sticky, Strategy } from "./snapshot.ts";
+import { routeName } from "./series.ts";
+import type { RollbackRules, Route, Sticky, Strategy } from "./snapshot.ts";
 
 export interface ArmConfig {
   readonly name: string;
@@ -29,20 +30,37 @@ export interface ArmsConfig {
 export const STABLE = "stable";
 export const CANARY = "canary";
 
+/** Whose arms they are: a model's, whose name is its alias, or those of a route of it. */
+export type ArmsOwner = Pick<Route, "alias" | "name">;
+
 /** In the map of arms. Anything that is changed of a canary makes it another one. */
-export function armKey(alias: string, { arms, targets }: ModelConfig, place: number): string {
+export function armKey({ alias, name: route }: ArmsOwner, { arms, targets }: ModelConfig, place: number): string {
   const arm = arms?.list[place];
   if (!arms || arm === undefined) return "";
   const { name, first, count } = arm;
-  if (arms.rollback === null) return JSON.stringify([alias, name]);
+  const own = route === alias ? [alias, name] : [alias, route, name];
+  if (arms.rollback === null) return JSON.stringify(own);
   const canary = arms.list.at(-1);
-  const own = targets.slice(canary?.first ?? first, (canary?.first ?? first) + (canary?.count ?? count));
-  return JSON.stringify([alias, name, own, canary?.share, arms.sticky, arms.header, arms.rollback]);
+  const ends = targets.slice(canary?.first ?? first, (canary?.first ?? first) + (canary?.count ?? count));
+  return JSON.stringify([...own, ends, canary?.share, arms.sticky, arms.header, arms.rollback]);
+}
+
+export interface ArmsOf extends ArmsOwner {
+  readonly to: ModelConfig;
+}
+
+/** All of a configuration: each model's, and those of its routes. */
+export function armsIn({ models }: Pick<Config, "models">): readonly ArmsOf[] {
+  const all = Object.entries(models).flatMap(([alias, model]): ArmsOf[] => [
+    { alias, name: alias, to: model },
+    ...(model.routes ?? []).map(({ name, to }) => ({ alias, name: routeName(alias, name), to })),
+  ]);
+  return all.filter(({ to }) => to.arms);
 }
 
 /** Of every arm of a configuration. */
-export function armKeys({ models }: Pick<Config, "models">): string[] {
-  return Object.entries(models).flatMap(([alias, model]) =>
-    (model.arms?.list ?? []).map((_, place) => armKey(alias, model, place)),
+export function armKeys(config: Pick<Config, "models">): string[] {
+  return armsIn(config).flatMap((owner) =>
+    (owner.to.arms?.list ?? []).map((_, place) => armKey(owner, owner.to, place)),
   );
 }

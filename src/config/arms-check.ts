@@ -30,27 +30,29 @@ export function mostTargets(form: ModelForm): number {
 }
 
 export function checkArms(form: Form): readonly Finding[] {
-  const models = Object.entries(form.models);
-  const findings = models.flatMap(([alias, model]) => [
-    ...splitFindings(alias, model),
-    ...canaryFindings(alias, model),
-  ]);
-  const arms = models.reduce((sum, [, { split, canary }]) => sum + (split?.arms.length ?? (canary ? 2 : 0)), 0);
+  const places = Object.entries(form.models).flatMap(([alias, model]) => placesIn(["models", alias], model));
+  const findings = places.flatMap(({ path, place }) => [...splitFindings(path, place), ...canaryFindings(path, place)]);
+  const arms = places.reduce((sum, { place: { split, canary } }) => sum + (split?.arms.length ?? (canary ? 2 : 0)), 0);
   if (arms <= ARMS_MAX) return findings;
   return [...findings, findingAt(["models"], `at most ${ARMS_MAX} arms are taken, not ${arms}; a canary has two`)];
+}
+
+/** A model, and its routes. */
+function placesIn(path: Path, model: ModelForm): readonly { readonly path: Path; readonly place: ModelForm }[] {
+  const routes = (model.routes ?? []).map((place, index) => ({ path: [...path, "routes", index], place }));
+  return [{ path, place: model }, ...routes];
 }
 
 function keyAt(path: Path, message: string): Finding {
   return { ...findingAt(path, message), at: "key" };
 }
 
-function splitFindings(alias: string, { split, ...model }: ModelForm): readonly Finding[] {
+function splitFindings(path: Path, { split, ...model }: ModelForm): readonly Finding[] {
   if (split === undefined) return [];
-  const path = ["models", alias];
   const misplaced = (["provider", "model", "targets"] as const)
     .filter((name) => model[name] !== undefined)
     .map((name) => keyAt([...path, name], "this stands at each of the arms of 'split'"));
-  const both = model.canary === undefined ? [] : [keyAt([...path, "canary"], "a model has either 'split' or 'canary'")];
+  const both = model.canary === undefined ? [] : [keyAt([...path, "canary"], "there is either 'split' or 'canary'")];
   return [
     ...misplaced,
     ...both,
@@ -81,11 +83,11 @@ function stickyFindings(
   return [keyAt([...path, "header"], "this is for 'sticky: header'")];
 }
 
-function canaryFindings(alias: string, form: ModelForm): readonly Finding[] {
+function canaryFindings(path: Path, form: ModelForm): readonly Finding[] {
   const { canary, split } = form;
   if (canary === undefined || split !== undefined) return [];
-  const path = ["models", alias, CANARY];
+  const at = [...path, CANARY];
   const count = mostTargets(form);
   const many = `a canary and the ${STABLE} side have at most ${TARGETS_MAX} targets together, not ${count}`;
-  return [...(count > TARGETS_MAX ? [findingAt(path, many)] : []), ...stickyFindings(path, canary)];
+  return [...(count > TARGETS_MAX ? [findingAt(at, many)] : []), ...stickyFindings(at, canary)];
 }

@@ -45,10 +45,10 @@ const ROLLBACK = mapping({
 export function canaryForm<T extends z.ZodType>(target: T) {
   return mapping({
     ...destinationFields(target),
-    percent: integer(CANARY_PERCENT_DEFAULT, 0, CANARY_PERCENT_MAX).describe("Of the model's requests."),
+    percent: integer(CANARY_PERCENT_DEFAULT, 0, CANARY_PERCENT_MAX).describe("Of the requests of the model or route."),
     ...STICKY_FIELDS,
     rollback: section(ROLLBACK, {}).describe(
-      "It gets no requests any more when its errors or its latency are worse than those of the model's own targets, and not by chance; until something of canary is changed, or 'sluice canary reset'.",
+      "It gets no requests any more when its errors or its latency are worse than those of the model's or route's own targets, and not by chance; until something of canary is changed, or 'sluice canary reset'.",
     ),
   });
 }

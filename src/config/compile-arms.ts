@@ -1,17 +1,17 @@
-/** Arms of a model to routes, among which requests are shared out. Every gateway worker, at start and reload. */
+/** Arms of a model, or of a route of it, to routes, among which requests are shared out. Every gateway worker, at start and reload. */
 import { assert } from "../base/assert.ts";
 import { textHash } from "../base/hash.ts";
 import { named } from "../base/named.ts";
-import { type ArmConfig, type ArmsConfig, armKey } from "./arm.ts";
+import { type ArmConfig, type ArmsConfig, type ArmsOwner, armKey } from "./arm.ts";
 import type { ModelConfig } from "./model.ts";
 import type { Arms, Route } from "./snapshot.ts";
 
 /** The words of an arm in shared memory (shm/arms.ts), by its key. */
 export type ArmWords = (key: string) => Int32Array;
 
-/** Null: the model has none. `routeOf`: a route of the model with some of its targets. */
+/** Null: it has none. `routeOf`: its route with some of its targets. */
 export function compileArms(
-  alias: string,
+  owner: ArmsOwner,
   model: ModelConfig,
   routeOf: (part: ModelConfig) => Route,
   wordsOf: ArmWords,
@@ -23,9 +23,9 @@ export function compileArms(
     const targets = canary ? canaryTargets(arms, arm, model) : ownTargets(arm, model);
     const { strategy, attempts, retries } = arm;
     const route = routeOf({ ...model, arms: null, targets, strategy, attempts, retries });
-    const words = wordsOf(armKey(alias, model, place));
+    const words = wordsOf(armKey(owner, model, place));
     const decision = `arm=${named(arm.name)}`;
-    const own = { name: arm.name, decision, share: arm.share, seed: textHash(`${alias}\n${arm.name}`), words };
+    const own = { name: arm.name, decision, share: arm.share, seed: textHash(`${owner.name}\n${arm.name}`), words };
     const once = canary ? (1 << arm.count) - 1 : 0;
     return Object.freeze({ ...route, once, arm: Object.freeze({ ...own, canary, judged: arms.rollback !== null }) });
   });

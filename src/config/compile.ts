@@ -111,7 +111,7 @@ export function compileSnapshot(
       return compileRoute(place, part, { targets: partEnds, shadow, stateOf, breaker });
     };
     const route = routeOf(model);
-    const arms = compileArms(alias, model, routeOf, wordsOf);
+    const arms = compileArms(place, model, routeOf, wordsOf);
     const readsBody =
       arms === null ? route.readsBody : arms.sticky === "user" || arms.routes.some((arm) => arm.readsBody);
     return Object.freeze({ ...route, arms, readsBody });

@@ -67,7 +67,7 @@ export interface ModelConfig {
 export interface RouteConfig {
   readonly name: string;
   readonly when: ConditionConfig;
-  /** Without routes. */
+  /** Without routes of its own. */
   readonly to: ModelConfig;
 }
 
@@ -133,6 +133,14 @@ const DESTINATION = {
   shadow: SHADOW.optional().describe(
     "Copies of its requests go to another target as well, whose answers nobody sees. They take nothing from requests, and are accounted apart.",
   ),
+  split: splitForm(TARGET)
+    .optional()
+    .describe("Shares its requests out between arms with targets of their own, which stand in their place (A/B)."),
+  canary: canaryForm(TARGET)
+    .optional()
+    .describe(
+      "A share of its requests goes to another target first; what fails there is tried at its own. It is rolled back by itself.",
+    ),
 };
 
 const ROUTE = mapping({
@@ -145,14 +153,6 @@ const ROUTE = mapping({
 
 export const MODEL = mapping({
   ...DESTINATION,
-  split: splitForm(TARGET)
-    .optional()
-    .describe("Shares its requests out between arms with targets of their own, which stand in their place (A/B)."),
-  canary: canaryForm(TARGET)
-    .optional()
-    .describe(
-      "A share of its requests goes to another target first; what fails there is tried at the model's own. It is rolled back by itself.",
-    ),
   routes: z
     .array(ROUTE)
     .min(1)

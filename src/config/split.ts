@@ -44,11 +44,11 @@ export function splitForm<T extends z.ZodType>(target: T) {
       .meta({ expects: `0 to ${ARM_SHARE_MAX}` })
       .describe("Of the requests, beside the shares of the others: 90 and 10, or 9 and 1."),
     ...destinationFields(target),
-    strategy: z.enum(STRATEGIES).optional().describe("Among its targets; without it, that of the model."),
+    strategy: z.enum(STRATEGIES).optional().describe("Among its targets; without it, that of the model or route."),
     attempts: scalar(readInteger(1, ATTEMPTS_MAX))
       .meta({ expects: `1 to ${ATTEMPTS_MAX}` })
       .optional()
-      .describe("Tries of one request; without it, those of the model, or one at each target."),
+      .describe("Tries of one request; without it, those of the model or route, or one at each target."),
   });
   return mapping({ ...STICKY_FIELDS, arms: z.array(arm).min(1).max(SPLIT_ARMS_MAX).describe("Two or more.") });
 }

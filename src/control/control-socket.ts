@@ -11,6 +11,8 @@ import { type ExplainOutcome, type ExplainQuestion, isExplainQuestion } from "..
 
 /** Longest path of a unix socket, bytes, without its NUL. */
 const PATH_BYTES_MAX = 107;
+/** Of MODEL/ROUTE, each of its bytes as %XX. */
+const NAME_CHARACTERS_MAX = 1_024;
 const REFUSED = 409;
 const INVALID = 400;
 
@@ -20,7 +22,7 @@ export interface ControlSource {
   reload(): Promise<ControlOutcome>;
   /** Tries the program as it is installed now; if it works, it takes over soon after this resolved. */
   restart(): Promise<ControlOutcome>;
-  /** The canary of this model is tried again. */
+  /** The canary of this model, or MODEL/ROUTE, is tried again. */
   resetCanary(model: string): ControlOutcome;
   /** What would become of a request. */
   explain(question: ExplainQuestion): Promise<ExplainOutcome>;
@@ -33,7 +35,8 @@ export interface ControlSocket {
 /** Serves `source` at `path`, in the place of a socket that an earlier gateway left. Rejects when that cannot be. */
 export async function openControl(path: string, source: ControlSource): Promise<ControlSocket> {
   if (Buffer.byteLength(path) > PATH_BYTES_MAX) throw new Error(`the path is longer than ${PATH_BYTES_MAX} bytes`);
-  const server = fastify({ logger: false, bodyLimit: 1, forceCloseConnections: true });
+  const routerOptions = { maxParamLength: NAME_CHARACTERS_MAX };
+  const server = fastify({ logger: false, bodyLimit: 1, forceCloseConnections: true, routerOptions });
   server.get("/state", async () => source.state());
   for (const order of ["reload", "restart"] as const) {
     server.post(`/${order}`, async (_request, reply) => {

@@ -20,9 +20,6 @@ const PICO_PER_MICRO = 1_000_000;
 /** Steps between one number and the next, so that few of them are spread as many are (the golden ratio). */
 const STRIDE = 0.618_033_988_749_895;
 
-/** Whose copy it is. */
-const ORIGINALS = new WeakMap<Route, Route>();
-
 /** The snapshot with routes that can be chosen from without a trace. */
 export function copyOfRoutes(snapshot: Snapshot): Snapshot {
   const routes = new Map([...snapshot.routes].map(([alias, route]) => [alias, copyOf(route)]));
@@ -32,7 +29,7 @@ export function copyOfRoutes(snapshot: Snapshot): Snapshot {
 function copyOf(route: Route): Route {
   const copies = choicesOf(route).map(choiceCopy);
   const { before, fallbacks, choices, arms, arm } = route;
-  const copy: Route = {
+  return {
     ...route,
     before: before?.map(({ when, route: other }) => ({ when, route: copyOf(other) })) ?? null,
     choices: copies.slice(0, choices.length),
@@ -41,13 +38,6 @@ function copyOf(route: Route): Route {
     arms: arms === null ? null : { ...arms, routes: arms.routes.map(copyOf) },
     arm: arm === null ? null : { ...arm, words: Int32Array.from(arm.words) },
   };
-  ORIGINALS.set(copy, route);
-  return copy;
-}
-
-/** Of a route of copyOfRoutes(): the one that the request path and limits know. */
-export function originalOf(route: Route | null): Route | null {
-  return route === null ? null : (ORIGINALS.get(route) ?? null);
 }
 
 function choiceCopy(choice: Choice): Choice {

@@ -22,8 +22,9 @@ import { METHODS } from "../telemetry/record.ts";
 import { authenticate } from "./authenticate.ts";
 import { classify } from "./endpoint.ts";
 import { type Downstream, Exchange, type Verdict } from "./exchange.ts";
-import { choicesOf, copyOfRoutes, explainTargets, originalOf } from "./explain-targets.ts";
+import { choicesOf, copyOfRoutes, explainTargets } from "./explain-targets.ts";
 import { type Limiter, PERIODS } from "./limit.ts";
+import { asWanted } from "./override.ts";
 import { readBody } from "./read-body.ts";
 import { errorBody } from "./rescue.ts";
 import { chooseAnother, route } from "./route.ts";
@@ -125,9 +126,14 @@ function fits(exchange: Exchange): Verdict {
 function asInForce(exchange: Exchange, snapshot: Snapshot): Exchange {
   const copy = new Exchange(snapshot, NOBODY, exchange.startedMs, false);
   const { route } = exchange;
-  // One with fewer tries, because the request wants it so, is a copy of a copy.
-  const inForce = originalOf(route) ?? (route === null ? null : (routesOf(snapshot)[route.number] ?? null));
-  return Object.assign(copy, exchange, { snapshot, route: inForce });
+  const original = route === null ? null : originalOf(snapshot, route);
+  return Object.assign(copy, exchange, { snapshot, route: original === null ? null : asWanted(exchange, original) });
+}
+
+/** Of a copy of it, or of one of its arms. */
+function originalOf(snapshot: Snapshot, { number, arm }: Route): Route | null {
+  const route = routesOf(snapshot)[number] ?? null;
+  return arm === null ? route : (route?.arms?.routes.find((one) => one.arm?.name === arm.name) ?? null);
 }
 
 function explainKey({ name, team, enabled, expiresAtMs, models }: KeyRecord): ExplainedKey {
@@ -145,7 +151,7 @@ function explainRoute(exchange: Exchange): Explanation["route"] {
       hedge: route.hedge === null ? null : { afterMs: route.hedge.afterMs },
       arm: route.arm === null ? null : route.arm.name,
       shadow: explainShadow(exchange, route),
-      arms: explainArms(snapshot.routes.get(route.alias)?.arms ?? null),
+      arms: explainArms(routesOf(snapshot)[route.number]?.arms ?? null),
     };
   return target === null
     ? null

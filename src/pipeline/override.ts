@@ -32,9 +32,14 @@ export function checkOverrides(exchange: Exchange): Verdict {
   return null;
 }
 
-/** Whether the route is chosen by the request, and not by its conditions and arms. */
+/** Whether the route is chosen by the request, and not by its conditions. */
 export function choosesRoute(exchange: Exchange): boolean {
-  return asked(exchange, "route") !== null || asked(exchange, "target") !== null;
+  return asked(exchange, "route") !== null || choosesTarget(exchange);
+}
+
+/** Whether it goes past the arms of its route. */
+export function choosesTarget(exchange: Exchange): boolean {
+  return asked(exchange, "target") !== null;
 }
 
 /** The route of the model that is asked for, or that has the target; null: there is none. `own`: the model's. */

@@ -13,7 +13,7 @@ import type { Exchange, Verdict } from "./exchange.ts";
 import { chooseFallback, chooseInstead } from "./fallbacks.ts";
 import { enterChoice } from "./gate.ts";
 import { noteAsked } from "./lessons.ts";
-import { asWanted, checkOverrides, choosesRoute, routeAskedFor, stayAtFirst } from "./override.ts";
+import { asWanted, checkOverrides, choosesRoute, choosesTarget, routeAskedFor, stayAtFirst } from "./override.ts";
 import { armRoute } from "./split.ts";
 
 /** What fallbacks take requests for that none of the targets can take. */
@@ -63,7 +63,7 @@ function routeAsAsked(exchange: Exchange, found: Route): Verdict {
   exchange.detail = "";
   const taken = chosen ?? (found.before === null ? found : routeOf(exchange, found, found.before));
   if (taken === null) return exchange.fail(ERRORS.noRoute, exchange.model);
-  const arms = chosen === null ? taken.arms : null;
+  const arms = choosesTarget(exchange) ? null : taken.arms;
   const route = arms === null ? taken : (armRoute(exchange, arms, Math.random) ?? taken);
   const verdict = enterRoute(exchange, asWanted(exchange, route));
   if (verdict === null) stayAtFirst(exchange);

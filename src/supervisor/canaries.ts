@@ -5,8 +5,7 @@
 import { nowMs } from "../base/clock.ts";
 import { CANARY_INTERVAL_MS } from "../base/limits.ts";
 import type { Log } from "../base/log.ts";
-import { armKey, armKeys, CANARY } from "../config/arm.ts";
-import type { ModelConfig } from "../config/model.ts";
+import { type ArmsOf, armKey, armKeys, armsIn, CANARY } from "../config/arm.ts";
 import type { Config } from "../config/schema.ts";
 import type { RollbackRules } from "../config/snapshot.ts";
 import { ARM_AT, type ArmsMap } from "../shm/arms.ts";
@@ -20,6 +19,8 @@ interface Watched {
   /** Of the canary. */
   readonly key: string;
   readonly model: string;
+  /** Name of the model, or of a route of it. */
+  readonly route: string;
   readonly words: Int32Array;
   readonly rules: RollbackRules;
   readonly window: CanaryWindow;
@@ -27,7 +28,7 @@ interface Watched {
 
 export class Canaries {
   readonly #map: ArmsMap;
-  #arms: readonly (Pick<ArmStanding, "model" | "arm" | "canary"> & { readonly words: Int32Array })[] = [];
+  #arms: readonly (Pick<ArmStanding, "model" | "route" | "arm" | "canary"> & { readonly words: Int32Array })[] = [];
   #watched: readonly Watched[] = [];
 
   constructor(map: ArmsMap) {
@@ -42,39 +43,40 @@ export class Canaries {
   /** Of a numbered configuration. What was seen of a canary that stays as it is goes on to count. */
   configure(config: Config, atMs = nowMs()): void {
     const former = new Map(this.#watched.map((watched) => [watched.key, watched]));
-    const models = Object.entries(config.models);
-    this.#arms = models.flatMap(([alias, model]) => this.#armsOf(alias, model, config.arms));
-    this.#watched = models.flatMap(([alias, model]) => {
-      const key = armKey(alias, model, 1);
-      return former.get(key) ?? this.#watch(alias, model, config.arms, atMs) ?? [];
-    });
+    const owners = armsIn(config);
+    this.#arms = owners.flatMap((owner) => this.#armsOf(owner, config.arms));
+    this.#watched = owners.flatMap(
+      (owner) => former.get(armKey(owner, owner.to, 1)) ?? this.#watch(owner, config.arms, atMs) ?? [],
+    );
   }
 
-  #armsOf(alias: string, model: ModelConfig, slots: Config["arms"]) {
-    return (model.arms?.list ?? []).flatMap(({ name }, place) => {
-      const slot = slots.get(armKey(alias, model, place));
+  #armsOf(owner: ArmsOf, slots: Config["arms"]) {
+    const { alias, name: route, to } = owner;
+    return (to.arms?.list ?? []).flatMap(({ name }, place) => {
+      const slot = slots.get(armKey(owner, to, place));
       if (slot === undefined) return [];
-      const canary = model.arms?.rollback !== null && name === CANARY;
-      return [{ model: alias, arm: name, canary, words: this.#map.slot(slot) }];
+      const canary = to.arms?.rollback !== null && name === CANARY;
+      return [{ model: alias, route, arm: name, canary, words: this.#map.slot(slot) }];
     });
   }
 
-  #watch(alias: string, model: ModelConfig, slots: Config["arms"], atMs: number): Watched | null {
-    const rules = model.arms?.rollback;
-    const [stable, canary] = [slots.get(armKey(alias, model, 0)), slots.get(armKey(alias, model, 1))];
+  #watch(owner: ArmsOf, slots: Config["arms"], atMs: number): Watched | null {
+    const { alias, name: route, to } = owner;
+    const rules = to.arms?.rollback;
+    const [stable, canary] = [slots.get(armKey(owner, to, 0)), slots.get(armKey(owner, to, 1))];
     if (!rules || stable === undefined || canary === undefined) return null;
     const words = this.#map.slot(canary);
     const window = new CanaryWindow(this.#map.slot(stable), words, rules.windowMs, atMs);
-    return { key: armKey(alias, model, 1), model: alias, words, rules, window };
+    return { key: armKey(owner, to, 1), model: alias, route, words, rules, window };
   }
 
   /** Configures, and looks from now on; what ends that. */
   start(config: Config, log: Log): () => void {
     this.configure(config);
     const timer = setInterval(() => {
-      this.look(nowMs(), ({ reason, stable, canary, requests }, model) =>
+      this.look(nowMs(), ({ reason, stable, canary, requests }, { model, route }) =>
         log.warn(
-          { model, reason, stable, canary, requests },
+          { model, route, reason, stable, canary, requests },
           "canary rolled back: it gets no requests until it is changed or reset",
         ),
       );
@@ -83,20 +85,21 @@ export class Canaries {
   }
 
   /** Rolls back what is worse than its stable side. */
-  look(atMs: number, tell: (verdict: CanaryVerdict, model: string) => void): void {
-    for (const { model, words, rules, window } of this.#watched) {
+  look(atMs: number, tell: (verdict: CanaryVerdict, watched: Pick<Watched, "model" | "route">) => void): void {
+    for (const watched of this.#watched) {
+      const { words, rules, window } = watched;
       const { stable, canary } = window.sides(atMs);
       if (Atomics.load(words, ARM_AT.gate) === ROLLED_BACK) continue;
       const verdict = judge(stable, canary, rules);
       if (verdict === null) continue;
       Atomics.store(words, ARM_AT.gate, ROLLED_BACK);
-      tell(verdict, model);
+      tell(verdict, watched);
     }
   }
 
-  /** A canary that was rolled back is tried again, and compared from now on. False: the model has none. */
-  reset(model: string, atMs = nowMs()): boolean {
-    const found = this.#watched.find((watched) => watched.model === model);
+  /** A canary that was rolled back is tried again, and compared from now on. False: the model, or the route MODEL/ROUTE, has none. */
+  reset(name: string, atMs = nowMs()): boolean {
+    const found = this.#watched.find(({ route }) => route === name);
     if (found === undefined) return false;
     found.window.begin(atMs);
     Atomics.store(found.words, ARM_AT.gate, 0);
@@ -105,10 +108,8 @@ export class Canaries {
 
   /** For metrics. */
   standings(): ArmStanding[] {
-    return this.#arms.map(({ model, arm, canary, words }) => ({
-      model,
-      arm,
-      canary,
+    return this.#arms.map(({ words, ...standing }) => ({
+      ...standing,
       requests: Atomics.load(words, ARM_AT.requests) >>> 0,
       judged: Atomics.load(words, ARM_AT.judged) >>> 0,
       failed: Atomics.load(words, ARM_AT.failed) >>> 0,

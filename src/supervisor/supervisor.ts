@@ -379,7 +379,7 @@ function ordersTo(parts: Parts, reloader: Reloader, restarter: Restarter): Contr
       return outcome(refusal);
     },
     restart: async () => outcome(await restarter.restart()),
-    resetCanary: (model) => outcome(memory.arms.reset(model) ? null : "That model has no canary."),
+    resetCanary: (model) => outcome(memory.arms.reset(model) ? null : "That model or route has no canary."),
     explain: (question) => workers.explain(question),
   };
 }

@@ -5,6 +5,8 @@ import type { Family, Sample } from "./metrics.ts";
 /** What workers counted in an arm. */
 export interface ArmStanding {
   readonly model: string;
+  /** The model's name, or MODEL/ROUTE where a route with conditions has arms. */
+  readonly route: string;
   readonly arm: string;
   /** It is a canary's own. */
   readonly canary: boolean;
@@ -34,9 +36,12 @@ export function armCounters(arms: Arms): Family[] {
   return COUNTS.map(([name, count, help]) => ({
     name,
     help,
-    labelNames: ["model", "arm"],
+    labelNames: ["model", "route", "arm"],
     samples: () =>
-      shown(arms).map((standing): Sample => [{ model: standing.model, arm: standing.arm }, count(standing)]),
+      shown(arms).map((standing): Sample => {
+        const { model, route, arm } = standing;
+        return [{ model, route, arm }, count(standing)];
+      }),
   }));
 }
 
@@ -44,11 +49,11 @@ export function canaryGauge(arms: Arms): Family {
   return {
     name: "sluice_canary_rolled_back",
     help: "1 while a canary gets no requests because it was worse than its stable side.",
-    labelNames: ["model"],
+    labelNames: ["model", "route"],
     samples: () =>
       shown(arms)
         .filter(({ canary }) => canary)
-        .map(({ model, rolledBack }): Sample => [{ model }, rolledBack ? 1 : 0]),
+        .map(({ model, route, rolledBack }): Sample => [{ model, route }, rolledBack ? 1 : 0]),
   };
 }
 

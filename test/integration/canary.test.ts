@@ -95,7 +95,7 @@ test("a canary that fails fails no client's request, and is rolled back, once", 
   deepStrictEqual(seen, new Set([200]));
   await until("it is in the log", () => sluice.log.includes("canary rolled back") || undefined);
   strictEqual(sluice.log.split("canary rolled back").length, 2);
-  match(sluice.log, /"model":"tried","reason":"errors"/);
+  match(sluice.log, /"model":"tried","route":"tried","reason":"errors"/);
   strictEqual(await askedOf(80), 0);
   const failed = await sluice.metric("sluice_arm_failed_total", { model: "tried", arm: "canary" });
   const judged = await sluice.metric("sluice_arm_judged_total", { model: "tried", arm: "canary" });

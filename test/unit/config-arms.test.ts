@@ -1,7 +1,8 @@
 /** What the file means by split and canary, and what is wrong with them, at its place, in words that help. */
 import { deepEqual, equal, notEqual } from "node:assert/strict";
 import { test } from "node:test";
-import { armKey } from "../../src/config/arm.ts";
+import { ARMS_MAX, MODEL_ROUTES_MAX, SPLIT_ARMS_MAX } from "../../src/base/limits.ts";
+import { armKey, armKeys } from "../../src/config/arm.ts";
 import { armsOf, formTargets } from "../../src/config/arms.ts";
 import { readForm } from "../../src/config/form.ts";
 import { checkText } from "../../src/config/load.ts";
@@ -63,7 +64,7 @@ problem(
 problem(
   "a canary beside a split",
   `{ split: { ${ARMS} }, canary: { provider: other } }`,
-  "117: a model has either 'split' or 'canary'",
+  "117: there is either 'split' or 'canary'",
 );
 problem(
   "sticky by a header that is not named",
@@ -102,6 +103,60 @@ problem(
   "{ provider: demo, shadow: { provider: other, percent: 101 } }",
   "71: expected a whole number from 0 to 100",
 );
+
+const routed = (arms: string) => `{ provider: demo, routes: [{ name: r, when: { stream: true }, ${arms} }] }`;
+
+test("splits and canaries of routes that are right", () => {
+  deepEqual(heads(routed(`split: { sticky: user, ${ARMS} }`)), []);
+  deepEqual(heads(routed("provider: demo, canary: { provider: other, percent: 50 }")), []);
+  const both = `split: { ${ARMS} }, routes: [{ name: r, when: { stream: true }, split: { ${ARMS} } }]`;
+  deepEqual(heads(`{ ${both} }`), []);
+});
+
+problem(
+  "an arm of a route with a provider that is none",
+  routed("split: { arms: [{ name: a, share: 1, provider: demo }, { name: b, share: 1, provider: othr }] }"),
+  "165: there is no provider 'othr'; did you mean 'other'?",
+);
+problem(
+  "a provider beside the split of a route",
+  routed(`provider: demo, split: { ${ARMS} }`),
+  "79: this stands at each of the arms of 'split'",
+);
+problem(
+  "a canary beside the split of a route",
+  routed(`split: { ${ARMS} }, canary: { provider: other }`),
+  "177: there is either 'split' or 'canary'",
+);
+problem(
+  "two arms of a route with one name",
+  routed("split: { arms: [{ name: a, share: 1, provider: demo }, { name: a, share: 1, provider: other }] }"),
+  "142: another arm has this name",
+);
+problem(
+  "a canary of a route without a stable side",
+  routed("canary: { provider: other }"),
+  "44: 'provider' is required",
+);
+problem(
+  "the canary of a route sticky by a header that is not named",
+  routed("provider: demo, canary: { provider: other, sticky: header }"),
+  "130: this needs 'header' as well, the name of one",
+);
+
+test("arms of routes are counted with those of models", () => {
+  const arms = Array.from({ length: SPLIT_ARMS_MAX }, (_, i) => `{ name: a${i}, share: 1, provider: demo }`);
+  const route = (i: number) =>
+    `{ name: r${i}, when: { header: { x-a: "${i}" } }, split: { arms: [${arms.join(", ")}] } }`;
+  const routes = Array.from({ length: MODEL_ROUTES_MAX }, (_, i) => route(i));
+  const one = `{ provider: demo, routes: [${routes.join(", ")}] }`;
+  const count = Math.floor(ARMS_MAX / (SPLIT_ARMS_MAX * MODEL_ROUTES_MAX)) + 1;
+  const text = `${BASE}models:\n${Array.from({ length: count }, (_, i) => `  m${i}: ${one}\n`).join("")}`;
+  deepEqual(
+    checkText("/nowhere/f.yaml", text, {}).problems.map(({ message }) => message),
+    [`at most ${ARMS_MAX} arms are taken, not ${count * SPLIT_ARMS_MAX * MODEL_ROUTES_MAX}; a canary has two`],
+  );
+});
 
 function modelOf(text: string): ModelConfig {
   const form = readForm(`${BASE}models: { chat: ${text} }\n`, FORM).form?.models["chat"];
@@ -142,9 +197,29 @@ test("a canary is an arm beside the stable side, and has the tries of both", () 
 });
 
 test("a canary that is changed in any way is another one; what is beside it is not", () => {
-  const keyOf = (text: string) => armKey("chat", modelOf(text), 1);
+  const keyOf = (text: string) => armKey({ alias: "chat", name: "chat" }, modelOf(text), 1);
   const key = keyOf("{ provider: demo, canary: { provider: other } }");
   equal(keyOf("{ provider: demo, model: changed, attempts: 2, canary: { provider: other, percent: 5 } }"), key);
   for (const changed of ["model: m", "percent: 6", "sticky: key", "rollback: { window: 1m }"])
     notEqual(keyOf(`{ provider: demo, canary: { provider: other, ${changed} } }`), key, changed);
+});
+
+test("arms of a model have their names as ever, and those of its routes others", () => {
+  const text = `${BASE}models: { chat: { split: { ${ARMS} }, routes: [{ name: r, when: { stream: true }, split: { ${ARMS} } }, { name: s, when: { stream: false }, provider: demo, canary: { provider: other } }] } }\n`;
+  const { config } = checkText("/nowhere/f.yaml", text, {});
+  if (config === null) throw new Error("the file is right");
+  const keys = armKeys(config).map((key) => JSON.parse(key).filter((part: unknown) => typeof part === "string"));
+  deepEqual(keys.slice(0, 4), [
+    ["chat", "a"],
+    ["chat", "b"],
+    ["chat", "chat/r", "a"],
+    ["chat", "chat/r", "b"],
+  ]);
+  deepEqual(
+    keys.slice(4).map((names: readonly string[]) => names.slice(0, 3)),
+    [
+      ["chat", "chat/s", "stable"],
+      ["chat", "chat/s", "canary"],
+    ],
+  );
 });

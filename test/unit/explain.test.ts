@@ -9,7 +9,9 @@ import { type TestContext, test } from "node:test";
 import type { LimitRule } from "../../src/base/limit-terms.ts";
 import type { ArmConfig } from "../../src/config/arm.ts";
 import { compileSnapshot } from "../../src/config/compile.ts";
+import { conditionOf, WHEN } from "../../src/config/condition.ts";
 import type { ExplainQuestion, Explanation } from "../../src/config/explanation.ts";
+import { checkForm } from "../../src/config/finding.ts";
 import type { ModelConfig } from "../../src/config/model.ts";
 import type { Config } from "../../src/config/schema.ts";
 import { type Snapshot, STRATEGIES, type Strategy } from "../../src/config/snapshot.ts";
@@ -151,6 +153,32 @@ test("the arm of a model that is shared out is told, with its own targets and th
     words?.flat().every((word) => word === 0),
     "nothing is counted",
   );
+});
+
+test("arms of a route are told with it, and those of its model are not", () => {
+  const arms = (names: readonly string[]): ModelConfig => ({
+    targets: names.map((model) => ({ provider: "main", model, weight: 1, priority: 0 })),
+    strategy: "priority",
+    attempts: 1,
+    arms: {
+      sticky: "key",
+      header: "",
+      list: names.map((name, first) => {
+        return { name, share: first, first, count: 1, strategy: "priority", attempts: 1, retries: true };
+      }),
+      rollback: null,
+    },
+  });
+  const { form } = checkForm({ stream: "true" }, WHEN);
+  if (form === null) throw new Error("a condition");
+  const routes = [{ name: "live", when: conditionOf(form), to: arms(["r0", "r1"]) }];
+  const snapshot = compileSnapshot(configWith({ models: { chat: { ...arms(["m0", "m1"]), routes } } }), 1);
+  const told = (stream: boolean) => {
+    const { route: taken, targets } = explain(snapshot, null, question({ model: "chat", stream }));
+    return [taken?.name, taken?.arm, taken?.arms.map(({ name }) => name), targets.map(({ model }) => model)];
+  };
+  deepStrictEqual(told(true), ["chat/live", "r1", ["r0", "r1"], ["r1"]]);
+  deepStrictEqual(told(false), ["chat", "m1", ["m0", "m1"], ["m1"]]);
 });
 
 test("copies and second attempts are told with the route", () => {

@@ -34,7 +34,8 @@ const RULE: LimitRule = {
   alertAt: [],
 };
 
-const ARM = { model: "chat", arm: "canary", canary: true, requests: 9, judged: 8, failed: 7, rolledBack: true };
+const COUNTS = { requests: 9, judged: 8, failed: 7, rolledBack: true };
+const ARM = { model: "chat", route: "chat/long", arm: "canary", canary: true, ...COUNTS };
 
 function newMetrics() {
   const dataDir = mkdtempSync(join(tmpdir(), "sluice-metrics-"));

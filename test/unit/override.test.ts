@@ -3,10 +3,12 @@ import { deepStrictEqual, strictEqual } from "node:assert/strict";
 import { test } from "node:test";
 import { ERRORS, type ErrorRow } from "../../src/base/errors.ts";
 import { OVERRIDES, type Override } from "../../src/base/overrides.ts";
+import type { ArmConfig, ArmsConfig } from "../../src/config/arm.ts";
 import { conditionOf, WHEN } from "../../src/config/condition.ts";
 import { checkForm } from "../../src/config/finding.ts";
 import { checkText } from "../../src/config/load.ts";
 import type { ModelConfig } from "../../src/config/model.ts";
+import type { Config } from "../../src/config/schema.ts";
 import type { Exchange } from "../../src/pipeline/exchange.ts";
 import { chooseTarget, route } from "../../src/pipeline/route.ts";
 import { exchangeOf, snapshotOf } from "../support/exchange.ts";
@@ -23,9 +25,15 @@ const MODEL: ModelConfig = {
   routes: [{ name: "long", when: conditionOf(tools), to: targets("l1", "l2") }],
 };
 
-function asked(headers: Readonly<Record<string, string>>, overrides: readonly Override[] = OVERRIDES) {
+const MODELS: Config["models"] = { m: MODEL, one: targets("o") };
+
+function asked(
+  headers: Readonly<Record<string, string>>,
+  overrides: readonly Override[] = OVERRIDES,
+  models: Config["models"] = MODELS,
+) {
   const key = { name: "k", hash: "h", enabled: true, expiresAtMs: null, models: null, team: null, overrides };
-  const snapshot = snapshotOf({ models: { m: MODEL, one: targets("o") }, keys: [key] });
+  const snapshot = snapshotOf({ models, keys: [key] });
   const exchange = exchangeOf({ snapshot });
   exchange.key = snapshot.keyRecords[0] ?? null;
   exchange.model = headers["model"] ?? "m";
@@ -86,6 +94,28 @@ test("what was chosen holds for later tries", () => {
   const { route: taken } = exchange;
   if (taken === null) throw new Error("it has a route");
   deepStrictEqual([chooseTarget(exchange, taken, 0, 0, () => 0), exchange.target?.upstreamModel], [true, "a"]);
+});
+
+test("a route that was chosen has its arms, and a target is past them", () => {
+  const list = ["a", "b"].map((name, first): ArmConfig => {
+    return { name, share: first, first, count: 1, strategy: "priority", attempts: 1, retries: true };
+  });
+  const arms: ArmsConfig = { sticky: "key", header: "", list, rollback: null };
+  const shared = { ...targets("a", "b"), arms };
+  const models = { m: { ...shared, routes: [{ name: "long", when: conditionOf(tools), to: shared }] } };
+  const armOf = (headers: Readonly<Record<string, string>>) => {
+    const { exchange, refusal } = asked(headers, OVERRIDES, models);
+    return [refusal, exchange.route?.name, exchange.route?.arm?.name, exchange.target?.upstreamModel];
+  };
+  deepStrictEqual(
+    [armOf({}), armOf({ route: "m" }), armOf({ route: "long" }), armOf({ route: "long", target: "main/a" })],
+    [
+      [null, "m", "b", "b"],
+      [null, "m", "b", "b"],
+      [null, "m/long", "b", "b"],
+      [null, "m/long", undefined, "a"],
+    ],
+  );
 });
 
 const WRONG: [what: string, headers: Readonly<Record<string, string>>, detail: string][] = [

@@ -2,6 +2,8 @@
 import { deepEqual, equal, notEqual, ok } from "node:assert/strict";
 import { test } from "node:test";
 import type { ArmConfig } from "../../src/config/arm.ts";
+import { conditionOf, WHEN } from "../../src/config/condition.ts";
+import { checkForm } from "../../src/config/finding.ts";
 import type { ModelConfig } from "../../src/config/model.ts";
 import type { Snapshot, Sticky } from "../../src/config/snapshot.ts";
 import type { Exchange } from "../../src/pipeline/exchange.ts";
@@ -70,6 +72,37 @@ test("two models share users out without regard to each other", () => {
   const [one, two] = [usersOf(armsOf({ a: 1, b: 1 })), usersOf(armsOf({ a: 1, b: 1 }, "user", "another"))];
   const both = one.filter((arm, i) => arm === "a" && two[i] === "a").length;
   isShare(both, KEYS, 0.25);
+});
+
+/** A model that shares out its own requests, and in the same way those of a route of it. */
+function routedOf(shares: Shares): Snapshot {
+  const { form } = checkForm({ header: { "x-a": "1" } }, WHEN);
+  if (form === null) throw new Error("a condition");
+  const to = modelOf(shares, "user");
+  return snapshotOf({ models: { split: { ...to, routes: [{ name: "r", when: conditionOf(form), to }] } } });
+}
+
+test("a route shares users out by itself, each always to the same arm, by its own conditions only", () => {
+  const snapshot = routedOf({ a: 1, b: 1 });
+  const routed = (user: string, headers: readonly string[]) => {
+    const exchange = exchangeOf({ snapshot, headers });
+    exchange.model = "split";
+    exchange.user = user;
+    equal(route(exchange), null);
+    return `${exchange.route?.name} ${exchange.route?.arm?.name} ${exchange.target?.upstreamModel}`;
+  };
+  const users = Array.from({ length: 400 }, (_, i) => `user-${i}`);
+  const own = users.map((user) => routed(user, []));
+  const ofRoute = users.map((user) => routed(user, ["x-a", "1"]));
+  deepEqual(
+    [new Set(own), new Set(ofRoute)],
+    [new Set(["split a m-a", "split b m-b"]), new Set(["split/r a m-a", "split/r b m-b"])],
+  );
+  deepEqual(
+    users.map((user) => routed(user, ["x-a", "1"])),
+    ofRoute,
+  );
+  isShare(own.filter((arm, i) => arm === "split a m-a" && ofRoute[i] === "split/r a m-a").length, users.length, 0.25);
 });
 
 test("where the share of an arm grows, users move only to it, and as many as it grows by", () => {
