@@ -29,6 +29,7 @@ export type FromWorker =
       readonly provider: string;
       readonly code: string;
       readonly cause: string;
+      readonly credential: number;
       readonly requestId: string;
       readonly count: number;
     }
@@ -44,6 +45,7 @@ export type FromWorker =
   | {
       readonly type: "credential";
       readonly provider: string;
+      readonly credential: number;
       readonly source: string;
       readonly refused: boolean;
       readonly requestId: string;

@@ -29,8 +29,9 @@ export function book(exchange: Exchange, kind: BookedKind, target: Target, outco
 }
 
 /** Nothing of it went to the client. It is of the period in which its request began, and took until now. */
-function fillOutcome(exchange: Exchange, kind: BookedKind, { upstreamStatus, error }: Outcome): void {
+function fillOutcome(exchange: Exchange, kind: BookedKind, { upstreamStatus, error, credential }: Outcome): void {
   entry.kind = kind;
+  entry.credential = credential + 1;
   entry.decision = "";
   entry.status = 0;
   entry.upstreamStatus = upstreamStatus;

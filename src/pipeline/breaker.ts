@@ -11,7 +11,7 @@
  */
 import type { BreakerRules } from "../config/snapshot.ts";
 import { BREAKER_AT } from "../shm/breakers.ts";
-import { isDue, TICK_MS, tickOf, ticksUntil } from "./ticks.ts";
+import { isDue, TICK_MS, tickOf, ticksUntil } from "../shm/ticks.ts";
 
 const CLOSED = 0;
 const OPEN = 1;

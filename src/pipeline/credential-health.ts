@@ -40,8 +40,9 @@ export class CredentialHealth {
     return rotateCredential(exchange, rotation, wallMs);
   }
 
-  #told({ target, requestId }: Exchange, { source }: Credential, refused: boolean): void {
-    if (target !== null) this.#tell({ provider: target.provider.name, source, refused, requestId });
+  #told({ target, requestId }: Exchange, { place, source }: Credential, refused: boolean): void {
+    if (target === null) return;
+    this.#tell({ provider: target.provider.name, credential: place + 1, source, refused, requestId });
   }
 }
 

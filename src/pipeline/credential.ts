@@ -7,9 +7,9 @@
  * refused; how often it failed. Nothing else depends on them, so plain atomic stores do.
  */
 import type { BreakerRules, Credential, Rotation } from "../config/snapshot.ts";
-import { CREDENTIAL_AT } from "../shm/breakers.ts";
+import { CREDENTIAL_AT, restMs } from "../shm/breakers.ts";
+import { tickOf } from "../shm/ticks.ts";
 import type { Exchange } from "./exchange.ts";
-import { isDue, TICK_MS, tickOf, ticksUntil } from "./ticks.ts";
 
 /** What an answer says of the credential that it was asked with. */
 export const CREDENTIAL_FINE = 0;
@@ -19,6 +19,8 @@ export const CREDENTIAL_REFUSED = 2;
 /** A provider refuses a credential, or takes it again. */
 export interface CredentialChange {
   readonly provider: string;
+  /** Its number in the list, from 1, as in records and metrics. */
+  readonly credential: number;
   /** Where it comes from. */
   readonly source: string;
   readonly refused: boolean;
@@ -62,13 +64,6 @@ function soonest({ credentials }: Rotation, wallMs: number): Credential {
   let best = credentials[0] as Credential;
   for (const one of credentials) if (restMs(one.state, wallMs) < restMs(best.state, wallMs)) best = one;
   return best;
-}
-
-/** How long it rests from now on. */
-export function restMs(state: Int32Array, wallMs: number): number {
-  const until = Atomics.load(state, CREDENTIAL_AT.until);
-  const now = tickOf(wallMs);
-  return until === 0 || isDue(until >>> 1, now) ? 0 : ticksUntil(until >>> 1, now) * TICK_MS;
 }
 
 /** How long all of them rest at least; 0: one of them does not. */

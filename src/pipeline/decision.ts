@@ -27,13 +27,15 @@ export interface FailedTry {
   readonly target: Target;
   /** The bit of its kind: failureBit(); or SLOWER. */
   readonly failure: number;
+  /** Place of the credential that it was sent with; -1: its provider has no choice of them. */
+  readonly credential: number;
 }
 
 /** The last ones are kept. */
-export function noteTry(exchange: Exchange, target: Target, failure: number): void {
+export function noteTry(exchange: Exchange, target: Target, failure: number, credential = exchange.credential): void {
   exchange.failedTries ??= [];
   if (exchange.failedTries.length === DECISION_TRIES_MAX) exchange.failedTries.shift();
-  exchange.failedTries.push({ target, failure });
+  exchange.failedTries.push({ target, failure, credential });
 }
 
 /** For the record; what has fields of its own there is not in it. Empty: nothing happened. */
@@ -53,14 +55,15 @@ function isSaid(part: string): boolean {
   return part !== "";
 }
 
-/** "openai/gpt-4o-mini:rate_limit" */
-export function tryText(exchange: Exchange, { target, failure }: FailedTry): string {
+/** "openai/gpt-4o-mini:rate_limit", and "openai/gpt-4o-mini#2:rate_limit" with the second of several credentials. */
+export function tryText(exchange: Exchange, { target, failure, credential }: FailedTry): string {
   const how = failure === SLOWER ? "slower" : (FAILURE_NAMES[31 - Math.clz32(failure)] ?? "refused");
-  return `${targetText(exchange, target)}:${how}`;
+  return `${targetText(exchange, target, credential)}:${how}`;
 }
 
-export function targetText({ model }: Exchange, { provider, upstreamModel }: Target): string {
-  return `${named(provider.name)}/${named(upstreamModel ?? model)}`;
+export function targetText({ model }: Exchange, { provider, upstreamModel }: Target, credential = -1): string {
+  const target = `${named(provider.name)}/${named(upstreamModel ?? model)}`;
+  return credential < 0 ? target : `${target}#${credential + 1}`;
 }
 
 /** Targets that were passed over: "open=a/b,c/d" for their breakers, or for checks of their providers, or limits without room. */

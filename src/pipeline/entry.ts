@@ -45,6 +45,7 @@ export const entry: RequestRecord = {
   attempts: 0,
   usageSource: USAGE_NONE,
   kind: KIND_REQUEST,
+  credential: 0,
   address: NO_ADDRESS,
   requestId: "",
   key: NO_KEY,
@@ -70,6 +71,8 @@ export interface Outcome {
   readonly scan: number;
   /** SEEN_ flags of the response scan. */
   readonly seen: number;
+  /** Place of the credential that it was sent with; -1: its provider has no choice of them. */
+  readonly credential: number;
 }
 
 /** Whose it is, and where it went. */

@@ -41,7 +41,7 @@ export function explainLine(exchange: Exchange): string {
     route === null ? "" : `route=${named(route.name)}`,
     route?.arm?.decision ?? "",
     route === null || route.choices.length === 0 ? "" : `strategy=${route.strategy}`,
-    target === null ? "" : `target=${targetText(exchange, target)}`,
+    target === null ? "" : `target=${targetText(exchange, target, exchange.credential)}`,
     triesText(exchange),
     ...passedOverTexts(exchange),
     limitsTold === "" ? "" : `limits=${limitsTold}`,
@@ -54,6 +54,6 @@ export function explainLine(exchange: Exchange): string {
 function triesText(exchange: Exchange): string {
   const { attempts, failedTries, target, upstreamStatus, error } = exchange;
   if (attempts === 0 || target === null) return "";
-  const last = `${targetText(exchange, target)}:${upstreamStatus > 0 ? upstreamStatus : (error?.code ?? "none")}`;
+  const last = `${targetText(exchange, target, exchange.credential)}:${upstreamStatus > 0 ? upstreamStatus : (error?.code ?? "none")}`;
   return `tries=${[...(failedTries ?? []).map((failed) => tryText(exchange, failed)), last].join(",")}`;
 }

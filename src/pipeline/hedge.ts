@@ -172,7 +172,7 @@ export class Hedges implements Race {
       // Of the one that is given up it is known that it takes at least as long.
       this.#note(exchange, loser.choice, loser.attemptMs);
       this.#giveUp(exchange, loser);
-      if (loser.target !== null) noteTry(exchange, loser.target, SLOWER);
+      if (loser.target !== null) noteTry(exchange, loser.target, SLOWER, loser.credential);
     }
     this.#note(exchange, exchange.choice, exchange.attemptMs);
   }
@@ -207,20 +207,20 @@ export class Hedges implements Race {
   /** It is not wanted any more; its provider may bill it all the same. */
   #giveUp(exchange: Exchange, side: Side): void {
     side.attempt?.cancel();
-    const { target, sent, upstreamStatus } = side;
-    const outcome = { sent, upstreamStatus, error: null, scan: NO_SCAN, seen: 0 };
+    const { target, sent, upstreamStatus, credential } = side;
+    const outcome = { sent, upstreamStatus, error: null, scan: NO_SCAN, seen: 0, credential };
     if (target !== null) book(exchange, KIND_HEDGE, target, outcome, this.#parts.books);
     leave(exchange, side);
   }
 
   /** The exchange's own attempt failed, for the record in this way: the hedge takes its place. False: there is none. */
   adopt(exchange: Exchange, failure: number, error: ErrorRow | null): boolean {
-    const { hedge, target, sent, upstreamStatus } = exchange;
+    const { hedge, target, sent, upstreamStatus, credential } = exchange;
     if (hedge === null) return false;
     if (exchange.route?.arm?.judged === true) notePassedOver(exchange);
     exchange.attempt?.cancel();
     exchange.hedgeAtMs = Infinity;
-    const outcome = { sent, upstreamStatus, error, scan: NO_SCAN, seen: 0 };
+    const outcome = { sent, upstreamStatus, error, scan: NO_SCAN, seen: 0, credential };
     if (target !== null) this.#failed(exchange, target, failure, outcome);
     leaveTarget(exchange);
     exchange.gate?.leave(exchange);
@@ -234,10 +234,12 @@ export class Hedges implements Race {
     if (side === null) return;
     side.attempt?.cancel();
     swapSides(exchange, side);
+    // An answer may have another one's turn come.
+    const { credential } = exchange;
     if (head !== null) this.#answered(exchange, head);
     else if (error !== null) this.#parts.health.error(exchange, error, wallMs(nowMs()));
     const { target, sent, upstreamStatus } = exchange;
-    const outcome = { sent, upstreamStatus, error, scan: NO_SCAN, seen: 0 };
+    const outcome = { sent, upstreamStatus, error, scan: NO_SCAN, seen: 0, credential };
     const failure = error === null ? failureOfStatus(upstreamStatus) : failureOf(error);
     if (target !== null) this.#failed(exchange, target, failure, outcome);
     leaveTarget(exchange);
@@ -246,7 +248,7 @@ export class Hedges implements Race {
   }
 
   #failed(exchange: Exchange, target: Target, failure: number, outcome: Outcome): void {
-    noteTry(exchange, target, failure);
+    noteTry(exchange, target, failure, outcome.credential);
     book(exchange, KIND_TRY, target, outcome, this.#parts.books);
   }
 

@@ -250,7 +250,9 @@ export class Pipeline implements RequestHandler, RelayOwner, WaitOwner {
   }
 
   fail(exchange: Exchange, error: ErrorRow): void {
-    if (this.#tries.fails(exchange, error)) this.#troubles.note(exchange, error, this.tickMs);
+    const { target, credential, failureCause, requestId } = exchange;
+    if (this.#tries.fails(exchange, error))
+      this.#troubles.note({ target, credential, failureCause, requestId }, error, this.tickMs);
     else this.refuse(exchange, error);
   }
 

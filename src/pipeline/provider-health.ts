@@ -4,7 +4,7 @@
  */
 import type { HealthCheck } from "../config/snapshot.ts";
 import { HEALTH_AT } from "../shm/breakers.ts";
-import { isDue, tickOf } from "./ticks.ts";
+import { isDue, tickOf } from "../shm/ticks.ts";
 
 /** A tenth, to both sides: so that machines that began together do not stay together. */
 const JITTER = 0.2;

@@ -45,6 +45,7 @@ export function settle(exchange: Exchange, { ring, counters, histograms, limiter
 function fillOutcome(exchange: Exchange): void {
   const { error } = exchange;
   entry.kind = KIND_REQUEST;
+  entry.credential = exchange.credential + 1;
   entry.decision = decisionText(exchange);
   entry.status = exchange.status === 0 && error !== null ? error.status : exchange.status;
   entry.upstreamStatus = exchange.upstreamStatus;

@@ -111,9 +111,10 @@ export class Tries {
     const failure = failureOfStatus(head.status);
     const atMs = wallMs(nowMs());
     const askedMs = failure === 0 ? 0 : retryAfterMs(head.lines, atMs);
+    const bad = exchange.credential;
     const credential = this.#credentials.answer(exchange, head.status, askedMs, atMs);
     if (credential !== null) {
-      this.#sendWith(exchange, credential);
+      this.#sendWith(exchange, credential, bad, failure);
       return true;
     }
     const waitMs = waitForCredentialMs(exchange, askedMs, atMs);
@@ -126,9 +127,10 @@ export class Tries {
   /** As in RelayOwner. */
   passesOverText(exchange: Exchange, failure: number): boolean {
     if (failure !== REFUSED_CREDENTIAL) return this.#tryAgain(exchange, failure, 0, null);
+    const bad = exchange.credential;
     const credential = this.#credentials.bad(exchange, CREDENTIAL_REFUSED, 0, wallMs(nowMs()));
     if (credential === null) return this.#tryAgain(exchange, failure, 0, null);
-    this.#sendWith(exchange, credential);
+    this.#sendWith(exchange, credential, bad, failure);
     return true;
   }
 
@@ -155,14 +157,15 @@ export class Tries {
 
   /** A try that another one follows: the provider may work on it still, and bill it. */
   #book(exchange: Exchange, target: Target, error: ErrorRow | null): void {
-    const { sent, upstreamStatus } = exchange;
-    book(exchange, KIND_TRY, target, { sent, upstreamStatus, error, scan: NO_SCAN, seen: 0 }, this.#books);
+    const { sent, upstreamStatus, credential } = exchange;
+    book(exchange, KIND_TRY, target, { sent, upstreamStatus, error, scan: NO_SCAN, seen: 0, credential }, this.#books);
   }
 
-  /** The same try at once with another credential: its target has not failed. */
-  #sendWith(exchange: Exchange, credential: Credential): void {
+  /** The same try at once with another credential than the one at place `bad`: its target has not failed. */
+  #sendWith(exchange: Exchange, credential: Credential, bad: number, failure: number): void {
     const { target } = exchange;
     assert(target !== null, "a try has a target");
+    noteTry(exchange, target, failure, bad);
     exchange.attempt?.cancel();
     forget(exchange);
     exchange.rotations += 1;

@@ -8,11 +8,16 @@ export interface Trouble {
   readonly code: string;
   /** The transport's own words, such as "connect ECONNREFUSED 127.0.0.1:9"; empty: it had none. */
   readonly cause: string;
+  /** Of several ones the one that it was sent with, its number in the list, from 1; 0: there is no choice. */
+  readonly credential: number;
   /** Of the last one. */
   readonly requestId: string;
   /** Failures of this kind since the last line. */
   readonly count: number;
 }
+
+/** An attempt, as it was before another one took its place. */
+export type Failed = Pick<Exchange, "target" | "credential" | "failureCause" | "requestId">;
 
 export class Troubles {
   readonly #tell: (trouble: Trouble) => void;
@@ -23,12 +28,11 @@ export class Troubles {
   }
 
   /** Notes a failure if it is the provider's. */
-  note(exchange: Exchange, error: ErrorRow, nowMs: number): void {
-    if (error.type !== "upstream_error" || exchange.target === null) return;
-    const provider = exchange.target.provider.name;
+  note({ target, credential, failureCause: cause, requestId }: Failed, error: ErrorRow, nowMs: number): void {
+    if (error.type !== "upstream_error" || target === null) return;
+    const provider = target.provider.name;
     const count = this.#ration.add(`${provider} ${error.code}`, nowMs);
     if (count === 0) return;
-    const { requestId, failureCause: cause } = exchange;
-    this.#tell({ provider, code: error.code, cause, requestId, count });
+    this.#tell({ provider, code: error.code, cause, credential: credential + 1, requestId, count });
   }
 }

@@ -16,6 +16,7 @@
  */
 import { BREAKER_WORDS } from "../base/limits.ts";
 import { openSlots, prepareSlots, type SlotsForm, type SlotsMap } from "./slots-map.ts";
+import { isDue, TICK_MS, tickOf, ticksUntil } from "./ticks.ts";
 
 /** "SLBR" */
 const MAGIC = 0x52424c53;
@@ -60,6 +61,13 @@ export class BreakersMap {
   slotOfHealth(provider: string): Int32Array {
     return this.#slots.slotOf(`${provider}\n\n\nhealth`);
   }
+}
+
+/** How long the credential of this slot rests from now on, milliseconds; 0: it does not. */
+export function restMs(slot: Int32Array, wallMs: number): number {
+  const until = Atomics.load(slot, CREDENTIAL_AT.until);
+  const now = tickOf(wallMs);
+  return until === 0 || isDue(until >>> 1, now) ? 0 : ticksUntil(until >>> 1, now) * TICK_MS;
 }
 
 /** Supervisor, at start; `goesOn` as in prepareSlots(). */

@@ -48,6 +48,7 @@ export interface DecodedRecord {
   readonly attempts: number;
   readonly usageSource: number;
   readonly kind: number;
+  readonly credential: number;
   readonly address: string;
   readonly requestId: string;
   readonly key: string;
@@ -149,6 +150,7 @@ function encodeBytes(views: RecordViews, at: number, record: RequestRecord): voi
   u8[at + AT.attempts] = record.attempts;
   u8[at + AT.usageSource] = record.usageSource;
   u8[at + AT.kind] = record.kind;
+  u8[at + AT.credential] = record.credential;
   const length = record.address.length <= 16 ? record.address.length : 0;
   u8[at + AT.addressLength] = length;
   for (let i = 0; i < length; i += 1) u8[at + AT.address + i] = record.address[i] ?? 0;
@@ -202,6 +204,7 @@ export function decodeRecord(views: RecordViews, at: number, seq: number, form: 
     attempts: byte(AT.attempts),
     usageSource: byte(AT.usageSource),
     kind: byte(AT.kind),
+    credential: byte(AT.credential),
     address: addresses.read(u32, u8, at + AT.address, byte(AT.addressLength)),
     requestId: decodeRequestId(u8, at + AT.requestId),
     key: label(AT.key, KEY_BYTES),

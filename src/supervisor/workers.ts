@@ -259,8 +259,9 @@ export class Workers {
   }
 
   /** A refused credential needs a person; the rest may pass by itself. */
-  #onTrouble(worker: WorkerProcess, { provider, code, cause, requestId, count }: ProviderTrouble): void {
-    const facts = { worker: worker.place, provider, code, cause, request_id: requestId, count };
+  #onTrouble(worker: WorkerProcess, { provider, code, cause, credential, requestId, count }: ProviderTrouble): void {
+    const which = credential === 0 ? {} : { credential };
+    const facts = { worker: worker.place, provider, code, cause, ...which, request_id: requestId, count };
     const level = code === ERRORS.upstreamAuth.code ? "error" : "warn";
     this.#log[level](facts, "provider failed");
   }
@@ -277,8 +278,8 @@ export class Workers {
     else this.#log.warn(facts, "provider is unhealthy: its targets are passed over");
   }
 
-  #onCredential(worker: WorkerProcess, { provider, source, refused, requestId }: CredentialTurn): void {
-    const facts = { worker: worker.place, provider, from: source, request_id: requestId };
+  #onCredential(worker: WorkerProcess, { provider, credential, source, refused, requestId }: CredentialTurn): void {
+    const facts = { worker: worker.place, provider, credential, from: source, request_id: requestId };
     if (refused) this.#log.error(facts, "credential refused: it is left alone, and others are used");
     else this.#log.info(facts, "credential is taken again");
   }

@@ -1,6 +1,6 @@
 /** What the map of breakers says of providers and their credentials, for /metrics. Supervisor main thread; reads only. */
 import { METRIC_SERIES_MAX } from "../base/limits.ts";
-import { type BreakersMap, CREDENTIAL_AT, HEALTH_AT } from "../shm/breakers.ts";
+import { type BreakersMap, CREDENTIAL_AT, HEALTH_AT, restMs } from "../shm/breakers.ts";
 import type { Family, Sample } from "./metrics.ts";
 
 export interface CredentialName {
@@ -69,6 +69,13 @@ export class ProviderTallies {
         help: "1 from the time at which a provider refuses one of several credentials until it takes it again.",
         labelNames: CREDENTIAL_LABELS,
         samples: () => samplesOf(this.#credentials, CREDENTIAL_AT.refused),
+      },
+      {
+        name: "sluice_credential_resting",
+        help: "1 while one of several credentials is left alone, because it was refused or limited.",
+        labelNames: CREDENTIAL_LABELS,
+        samples: () =>
+          this.#credentials.map(({ labels, slot }): Sample => [labels, restMs(slot, Date.now()) > 0 ? 1 : 0]),
       },
       {
         name: "sluice_provider_healthy",

@@ -9,12 +9,12 @@
  *  80  totalUs u32     84 firstByteUs u32   88 ttftUs u32      92 gatewayUs u32
  *  96  status u16      98 upstreamStatus u16 100 error u16     102 endpoint u8      103 method u8
  * 104  attempts u8    105 usageSource u8    106 address length u8 (0, 4, 16)        107 kind u8
- * 108  address 16 bytes                     124 reserved u32
+ * 108  address 16 bytes                     124 credential u8    125 three bytes that are 0
  * 128  requestId 64   192 key 48            240 model 80       320 upstreamModel 80 400 provider 48    448 path 64
  * 512  decision 128
  *
  * `check` is checkOf() over all bytes behind it. The record is published by the ring's store of its write position. Version 1 had no
- * decision, and 512 bytes.
+ * decision, and 512 bytes; what knows no credential has 0 there.
  */
 
 export const RECORD_BYTES = 640;
@@ -48,6 +48,7 @@ export const AT = {
   addressLength: 106,
   kind: 107,
   address: 108,
+  credential: 124,
   requestId: 128,
   key: 192,
   model: 240,
@@ -125,6 +126,8 @@ export interface RequestRecord {
   attempts: number;
   usageSource: number;
   kind: number;
+  /** Of several ones of its provider the one that its last attempt was sent with, its number in the list, from 1; 0: there is no choice, or it was not sent. */
+  credential: number;
   /** 4 or 16 bytes of the peer's address in network order; empty: unknown. */
   address: Uint8Array;
   requestId: string;

@@ -1,5 +1,5 @@
 /** Several credentials of one provider, with the real program and two workers: a bad one fails no request and is hardly sent. */
-import { deepStrictEqual, doesNotMatch, ok, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, doesNotMatch, match, ok, strictEqual } from "node:assert/strict";
 import { after, beforeEach, test } from "node:test";
 import { standardConfig } from "../support/config.ts";
 import { chat, streamChat } from "../support/http-client.ts";
@@ -7,6 +7,7 @@ import { ScriptedProvider } from "../support/request-path.ts";
 import { Sluice } from "../support/sluice.ts";
 import { until } from "../support/until.ts";
 import { Upstream } from "../support/upstream.ts";
+import { readRecords } from "../support/usage-db.ts";
 
 const SECRETS = ["sk-one-0123456789abcdef", "sk-two-0123456789abcdef", "sk-three-0123456789abcdef"];
 const CLIENTS = 8;
@@ -92,7 +93,10 @@ test("one that is refused fails no request, is sent by each client once at most,
   strictEqual(await sluice.metric("sluice_credential_refused", { provider: "several", credential: "1" }), 1);
   await until("it is in the log", () => sluice.log.includes("credential refused") || undefined);
   strictEqual(sluice.log.split("credential refused").length, 2);
-  ok(sluice.log.includes("the environment variable ONE"));
+  match(sluice.log, /"credential":1,"from":"the environment variable ONE"/);
+  const resting = (credential: string) =>
+    sluice.metric("sluice_credential_resting", { provider: "several", credential });
+  deepStrictEqual(await Promise.all(["1", "2", "3"].map(resting)), [1, 0, 0]);
 });
 
 test("a reload keeps that in mind, and so does a restart that takes over", async () => {
@@ -110,6 +114,19 @@ test("one that is limited beside it is left alone as well; the third carries all
   ok(count >= 1 && count <= CLIENTS, `${count} requests with a credential that is limited`);
   strictEqual(seen.get(ONE), undefined);
   strictEqual(await failures("2"), count);
+});
+
+test("records say which one brought each answer, and which were tried before it", async () => {
+  const last = await chat(sluice, "", { model: "single", messages: [] });
+  strictEqual((await sluice.recordOf(last.requestId)).credential, 3);
+  const rows = readRecords(sluice.dataDir);
+  deepStrictEqual(new Set(rows.map(({ credential }) => credential)), new Set([1, 2, 3]));
+  const rotated = rows.filter(({ attempts }) => attempts > 1);
+  ok(rotated.length >= 2, `${rotated.length} of several attempts`);
+  for (const { credential, decision } of rotated) {
+    match(decision, /^tries=several\/m#(?:1:credential|2:rate_limit)$/);
+    ok(!decision.includes(`#${credential}`), `${decision}, and then ${credential}`);
+  }
 });
 
 test("when all are limited the client has the provider's answer, without the credential that it quotes", async () => {

@@ -1,5 +1,5 @@
 /** A provider that fails, with others behind it: its requests are answered all the same, and nothing is tried that must not be. */
-import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { after, beforeEach, test } from "node:test";
 import { mockProvider, standardConfig } from "../support/config.ts";
 import { ask, chat, errorOf, open, streamChat } from "../support/http-client.ts";
@@ -82,6 +82,17 @@ for (const name of ["refusing", ...Object.keys(OUTAGES)]) {
     deepStrictEqual([record.provider, record.attempts, record.status], ["well", 2, 200]);
   });
 }
+
+test("the log names the provider that failed, and not the one that was asked in its place", async () => {
+  const lines = () => sluice.log.split("\n").filter((line) => line.includes("provider failed"));
+  await until("it is told of", () => lines().some((line) => line.includes('"provider":"refusing"')));
+  const [refusing = ""] = lines().filter((line) => line.includes('"provider":"refusing"'));
+  match(refusing, /"code":"upstream_unreachable","cause":"[^"]*Connection refused/);
+  deepStrictEqual(
+    lines().filter((line) => line.includes('"provider":"well"')),
+    [],
+  );
+});
 
 test("a try that timed out is booked beside its request, and one that the provider ended is not", async () => {
   const extra = { kind: "try" };

@@ -25,6 +25,7 @@ const NUMBERS = {
   attempts: 1,
   usageSource: USAGE_MEASURED,
   kind: KIND_REQUEST,
+  credential: 0,
 };
 
 const TEXTS = { requestId: "req_0123456789abcdef0123456789abcdefzz", path: "/v1/chat/completions", decision: "" };

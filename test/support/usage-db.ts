@@ -32,6 +32,7 @@ export interface RecordRow {
   readonly client_address: string;
   readonly kind: string;
   readonly decision: string;
+  readonly credential: number | null;
 }
 
 /** All rows, oldest first. */

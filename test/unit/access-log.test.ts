@@ -66,7 +66,12 @@ describe("a line", () => {
       response_bytes: 61_204,
       kind: "request",
       decision: "",
+      credential: null,
     });
+  });
+
+  test("says which of several credentials it was", () => {
+    equal(JSON.parse(formatLine(decodedRecord({ credential: 16 }))).credential, 16);
   });
 
   test("stays one line whatever a client puts into a model name, and whenever it says it came", () => {

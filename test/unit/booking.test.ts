@@ -86,6 +86,7 @@ const TIMED_OUT: Outcome = {
   error: ERRORS.upstreamFirstByteTimeout,
   scan: NO_SCAN,
   seen: 0,
+  credential: -1,
 };
 
 /** The records that `work` leaves. */
@@ -152,12 +153,19 @@ test("a hedge that lost in the middle of its answer is booked with what came of 
   const scan = openScan(false);
   const answer = '{"usage":{"prompt_tokens":10,"completion_tokens":3}}';
   const seen = feedScan(scan, Buffer.from(answer));
-  const outcome = { sent: true, upstreamStatus: 200, error: null, scan, seen };
+  const outcome = { sent: true, upstreamStatus: 200, error: null, scan, seen, credential: 2 };
   const [record] = recordsOf(() => book(exchange, KIND_HEDGE, elsewhere(), outcome, books));
   closeScan(scan);
   deepStrictEqual(
-    [record?.kind, record?.inputTokens, record?.outputTokens, record?.usageSource, record?.costNanodollars],
-    [KIND_HEDGE, 10, 3, USAGE_MEASURED, 160_000],
+    [
+      record?.kind,
+      record?.credential,
+      record?.inputTokens,
+      record?.outputTokens,
+      record?.usageSource,
+      record?.costNanodollars,
+    ],
+    [KIND_HEDGE, 3, 10, 3, USAGE_MEASURED, 160_000],
   );
   settle(exchange, books);
 });

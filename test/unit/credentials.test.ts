@@ -7,10 +7,10 @@ import {
   CREDENTIAL_LIMITED,
   CREDENTIAL_REFUSED,
   restCredential,
-  restMs,
   rotateCredential,
   takeCredential,
 } from "../../src/pipeline/credential.ts";
+import { restMs } from "../../src/shm/breakers.ts";
 import { exchangeOf, snapshotOf } from "../support/exchange.ts";
 import { RawClient } from "../support/raw-client.ts";
 import { requestBytes } from "../support/raw-request.ts";
@@ -149,6 +149,7 @@ test("a refused one costs its request nothing but another try, with one target a
   strictEqual((await ask("single")).status, 200);
   deepStrictEqual(seen, [A, B]);
   deepStrictEqual([last()?.attempts, last()?.status], [2, 200]);
+  deepStrictEqual([last()?.credential, last()?.decision], [2, "tries=main/m#1:credential"]);
   for (let i = 0; i < 4; i += 1) strictEqual((await ask("single")).status, 200);
   deepStrictEqual(seen.slice(2), [C, B, C, B]);
 });
@@ -161,6 +162,11 @@ test("limited ones are left alone as long as they say, and the last one's answer
   const answer = await ask("single");
   deepStrictEqual([answer.status, answer.body.toString()], [429, "{}"]);
   deepStrictEqual(seen, [A, B, C, C]);
+  const told = path.records().map(({ credential, decision }) => [credential, decision]);
+  deepStrictEqual(told, [
+    [3, "tries=main/m#1:rate_limit,main/m#2:rate_limit"],
+    [3, ""],
+  ]);
   // All of them rest: one try, with the one that is free first.
   strictEqual((await ask("single")).status, 429);
   deepStrictEqual(seen.slice(4), [B]);
@@ -180,6 +186,8 @@ test("a target has failed only when all of its credentials have; then the next o
   deepStrictEqual(seen, [A, B, C, "spare"]);
   const breaker = path.pipeline.snapshot.routes.get("several")?.choices[0]?.state.breaker;
   deepStrictEqual([breaker?.[9], breaker?.[10]], [1, 1]);
+  const tries = [1, 2, 3].map((number) => `main/x#${number}:credential`);
+  deepStrictEqual([last()?.credential, last()?.decision], [0, `tries=${tries.join(",")}`]);
 });
 
 test("without another one the client is told as before, and no credential is in what it is told", async () => {
@@ -204,6 +212,7 @@ test("403 is a credential's fault where it says so, and the client's answer wher
   const answer = await ask("single");
   deepStrictEqual([answer.status, answer.body.toString()], [403, flagged]);
   strictEqual((await ask("single")).status, 200);
+  strictEqual(path.records()[0]?.decision, "tries=main/m#1:credential");
   // The refused one rests, the other one does not.
   deepStrictEqual(seen.slice(2), [C, B]);
 });
@@ -223,4 +232,5 @@ test("requests that name no model have always the first one, and its answer", as
     strictEqual(answer.status, 429);
   }
   deepStrictEqual(seen, [A, A]);
+  strictEqual(last()?.credential, 0);
 });

@@ -13,7 +13,7 @@ import {
   type Snapshot,
   type TargetState,
 } from "../../src/config/snapshot.ts";
-import { restMs, takeCredential } from "../../src/pipeline/credential.ts";
+import { takeCredential } from "../../src/pipeline/credential.ts";
 import { CredentialHealth, waitForCredentialMs } from "../../src/pipeline/credential-health.ts";
 import type { Exchange } from "../../src/pipeline/exchange.ts";
 import { failureOfStatus } from "../../src/pipeline/failure.ts";
@@ -21,6 +21,7 @@ import { judge } from "../../src/pipeline/provider-health.ts";
 import { NO_MORE, Retrier } from "../../src/pipeline/retries.ts";
 import { chooseAny, enterTarget, leaveTarget } from "../../src/pipeline/route.ts";
 import { TargetHealth } from "../../src/pipeline/target-health.ts";
+import { restMs } from "../../src/shm/breakers.ts";
 import { Random } from "../fuzz/random.ts";
 import { exchangeOf } from "../support/exchange.ts";
 import { configOf, providerConfig } from "../support/request-path.ts";

@@ -35,7 +35,7 @@ async function deadRing() {
 describe("a record", () => {
   test("comes back with every field", () => {
     const { writer, reader } = newRing();
-    ok(writer.push(sampleRecord({ address: Uint8Array.of(10, 1, 2, 3), error: 60, status: 502 })));
+    ok(writer.push(sampleRecord({ address: Uint8Array.of(10, 1, 2, 3), error: 60, status: 502, credential: 16 })));
     const [record] = reader.read(0, 10).records;
     const { address, requestId, key, model, upstreamModel, provider, path, ...numbers } = sampleRecord();
     deepEqual(record, {
@@ -44,6 +44,7 @@ describe("a record", () => {
       seq: 0,
       error: 60,
       status: 502,
+      credential: 16,
       address: "10.1.2.3",
       requestId,
       key: "team-search-production",

@@ -201,6 +201,12 @@ describe("the store", () => {
     equal(all(`SELECT DISTINCT ${labels} FROM records`).length, changes.length);
   });
 
+  test("knows the credential of those that had a choice of them", () => {
+    const { store, all } = newStore();
+    store.write(batchOf([0, 3].map((credential, seq) => decodedRecord({ seq, credential }))));
+    deepEqual(all("SELECT credential FROM requests ORDER BY seq"), [{ credential: null }, { credential: 3 }]);
+  });
+
   test("keeps rows with more labels than it knows at a time, in portions of any size", () => {
     const { store, all } = newStore();
     const records = Array.from({ length: 5_000 }, (_, seq) => decodedRecord({ seq, model: `m${seq % 2_500}` }));

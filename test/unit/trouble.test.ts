@@ -13,13 +13,14 @@ test("the first failure is told at once, further ones with their count, others' 
   exchange.target = exchange.snapshot.passthrough;
   exchange.failureCause = "connect ECONNREFUSED 127.0.0.1:9";
   for (const atMs of [0, 1, 2, TROUBLE_INTERVAL_MS]) troubles.note(exchange, ERRORS.upstreamUnreachable, atMs);
+  exchange.credential = 1;
   troubles.note(exchange, ERRORS.upstreamAuth, 3);
   deepStrictEqual(
-    told.map(({ code, cause, count }) => [code, cause, count]),
+    told.map(({ code, cause, credential, count }) => [code, cause, credential, count]),
     [
-      ["upstream_unreachable", exchange.failureCause, 1],
-      ["upstream_unreachable", exchange.failureCause, 3],
-      ["upstream_auth_failed", exchange.failureCause, 1],
+      ["upstream_unreachable", exchange.failureCause, 0, 1],
+      ["upstream_unreachable", exchange.failureCause, 0, 3],
+      ["upstream_auth_failed", exchange.failureCause, 2, 1],
     ],
   );
 });

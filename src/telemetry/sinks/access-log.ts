@@ -151,6 +151,7 @@ export function formatLine(record: DecodedRecord): string {
     response_bytes: record.responseBytes,
     kind: KINDS[record.kind] ?? KINDS[0],
     decision: record.decision,
+    credential: record.credential === 0 ? null : record.credential,
   };
   return `${JSON.stringify(line)}\n`;
 }

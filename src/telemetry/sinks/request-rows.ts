@@ -7,7 +7,7 @@ import type { DecodedRecord } from "../../shm/record-codec.ts";
 import { LabelSets } from "./label-sets.ts";
 import { placeholders } from "./store-schema.ts";
 
-const COLUMNS = 19;
+const COLUMNS = 20;
 /** Rows per statement; 16 to 64 take the same time. */
 const ROWS = 32;
 
@@ -85,5 +85,6 @@ export class RequestRows {
     values[at + 16] = record.ttftUs;
     values[at + 17] = record.gatewayUs;
     values[at + 18] = record.decision;
+    values[at + 19] = record.credential;
   }
 }

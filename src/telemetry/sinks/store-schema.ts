@@ -8,7 +8,7 @@
  */
 
 /** PRAGMA user_version. When it grows, append to MIGRATIONS. */
-export const STORE_VERSION = 5;
+export const STORE_VERSION = 6;
 
 /** What requests have in common, in the order of the table. */
 export const LABEL_COLUMNS = [
@@ -76,14 +76,15 @@ CREATE TABLE request_rows (
   output_tokens INTEGER NOT NULL, reasoning_tokens INTEGER NOT NULL, cost_nanodollars INTEGER NOT NULL,
   request_bytes INTEGER NOT NULL, response_bytes INTEGER NOT NULL,
   total_us INTEGER NOT NULL, first_byte_us INTEGER NOT NULL, ttft_us INTEGER NOT NULL, gateway_us INTEGER NOT NULL,
-  decision TEXT NOT NULL DEFAULT '',
+  decision TEXT NOT NULL DEFAULT '', credential INTEGER NOT NULL DEFAULT 0,
   PRIMARY KEY (ring, seq)
 ) STRICT, WITHOUT ROWID;
 CREATE VIEW records AS SELECT
   ring_id, seq, started_at_ms, request_id, key, model, upstream_model, provider, method, path, endpoint,
   status, upstream_status, nullif(error, '') AS error, attempts, stream, client_aborted, replayed, unpriced,
   usage_source, input_tokens, cached_tokens, output_tokens, reasoning_tokens, cost_nanodollars,
-  request_bytes, response_bytes, total_us, first_byte_us, ttft_us, gateway_us, client_address, kind, decision
+  request_bytes, response_bytes, total_us, first_byte_us, ttft_us, gateway_us, client_address, kind, decision,
+  nullif(credential, 0) AS credential
   FROM request_rows JOIN rings ON rings.id = ring JOIN label_sets ON label_sets.id = label_set;
 CREATE VIEW requests AS SELECT * FROM records WHERE kind = 'request';
 CREATE TABLE rollup_hourly (
@@ -110,6 +111,8 @@ const SUMS_2 = `requests, estimated, unpriced, input_tokens, cached_tokens, outp
  * 3 to 4: records of other kinds than requests. All that were written before are of requests.
  *
  * 4 to 5: the decision of a request; empty for those before.
+ *
+ * 5 to 6: the credential that it was sent with; nobody knows it of those before.
  */
 export const MIGRATIONS: readonly string[] = [
   `
@@ -188,6 +191,20 @@ CREATE VIEW records AS SELECT
   FROM request_rows JOIN rings ON rings.id = ring JOIN label_sets ON label_sets.id = label_set;
 CREATE VIEW requests AS SELECT * FROM records WHERE kind = 'request';
 PRAGMA user_version = 5;
+`,
+  `
+DROP VIEW requests;
+DROP VIEW records;
+ALTER TABLE request_rows ADD COLUMN credential INTEGER NOT NULL DEFAULT 0;
+CREATE VIEW records AS SELECT
+  ring_id, seq, started_at_ms, request_id, key, model, upstream_model, provider, method, path, endpoint,
+  status, upstream_status, nullif(error, '') AS error, attempts, stream, client_aborted, replayed, unpriced,
+  usage_source, input_tokens, cached_tokens, output_tokens, reasoning_tokens, cost_nanodollars,
+  request_bytes, response_bytes, total_us, first_byte_us, ttft_us, gateway_us, client_address, kind, decision,
+  nullif(credential, 0) AS credential
+  FROM request_rows JOIN rings ON rings.id = ring JOIN label_sets ON label_sets.id = label_set;
+CREATE VIEW requests AS SELECT * FROM records WHERE kind = 'request';
+PRAGMA user_version = 6;
 `,
 ];
 

@@ -1,5 +1,5 @@
 /**
- * Times in words of shared memory: those of the wall clock, in ticks modulo 2^30 (198 days). Gateway worker; pure. One that is further
+ * Times in words of shared memory: those of the wall clock, in ticks modulo 2^30 (198 days). Gateway workers, and the supervisor, which reads; pure. One that is further
  * away than any may be is of a clock that was set, and has passed.
  */
 import { BREAKER_COOLDOWN_MS_MAX } from "../base/limits.ts";
