@@ -1,11 +1,12 @@
 /**
- * Why a request came to its target or its error: its route, its arm, the tries before, targets that were left alone, the limit or budget that refused
+ * Why a request came to its target or its error: its route, its arm, how long it waited for which limit, the tries before, targets that were left alone, the limit or budget that refused
  * it. Gateway worker. Noted as it happens, which is rare; put into words once, for the record and for who asks (explain-header.ts).
  *
- *   route=chat/long;arm=canary;tries=openai/gpt-4o-mini:rate_limit,azure/gpt-4o:timeout;open=ollama/llama3.2;limit=key
+ *   route=chat/long;arm=canary;waited=key:230ms;tries=openai/gpt-4o-mini:rate_limit,azure/gpt-4o:timeout;open=ollama/llama3.2;limit=key
  *
  * Names have what could be mistaken percent-encoded. Only what is there is said.
  */
+import { nowMs } from "../base/clock.ts";
 import { DECISION_TRIES_MAX } from "../base/limits.ts";
 import { named } from "../base/named.ts";
 import { FAILURES, REQUEST_FAILURES, type Target } from "../config/snapshot.ts";
@@ -41,18 +42,31 @@ export function noteTry(exchange: Exchange, target: Target, failure: number, cre
 /** For the record; what has fields of its own there is not in it. Empty: nothing happened. */
 export function decisionText(exchange: Exchange): string {
   const { failedTries, leftAlone, unhealthy, full, refusedBy } = exchange;
+  const waited = waitedText(exchange);
   const { decision = "", arm = null } = exchange.route ?? {};
   const own = arm === null ? decision : decision === "" ? arm.decision : `${decision};${arm.decision}`;
-  if (failedTries === null && (leftAlone | unhealthy | full) === 0 && refusedBy === "") return own;
+  if (failedTries === null && (leftAlone | unhealthy | full) === 0 && refusedBy === "" && waited === "") return own;
   const rest = [...passedOverTexts(exchange), refusedBy === "" ? "" : `limit=${named(refusedBy)}`];
   const tries = (failedTries ?? []).map((failed) => tryText(exchange, failed));
-  const all = () => [own, tries.length === 0 ? "" : `tries=${tries.join(",")}`, ...rest].filter(isSaid).join(";");
+  const all = () =>
+    [own, waited, tries.length === 0 ? "" : `tries=${tries.join(",")}`, ...rest].filter(isSaid).join(";");
   while (all().length > TEXT_CHARACTERS_MAX && tries.length > 1) tries.splice(0, 2, EARLIER);
   return all();
 }
 
 function isSaid(part: string): boolean {
   return part !== "";
+}
+
+/** "waited=key:230ms": for which limit, and how long; empty: it did not. */
+export function waitedText({ waiting, waitedMs, waitedFor }: Exchange): string {
+  // One that ends while it waits is settled before it leaves the queue.
+  if (waiting !== null) return waitText(waiting.line.rule.name, nowMs() - waiting.sinceMs);
+  return waitedFor === "" ? "" : waitText(waitedFor, waitedMs);
+}
+
+function waitText(limit: string, ms: number): string {
+  return `waited=${named(limit)}:${Math.round(ms)}ms`;
 }
 
 /** "openai/gpt-4o-mini:rate_limit", and "openai/gpt-4o-mini#2:rate_limit" with the second of several credentials. */

@@ -215,8 +215,10 @@ export class Exchange implements Spoke {
   refusedBy = "";
   /** Its place in the queue of a limit; null: it does not wait. */
   waiting: Waiting | null = null;
-  /** How long it did. */
+  /** How long it did, milliseconds. */
   waitedMs = 0;
+  /** Name of the limit that it did it for, the last one if there were several. */
+  waitedFor = "";
   /** How its limits stood, for one that asks. */
   limitsTold = "";
 

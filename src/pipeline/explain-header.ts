@@ -6,7 +6,7 @@
 import { EXPLAINED_LIMITS_MAX } from "../base/limits.ts";
 import { named } from "../base/named.ts";
 import type { PeekedLimit } from "../shm/limits.ts";
-import { passedOverTexts, targetText, tryText } from "./decision.ts";
+import { passedOverTexts, targetText, tryText, waitedText } from "./decision.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Limiter } from "./limit.ts";
 
@@ -41,6 +41,7 @@ export function explainLine(exchange: Exchange): string {
     route === null ? "" : `route=${named(route.name)}`,
     route?.arm?.decision ?? "",
     route === null || route.choices.length === 0 ? "" : `strategy=${route.strategy}`,
+    waitedText(exchange),
     target === null ? "" : `target=${targetText(exchange, target, exchange.credential)}`,
     triesText(exchange),
     ...passedOverTexts(exchange),

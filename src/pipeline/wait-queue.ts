@@ -248,8 +248,7 @@ export class WaitQueue {
   }
 
   #end(waiting: Waiting, verdict: Verdict): void {
-    const { exchange, sinceMs } = waiting;
-    exchange.waitedMs = this.#nowMs() - sinceMs;
+    const { exchange } = waiting;
     this.#remove(waiting, true);
     if (verdict !== null) {
       this.#owner.refuse(exchange, verdict);
@@ -261,8 +260,12 @@ export class WaitQueue {
   }
 
   #remove(waiting: Waiting, hadTurn: boolean): void {
+    const { exchange, sinceMs, line } = waiting;
+    exchange.waitedMs = this.#nowMs() - sinceMs;
+    exchange.waitedFor = line.rule.name;
+    this.#counters.recordWait(exchange.waitedMs);
     this.#leave(waiting, hadTurn);
-    waiting.exchange.waiting = null;
+    exchange.waiting = null;
     this.#size -= 1;
     this.#bytes -= waiting.bytes;
   }

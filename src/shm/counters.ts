@@ -40,11 +40,15 @@ import {
   KIND_COST_0,
   PAGE_BYTES,
   STATUS_CLASSES,
+  WAIT_HISTOGRAM,
 } from "./layout.ts";
 
-const HISTOGRAM_AT = Object.fromEntries(
-  HISTOGRAMS.map((name, i) => [name, HISTOGRAM_0 + i * HISTOGRAM_LENGTH]),
-) as Record<HistogramName, number>;
+const HISTOGRAM_AT = {
+  ...Object.fromEntries(HISTOGRAMS.map((name, i) => [name, HISTOGRAM_0 + i * HISTOGRAM_LENGTH])),
+  wait: WAIT_HISTOGRAM,
+} as Record<HistogramName, number>;
+
+const US_PER_MS = 1_000;
 
 /** Index into STATUS_CLASSES. */
 export function statusClassOf(status: number): number {
@@ -100,6 +104,11 @@ export class CountersWriter {
     if (record.kind !== KIND_SHADOW) this.#spend(record);
     this.add(KIND_0 + record.kind, 1);
     this.add(KIND_COST_0 + record.kind, record.costNanodollars);
+  }
+
+  /** How long a request waited for a rate limit, milliseconds. */
+  recordWait(waitedMs: number): void {
+    this.#observe(WAIT_HISTOGRAM, Math.round(waitedMs * US_PER_MS));
   }
 
   #spend(record: RequestRecord): void {

@@ -130,7 +130,7 @@ export const GAUGES_END = GAUGE_0 + 5;
 
 /** Durations that have a histogram, in the order of their blocks. */
 export const HISTOGRAMS = ["total", "firstByte", "ttft", "gateway"] as const;
-export type HistogramName = (typeof HISTOGRAMS)[number];
+export type HistogramName = (typeof HISTOGRAMS)[number] | "wait";
 
 /** Bucket i holds durations of at most 2^(i + FIRST) microseconds: 16 us to 36 minutes; the last one holds the rest. */
 export const BUCKET_EXPONENT_FIRST = 4;
@@ -164,4 +164,6 @@ export const WAITED_MS = WAITS + 1;
 export const WAIT_DROPPED_0 = WAITED_MS + 1;
 /** A gauge: how many wait. */
 export const GAUGE_WAITING = WAIT_DROPPED_0 + WAIT_DROPS.length;
-export const COUNTER_LENGTH = GAUGE_WAITING + 1;
+/** How long requests waited for a rate limit, whatever came of them: one more histogram, apart because it came later. */
+export const WAIT_HISTOGRAM = GAUGE_WAITING + 1;
+export const COUNTER_LENGTH = WAIT_HISTOGRAM + HISTOGRAM_LENGTH;

@@ -29,7 +29,7 @@ import type { Series, SeriesRow } from "./series.ts";
 import { shadowCounters, shadowGauges } from "./shadow-metrics.ts";
 import { SharedHistogram } from "./shared-histogram.ts";
 import type { TargetTallies, TargetTally } from "./targets.ts";
-import { waitFamilies } from "./wait-metrics.ts";
+import { waitFamilies, waitHistogram } from "./wait-metrics.ts";
 
 const NANODOLLARS_PER_DOLLAR = 1e9;
 
@@ -136,6 +136,7 @@ export class Metrics {
     for (const [name, histogram, help] of SHARED_HISTOGRAMS) {
       this.#registry.registerMetric(new SharedHistogram(name, help, () => histogramOf(this.#sum, histogram)));
     }
+    this.#registry.registerMetric(waitHistogram(() => histogramOf(this.#sum, "wait")));
   }
 
   get contentType(): string {

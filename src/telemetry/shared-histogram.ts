@@ -16,16 +16,26 @@ interface Sample {
 /** Buckets as in layout.ts, not cumulated, and the sum of the durations in microseconds. */
 export type HistogramSource = () => { readonly buckets: Float64Array; readonly sumUs: number };
 
+/** The buckets that have a line of their own, both included; what is below is in the first one, what is above in +Inf only. */
+export interface ShownBuckets {
+  readonly first: number;
+  readonly last: number;
+}
+
+const ALL: ShownBuckets = { first: 0, last: BUCKETS - 2 };
+
 export class SharedHistogram extends Histogram {
   readonly #name: string;
   readonly #help: string;
   readonly #source: HistogramSource;
+  readonly #shown: ShownBuckets;
 
-  constructor(name: string, help: string, source: HistogramSource) {
+  constructor(name: string, help: string, source: HistogramSource, shown = ALL) {
     super({ name, help, registers: [] });
     this.#name = name;
     this.#help = help;
     this.#source = source;
+    this.#shown = shown;
   }
 
   /** What prom-client 15 asks a histogram for, by this name, when it writes text; its get() calls it too. */
@@ -45,7 +55,8 @@ export class SharedHistogram extends Histogram {
     let count = 0;
     for (let i = 0; i < BUCKETS; i += 1) {
       count += buckets[i] ?? 0;
-      samples.push({ metricName: `${this.#name}_bucket`, labels: { le: bucketBound(i) }, value: count });
+      const isShown = (i >= this.#shown.first && i <= this.#shown.last) || i === BUCKETS - 1;
+      if (isShown) samples.push({ metricName: `${this.#name}_bucket`, labels: { le: bucketBound(i) }, value: count });
     }
     samples.push({ metricName: `${this.#name}_sum`, labels: {}, value: sumUs / US_PER_S });
     samples.push({ metricName: `${this.#name}_count`, labels: {}, value: count });

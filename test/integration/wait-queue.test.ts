@@ -1,10 +1,11 @@
 /** Requests that wait for a rate limit, in the real program with two workers: what clients see, and what becomes of them when they or the gateway leave. */
-import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { test } from "node:test";
 import { type ConfigForm, hashOf, KEY, standardConfig } from "../support/config.ts";
 import { type Answer, ask, errorOf, open } from "../support/http-client.ts";
 import { startStage } from "../support/stage.ts";
 import { until } from "../support/until.ts";
+import { readRecords } from "../support/usage-db.ts";
 
 const KEYS = ["steady", "one", "left", "late", "users", "restart"] as const;
 type Key = (typeof KEYS)[number];
@@ -52,7 +53,19 @@ test("what is too much at once is answered when there is room for it, at the lim
   deepStrictEqual(new Set(answers.map(({ status }) => status)), new Set([200]));
   ok(tookMs >= 990, `${tookMs} ms for 20 at 20 per second`);
   strictEqual((await upstream.journal()).requestsTotal, 21);
-  ok((await sluice.metric("sluice_limit_queue_admitted_total")) >= 18);
+  const admitted = await sluice.metric("sluice_limit_queue_admitted_total");
+  ok(admitted >= 18);
+  const waits = "sluice_limit_queue_wait_seconds";
+  strictEqual(await sluice.metric(`${waits}_count`), admitted);
+  strictEqual(await sluice.metric(`${waits}_bucket`, { le: "+Inf" }), admitted);
+  const [short, long] = [{ le: "0.262144" }, { le: "67.108864" }];
+  strictEqual(await sluice.metric(`${waits}_bucket`, long), admitted);
+  ok((await sluice.metric(`${waits}_bucket`, short)) < admitted, "some waited for longer than a quarter of a second");
+  ok((await sluice.metric(`${waits}_sum`)) > 5);
+  const decisions = await Promise.all(
+    answers.map(async ({ requestId }) => (await sluice.recordOf(requestId)).decision),
+  );
+  strictEqual(decisions.filter((decision) => /^waited=steady:\d+ms$/.test(decision)).length, admitted);
   ok(answers.some(({ headers }) => /, queue;dur=\d/.test(headers.get("server-timing") ?? "")));
   strictEqual(await sluice.metric("sluice_limit_rejections_total", { limit: "steady", quantity: "requests" }), 0);
 });
@@ -86,6 +99,11 @@ test("who leaves while it waits takes no permit, and reaches no provider", async
   await first.text();
   strictEqual((await chat("left")).status, 200);
   strictEqual((await upstream.journal()).requestsTotal, 2);
+  const records = readRecords(sluice.dataDir).filter(({ error }) => error === "client_aborted");
+  deepStrictEqual(
+    records.map(({ decision }) => decision.replace(/\d+/, "N")),
+    Array(5).fill("waited=one:Nms"),
+  );
 });
 
 test("who has waited as long as it wants to is refused as without a queue", async () => {
@@ -93,6 +111,7 @@ test("who has waited as long as it wants to is refused as without a queue", asyn
   const answer = await chat("late", { "x-sluice-queue-ms": "200" });
   deepStrictEqual([answer.status, errorOf(answer)["code"]], [429, "rate_limit_exceeded"]);
   ok(Number(answer.headers.get("retry-after-ms")) > 0);
+  match((await sluice.recordOf(answer.requestId)).decision, /^waited=one:\d+ms;limit=one$/);
   strictEqual((await chat("late", { "x-sluice-queue-ms": "0" })).status, 429);
   strictEqual(await sluice.metric("sluice_limit_queue_dropped_total", { reason: "deadline" }), 1);
   await upstream.open("late");

@@ -49,6 +49,15 @@ test("tries are told in their order with what each of them failed by, then break
   );
 });
 
+test("for which limit it waited, and how long, is told in front of what came then", () => {
+  const exchange = routed();
+  exchange.waitedFor = "per key";
+  exchange.waitedMs = 229.6;
+  strictEqual(decisionText(exchange), "waited=per%20key:230ms");
+  fail(exchange, 1, "timeout");
+  strictEqual(decisionText(exchange), "waited=per%20key:230ms;tries=p2/m:timeout");
+});
+
 test("an attempt that another one was faster than, and an unhealthy provider, are told as what they are", () => {
   const exchange = routed();
   const [slow] = exchange.route?.choices ?? [];
@@ -74,6 +83,8 @@ test("who asks, and may, is told in one line with a fixed order; nobody else", (
   exchange.attempts = 2;
   exchange.upstreamStatus = 200;
   exchange.limitsTold = "key:requests:4/5";
+  exchange.waitedFor = "key";
+  exchange.waitedMs = 12;
   const [key] = snapshot.keyRecords;
   ok(key !== undefined);
   const asked = (ownLines: string, explain = true) => {
@@ -83,7 +94,7 @@ test("who asks, and may, is told in one line with a fixed order; nobody else", (
   };
   strictEqual(
     asked("\r\nx-sluice-explain: 1"),
-    "\r\nx-sluice-explain: route=chat; strategy=weighted; target=main/m; tries=p2/m:timeout,main/m:200; limits=key:requests:4/5",
+    "\r\nx-sluice-explain: route=chat; strategy=weighted; waited=key:12ms; target=main/m; tries=p2/m:timeout,main/m:200; limits=key:requests:4/5",
   );
   strictEqual(
     asked("\r\nx-sluice-other: 2\r\nx-sluice-explain: true\r\nx-sluice-more: 3"),

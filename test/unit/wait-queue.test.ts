@@ -12,7 +12,7 @@ import type { Exchange } from "../../src/pipeline/exchange.ts";
 import { Limiter } from "../../src/pipeline/limit.ts";
 import { route } from "../../src/pipeline/route.ts";
 import { WaitQueue } from "../../src/pipeline/wait-queue.ts";
-import { CountersWriter } from "../../src/shm/counters.ts";
+import { bucketOf, CountersWriter, histogramOf } from "../../src/shm/counters.ts";
 import { COUNTER_LENGTH, WAIT_DROPPED_0, WAITED_MS, WAITS } from "../../src/shm/layout.ts";
 import { type LimitsMap, prepareLimits } from "../../src/shm/limits.ts";
 import type { RequestRecord } from "../../src/telemetry/record.ts";
@@ -156,6 +156,10 @@ test("what a limit has no room for waits, and goes on in its order at the limit'
   deepStrictEqual(stage.admitted, names("many", 11).slice(1));
   deepStrictEqual([stage.block[WAITS], stage.queue.size, stage.rejections()], [10, 0, 0]);
   ok((stage.block[WAITED_MS] ?? 0) >= 5_500);
+  const { buckets, sumUs } = histogramOf(stage.block, "wait");
+  deepStrictEqual([buckets.reduce((sum, count) => sum + count), sumUs], [10, (stage.block[WAITED_MS] ?? 0) * 1_000]);
+  const inBucket = buckets.findLastIndex((count) => count > 0);
+  strictEqual(inBucket, bucketOf(SECOND_MS * 1_000));
 });
 
 test("ten thousand of one key keep another key waiting for one turn", (context) => {
@@ -256,6 +260,12 @@ test("a permit that comes back goes to the next one at once, and to nobody who i
   strictEqual(stage.admitted.length, 0, "not in the middle of what is over");
   stage.runTimers();
   deepStrictEqual([stage.admitted, stage.dropped(), stage.queue.size], [["next"], { client_gone: 1 }, 0]);
+  strictEqual(gone.waitedFor, "held");
+  strictEqual(
+    histogramOf(stage.block, "wait").buckets.reduce((sum, count) => sum + count),
+    2,
+    "who left has waited as well",
+  );
 });
 
 test("a permit that comes back in another process is seen in the next sweep", (context) => {
