@@ -331,6 +331,8 @@ export const ADDRESS_PENALTY_MS = 60_000;
 export const ADDRESS_HEAD_START_MS = 250;
 /** How often a worker looks at the deadlines of everything in flight: deadlines are late by at most this. */
 export const SWEEP_INTERVAL_MS = 100;
+/** How often memory that was freed goes back to the system. */
+export const SPARE_MEMORY_INTERVAL_MS = 10_000;
 /** Between two log lines about one kind of failure of one provider, or refused connections of a listener, per worker. */
 export const TROUBLE_INTERVAL_MS = 10_000;
 /** How often the supervisor looks at the rings: often enough for the fastest worker. */

@@ -15,6 +15,7 @@ import { type Provider, type Snapshot, targetsOf } from "../config/snapshot.ts";
 import { Edge } from "../http/edge.ts";
 import { Refusals, type Refused } from "../http/refusals.ts";
 import { native } from "../native/native.ts";
+import { returnSpareMemory } from "../native/spare-memory.ts";
 import type { CredentialChange } from "../pipeline/credential.ts";
 import { explain } from "../pipeline/explain.ts";
 import { type HealthChange, HealthChecks } from "../pipeline/health-checks.ts";
@@ -108,6 +109,7 @@ async function serve(config: Config, epoch: number): Promise<void> {
     return;
   }
   const sweep = setInterval(onSweep, SWEEP_INTERVAL_MS);
+  returnSpareMemory();
   serving = { pipeline, limiter, states, arms, origins, checks, edge, sweep };
   tell({ type: "listening", epoch, slot, notice });
 }

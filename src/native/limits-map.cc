@@ -145,6 +145,8 @@ void LimitsMap::begin_boot(const uint8_t* boot_id) {
   header_->offset_ns = now - clock_ns(CLOCK_BOOTTIME);
   // Last: until then another attempt begins with it again.
   std::memcpy(header_->boot_id, boot_id, sizeof header_->boot_id);
+  // All of the file was touched. It stays in the page cache, and what this process needs of it comes back page by page.
+  madvise(header_, FILE_BYTES, MADV_DONTNEED);
 }
 
 void LimitsMap::make_lock() {

@@ -46,6 +46,8 @@ export interface NativeAddon extends UpstreamBinding {
    * one system call instead of two. False: it is not known how, and nothing has changed.
    */
   forgoIdleTime(): boolean;
+  /** Gives memory back to the system that was freed and would be kept for later: what threads that ended had. All heaps but V8's. */
+  trimMemory(): void;
   /** One datagram to a unix socket, a path or an abstract name behind an @, without waiting. False: it was not taken. */
   sendDatagram(path: string, text: string): boolean;
 

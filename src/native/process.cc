@@ -1,6 +1,7 @@
 // What a supervisor needs of the system and Node does not have: becoming another program in the same process, keeping
 // descriptors over that, reaping children that an earlier program of the process forked, and telling systemd. Main thread.
 #include <fcntl.h>
+#include <malloc.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -111,6 +112,12 @@ napi_value send_datagram(napi_env env, napi_callback_info info) {
   return result;
 }
 
+// What threads that have ended had allocated stays with this process until it is asked for again, or given back here.
+napi_value trim_memory(napi_env, napi_callback_info) {
+  malloc_trim(0);
+  return nullptr;
+}
+
 }  // namespace
 
 void register_process(napi_env env, napi_value exports) {
@@ -118,6 +125,7 @@ void register_process(napi_env env, napi_value exports) {
   define(env, exports, "keepDescriptor", keep_descriptor);
   define(env, exports, "reapChild", reap_child);
   define(env, exports, "sendDatagram", send_datagram);
+  define(env, exports, "trimMemory", trim_memory);
 }
 
 }  // namespace sluice

@@ -72,6 +72,8 @@ export class ArmsMap {
 
   /** Supervisor: the slots of all arms that there are, ARMS_MAX at most. An arm that has one keeps it. */
   number(names: readonly string[]): Map<string, number> {
+    // Looking at all slots would make the whole file a part of this process's memory.
+    if (names.length === 0) return new Map();
     const wanted = new Map(names.slice(0, ARMS_MAX).map((name) => [keyOf(name), name]));
     const found = new Map<string, number>();
     const free: number[] = [];

@@ -136,15 +136,17 @@ export class CountersWriter {
 /** The supervisor's view of all blocks. */
 export class CountersReader {
   readonly #blocks: readonly Float64Array[];
+  readonly #used: Int32Array;
 
   constructor(mapping: ArrayBuffer) {
+    this.#used = usedOf(mapping);
     this.#blocks = Array.from({ length: RINGS_MAX }, (_, slot) => blockOf(mapping, slot));
   }
 
   /** Every index of COUNTER and of the histograms, added over all slots. The heartbeat's sum means nothing. */
   sum(): Float64Array {
     const total = new Float64Array(COUNTER_LENGTH);
-    for (const block of this.#blocks) {
+    for (const block of this.#blocks.slice(0, Atomics.load(this.#used, 0))) {
       for (let i = 0; i < COUNTER_LENGTH; i += 1) total[i] = (total[i] ?? 0) + (block[i] ?? 0);
     }
     return total;
@@ -174,6 +176,17 @@ function countersPath(dataDir: string): string {
 
 function blockOf(mapping: ArrayBuffer, slot: number): Float64Array {
   return new Float64Array(mapping, PAGE_BYTES + slot * COUNTER_BLOCK_BYTES, COUNTER_LENGTH);
+}
+
+/** Behind the last block that a worker ever had: those from there on are zero, and not looked at, because they would have to be in memory. */
+function usedOf(mapping: ArrayBuffer): Int32Array {
+  return new Int32Array(mapping, COUNTERS_AT.used, 1);
+}
+
+function noteUse(mapping: ArrayBuffer, slot: number): void {
+  const used = usedOf(mapping);
+  for (let known = Atomics.load(used, 0); known <= slot; known = Atomics.load(used, 0))
+    Atomics.compareExchange(used, 0, known, slot + 1);
 }
 
 /** Makes the file, with a new inode, and puts it in the place of an earlier one. Supervisor, at start. */
@@ -226,5 +239,6 @@ export function openCounters(dataDir: string, slot: number): CountersWriter {
   const path = countersPath(dataDir);
   const mapping = native.mapFile(path, COUNTERS_BYTES);
   if (!isSound(mapping)) throw new CodedError("counters_invalid", `${path} was not made by this version's supervisor`);
+  noteUse(mapping, slot);
   return new CountersWriter(blockOf(mapping, slot));
 }

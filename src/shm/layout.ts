@@ -24,7 +24,8 @@
  *
  * <dataDir>/counters.map: one block per slot, Float64 throughout
  *
- *        0  magic u32     4 version u32   8 block bytes u32    12 blocks u32
+ *        0  magic u32     4 version u32   8 block bytes u32    12 blocks u32    16 used i32: behind the last block that a worker ever
+ *           had; raised by workers, before they count
  *     4096  block of slot 0: COUNTER indexes, the histograms, refused connections; further ones come behind them, which
  *           changes nothing for those who do not know them, and so not the version
  *     8192  block of slot 1 ...     RINGS_MAX blocks of one page, so that no two workers write to one cache line
@@ -80,12 +81,12 @@ export const BOOT_ID_BYTES = 16;
 
 /** "SLCT" */
 export const COUNTERS_MAGIC = 0x54434c53;
-export const COUNTERS_VERSION = 1;
+export const COUNTERS_VERSION = 2;
 export const COUNTER_BLOCK_BYTES = PAGE_BYTES;
 export const COUNTERS_BYTES = PAGE_BYTES + RINGS_MAX * COUNTER_BLOCK_BYTES;
 
 /** Byte offsets in the header page of counters.map. */
-export const COUNTERS_AT = { magic: 0, version: 4, blockBytes: 8, blocks: 12 } as const;
+export const COUNTERS_AT = { magic: 0, version: 4, blockBytes: 8, blocks: 12, used: 16 } as const;
 
 /** Classes of `status`: 0 for connections closed without an answer, then 1xx to 5xx. */
 export const STATUS_CLASSES = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"] as const;

@@ -21,6 +21,7 @@ import type { SeriesTable } from "../config/series.ts";
 import { type AdminServer, openAdmin } from "../control/admin.ts";
 import { type ControlSource, openControl } from "../control/control-socket.ts";
 import { native } from "../native/native.ts";
+import { returnSpareMemory } from "../native/spare-memory.ts";
 import type { CountersReader } from "../shm/counters.ts";
 import { HISTOGRAMS_VERSION } from "../shm/histogram-map.ts";
 import { COUNTER, COUNTERS_VERSION } from "../shm/layout.ts";
@@ -343,6 +344,7 @@ function beReady({ log, status, workers, former, unixSockets, systemd, first, ge
   former.retire();
   unixSockets.releaseFormer();
   systemd.ready();
+  returnSpareMemory();
 }
 
 async function openOrders({ log, first }: Parts, orders: ControlSource): Promise<() => Promise<void>> {

@@ -169,7 +169,7 @@ test("a program that does not work is refused; a newer one with another memory l
   tree.change("package.json", '"version": "', '"version": "9.');
   tree.change("src/shm/layout.ts", "RING_VERSION = 2", "RING_VERSION = 3");
   tree.change("src/shm/layout.ts", "  [RING_VERSION, OWN_FORM]", "  [2, OWN_FORM],\n  [RING_VERSION, OWN_FORM]");
-  tree.change("src/shm/layout.ts", "COUNTERS_VERSION = 1", "COUNTERS_VERSION = 2");
+  tree.change("src/shm/layout.ts", "COUNTERS_VERSION = 2", "COUNTERS_VERSION = 3");
   tree.change("src/shm/histogram-map.ts", "HISTOGRAMS_VERSION = 1", "HISTOGRAMS_VERSION = 2");
   match(await restart(sluice), /version 9\./);
   match(await restart(sluice), /Generation 3/);

@@ -12,10 +12,9 @@
  * writer's array began) and ratio (of histograms of doubles) mean nothing to a reader.
  */
 import { deflateSync, inflateSync } from "node:zlib";
-import { Float64Histogram } from "hdr-histogram-js";
 import { CodedError } from "../../base/errors.ts";
 import { HDR_COUNTS_MAX, HDR_ENCODED_BYTES_MAX } from "../../base/limits.ts";
-import type { Histogram } from "./histogram.ts";
+import { type Histogram, histogramOf } from "./histogram.ts";
 
 /** Their last byte is 1, the word size "variable", and the kind. */
 const COOKIE = 0x1c849313;
@@ -115,7 +114,7 @@ function emptyFrom(head: Buffer): Histogram {
   const [lowest, highest] = [Number(head.readBigInt64BE(16)), Number(head.readBigInt64BE(24))];
   const sound = digits >= 0 && digits <= DIGITS_MAX && lowest >= 1 && highest >= 2 * lowest;
   if (!sound || highest > Number.MAX_SAFE_INTEGER) throw bad("its range of values is not possible");
-  const histogram = new Float64Histogram(lowest, highest, digits);
+  const histogram = histogramOf(lowest, highest, digits);
   if (histogram.countsArrayLength > HDR_COUNTS_MAX) throw bad("it has too many counts");
   return histogram;
 }

@@ -2,15 +2,21 @@
  * Latency histograms off the request path: raw counts in the shape of base/hdr-geometry.ts as histograms of
  * hdr-histogram-js, which has the percentiles, mean and sums. Supervisor, command line, benchmarks. Values are nanoseconds.
  *
- * Counts are doubles, so nothing wraps below 2^53; the WebAssembly variants are not used: theirs have 32 bits or fewer here.
+ * Counts are doubles, so nothing wraps below 2^53; the WebAssembly variants are not used: theirs have 32 bits or fewer here. Only the file
+ * of this variant is loaded: the whole package, with a zlib of its own, holds 1 MB more of each thread.
  */
-import { Float64Histogram } from "hdr-histogram-js";
+import float64 from "hdr-histogram-js/dist/Float64Histogram.js";
 import { HDR_COUNTS, HDR_DIGITS, HDR_MAX_NS } from "../../base/hdr-geometry.ts";
 
-export type Histogram = Float64Histogram;
+export type Histogram = InstanceType<typeof float64.default>;
 
 export function newHistogram(): Histogram {
-  return new Float64Histogram(1, HDR_MAX_NS, HDR_DIGITS);
+  return histogramOf(1, HDR_MAX_NS, HDR_DIGITS);
+}
+
+/** An empty one, of values that it tells from each other and reaches to. */
+export function histogramOf(lowest: number, highest: number, digits: number): Histogram {
+  return new float64.default(lowest, highest, digits);
 }
 
 /** Of HDR_COUNTS counts, from `counts[from]` on. The largest value is known as well as its count's place says. */
@@ -43,9 +49,5 @@ export function addHistogram(sum: Histogram, other: Histogram): void {
 
 /** An empty histogram that has the resolution and the reach of `other`. */
 export function emptyLike(other: Histogram): Histogram {
-  return new Float64Histogram(
-    other.lowestDiscernibleValue,
-    other.highestTrackableValue,
-    other.numberOfSignificantValueDigits,
-  );
+  return histogramOf(other.lowestDiscernibleValue, other.highestTrackableValue, other.numberOfSignificantValueDigits);
 }
