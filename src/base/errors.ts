@@ -126,7 +126,7 @@ export const ERRORS = {
     false,
     "This API key may not use the header '%'.",
   ),
-  overrideInvalid: row(84, "invalid_override", 400, BAD, false, "The header '%' has a value that nothing stands for."),
+  overrideInvalid: row(84, "invalid_override", 400, BAD, false, "A header has a value that nothing stands for: %."),
   limitReached: row(44, "rate_limit_exceeded", 429, "rate_limit_error", true, "Rate limit reached: %."),
   limitTooSmall: row(
     45,

@@ -33,9 +33,9 @@ function keyText({ name, team, state, models }: ExplainedKey): string {
   return `${name}${whose}: ${state}, for ${models === null ? "any model" : models.join(", ")}`;
 }
 
-function requestText({ model, stream, promptTokens, outputTokensMax }: Explanation): string {
+function requestText({ model, stream, promptTokens, outputTokensMax, timeoutMs }: Explanation): string {
   const allowed = outputTokensMax < 0 ? "no bound on its answer" : `at most ${outputTokensMax} of its answer`;
-  return `${model === "" ? "without a model" : model}${stream ? ", a stream" : ""}; about ${promptTokens} tokens, ${allowed}`;
+  return `${model === "" ? "without a model" : model}${stream ? ", a stream" : ""}; about ${promptTokens} tokens, ${allowed}, ${spanText(timeoutMs)} for all of it`;
 }
 
 function routeText(

@@ -37,6 +37,7 @@ import {
   type Target,
   type TargetState,
 } from "./snapshot.ts";
+import { decidesByBody, learnsOf } from "./strategy-needs.ts";
 
 /** What is known of a target by its provider's name and its model's name there; "*": the client's. */
 export type StateOf = (provider: string, model: string) => TargetState;
@@ -287,16 +288,16 @@ function compileShadow(of: Route, { shadow }: ModelConfig, target: Target | null
   return Object.freeze({ share: shadow.percent / 100, inFlight: shadow.inFlight, route });
 }
 
-/** Whether it streams, how large it is, or whose it is. */
+/** Also whose it is. */
 function readsBody({ strategy, hashBy }: ModelConfig): boolean {
-  return strategy === "latency" || strategy === "cost" || strategy === "headroom" || hashBy?.by === "user";
+  return decidesByBody(strategy) || hashBy?.by === "user";
 }
 
 /** `targets`: in the order of allTargets(); those that the strategy decides on come first. */
 function compileChoices(model: ModelConfig, targets: readonly Target[], stateOf: StateOf): readonly Choice[] {
   const configs = allTargets(model);
   const { strategy } = model;
-  const learns = strategy === "latency" || strategy === "headroom" ? strategy : null;
+  const learns = learnsOf(strategy);
   const choices = targets.map((target, index) => {
     const config = configs[index];
     assert(config !== undefined, "a target is made of its configuration");

@@ -126,6 +126,8 @@ export interface Explanation {
   /** Estimated, and what the request allows; -1: it does not say. */
   readonly promptTokens: number;
   readonly outputTokensMax: number;
+  /** Of all that becomes of it: `timeouts.total`, or less where it wants it so. */
+  readonly timeoutMs: number;
   /** Null: the request came to none. */
   readonly route: ExplainedRoute | null;
   readonly targets: readonly ExplainedTarget[];

@@ -13,5 +13,5 @@ export const KEY_OVERRIDES = z
   .meta({ expects: `true, or list of ${OVERRIDES.join(", ")}` })
   .optional()
   .describe(
-    "Headers by which its requests may choose for themselves: x-sluice-target: PROVIDER/MODEL, x-sluice-route: NAME, x-sluice-attempts: N, x-sluice-fallback: none. From other keys they are refused.",
+    "Headers by which its requests may choose for themselves: x-sluice-target: PROVIDER/MODEL, x-sluice-route: NAME, x-sluice-attempts: N, x-sluice-fallback: none, x-sluice-strategy: NAME, x-sluice-timeout-ms: N. From other keys they are refused.",
   );

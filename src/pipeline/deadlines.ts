@@ -33,8 +33,8 @@ export function lookMs(exchange: Exchange, nowMs: number): number {
   return Math.min(deadlineMs, nowMs + shortestMs(exchange.snapshot.timeouts));
 }
 
-function totalDeadlineMs({ startedMs, snapshot }: Exchange): number {
-  return startedMs + snapshot.timeouts.totalMs;
+function totalDeadlineMs({ startedMs, totalMs }: Exchange): number {
+  return startedMs + totalMs;
 }
 
 function shortestMs({ queueMs, connectMs, firstByteMs, idleMs, stallMs, totalMs }: Timeouts): number {

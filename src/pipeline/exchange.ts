@@ -276,6 +276,8 @@ export class Exchange implements Spoke {
   firstChunkMs = 0;
   /** When a read last brought events to the client of a stream; by the clock of `borders` in response-scan.ts. */
   eventsMs = 0;
+  /** From its start, for all of it. */
+  totalMs: number;
   phase = PHASE_BODY;
   /** When the current phase began, or last moved on; at the sweep's resolution while streaming. */
   progressMs: number;
@@ -284,6 +286,7 @@ export class Exchange implements Spoke {
     this.snapshot = snapshot;
     this.down = down;
     this.startedMs = startedMs;
+    this.totalMs = snapshot.timeouts.totalMs;
     this.progressMs = startedMs;
     this.closing = closing;
   }

@@ -43,12 +43,18 @@ export function explainLine(exchange: Exchange): string {
     route === null || route.choices.length === 0 ? "" : `strategy=${route.strategy}`,
     waitedText(exchange),
     target === null ? "" : `target=${targetText(exchange, target, exchange.credential)}`,
+    timeoutText(exchange),
     triesText(exchange),
     ...passedOverTexts(exchange),
     limitsTold === "" ? "" : `limits=${limitsTold}`,
     refusedBy === "" ? "" : `limit=${named(refusedBy)}`,
   ];
   return `\r\nx-sluice-explain: ${parts.filter((part) => part !== "").join("; ")}`;
+}
+
+/** Where it gave itself less time than the configuration does. */
+function timeoutText({ totalMs, snapshot }: Exchange): string {
+  return totalMs < snapshot.timeouts.totalMs ? `timeout_ms=${totalMs}` : "";
 }
 
 /** All of them, the last one with the status that it was answered with, or the error that it ended with. */

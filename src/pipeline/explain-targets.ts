@@ -4,13 +4,14 @@
  */
 import { spanText } from "../base/span.ts";
 import type { ExplainedPrice, ExplainedTarget } from "../config/explanation.ts";
-import type { Choice, Fallbacks, Price, Route, Snapshot, Target } from "../config/snapshot.ts";
+import type { Choice, Price, Route, Snapshot, Target } from "../config/snapshot.ts";
 import { blockedMs } from "./breaker.ts";
 import { priceAt } from "./cost.ts";
 import { FAILURE_NAMES } from "./decision.ts";
 import { Exchange } from "./exchange.ts";
 import { isUnhealthy } from "./provider-health.ts";
 import { chooseAny, chooseTarget } from "./route.ts";
+import { fallbacksOf } from "./wanted-strategy.ts";
 
 const UNFIT = "it cannot take this request";
 /** How often each choice is asked for; of these shares is what is said. */
@@ -33,7 +34,8 @@ function copyOf(route: Route): Route {
     ...route,
     before: before?.map(({ when, route: other }) => ({ when, route: copyOf(other) })) ?? null,
     choices: copies.slice(0, choices.length),
-    fallbacks: fallbacks === null ? null : fallbacksCopy(fallbacks, copies, choices.length),
+    // Of the same copies as the choices: one target has one breaker.
+    fallbacks: fallbacks === null ? null : fallbacksOf(fallbacks, copies, choices.length),
     turn: { ...route.turn },
     arms: arms === null ? null : { ...arms, routes: arms.routes.map(copyOf) },
     arm: arm === null ? null : { ...arm, words: Int32Array.from(arm.words) },
@@ -46,13 +48,6 @@ function choiceCopy(choice: Choice): Choice {
     ...choice,
     state: { ...choice.state, breaker: Int32Array.from(breaker), learned: Int32Array.from(learned) },
   };
-}
-
-/** Of the same copies as the choices: one target has one breaker. */
-function fallbacksCopy(fallbacks: Fallbacks, copies: readonly Choice[], count: number): Fallbacks {
-  const chainCopy = (chain: readonly Choice[]) => chain.flatMap(({ place }) => copies[place] ?? []);
-  const { chains, instead } = fallbacks;
-  return { ...fallbacks, chains: chains.map(chainCopy), instead: chainCopy(instead), extra: copies.slice(count) };
 }
 
 /** `full`: names of limits of targets that have no room, by the place of the target. */

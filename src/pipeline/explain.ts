@@ -24,7 +24,7 @@ import { classify } from "./endpoint.ts";
 import { type Downstream, Exchange, type Verdict } from "./exchange.ts";
 import { choicesOf, copyOfRoutes, explainTargets } from "./explain-targets.ts";
 import { type Limiter, PERIODS } from "./limit.ts";
-import { asWanted } from "./override.ts";
+import { asWanted, takeTimeout } from "./override.ts";
 import { readBody } from "./read-body.ts";
 import { errorBody } from "./rescue.ts";
 import { chooseAnother, route } from "./route.ts";
@@ -53,8 +53,8 @@ const NOBODY: Downstream = {
 export function explain(snapshot: Snapshot, limiter: Limiter | null, question: ExplainQuestion): Explanation {
   const key = snapshot.keyRecords.find(({ name }) => name === question.key) ?? null;
   const exchange = exchangeOf(copyOfRoutes(snapshot), question, key);
-  const routed =
-    classify(exchange) ?? authenticate(exchange) ?? withUser(exchange) ?? readBody(exchange) ?? route(exchange);
+  const admitted = classify(exchange) ?? authenticate(exchange) ?? withUser(exchange) ?? takeTimeout(exchange);
+  const routed = admitted ?? fits(exchange) ?? readBody(exchange) ?? route(exchange);
   const limiting = routed === null ? limiter : null;
   let inForce = asInForce(exchange, snapshot);
   const full = limiting === null ? NO_TARGETS : fullTargets(inForce, limiting);
@@ -70,6 +70,7 @@ export function explain(snapshot: Snapshot, limiter: Limiter | null, question: E
     stream: exchange.stream,
     promptTokens: estimateTokens(exchange.textBytes),
     outputTokensMax: exchange.outputTokensMax,
+    timeoutMs: exchange.totalMs,
     route: explainRoute(inForce),
     targets: explainTargets(inForce, full, wallMs(nowMs())),
     limits: peeked.limits.map(explainLimit),
@@ -113,7 +114,7 @@ function headersOf(headers: readonly string[], own: boolean): string[] {
 /** As Pipeline does between the key and the body. */
 function withUser(exchange: Exchange): Verdict {
   if (exchange.snapshot.userHeader !== "") takeUser(exchange);
-  return fits(exchange);
+  return null;
 }
 
 /** As Pipeline.reserveBody does with nothing else in flight. */

@@ -15,6 +15,7 @@ import type { ResponseHead } from "../upstream/transport.ts";
 import { book } from "./booking.ts";
 import { notePassedOver } from "./canary.ts";
 import { waitForCredentialMs } from "./credential-health.ts";
+import { lookMs } from "./deadlines.ts";
 import { noteTry, SLOWER } from "./decision.ts";
 import { NO_SCAN, type Outcome } from "./entry.ts";
 import type { Exchange } from "./exchange.ts";
@@ -79,8 +80,9 @@ export class Hedges implements Race {
     if (exchange.hedge === null && exchange.choice !== null) {
       const waitMs = afterMs ?? waitAt(this.#waitsOf(exchange, exchange.choice), PERCENTILE);
       exchange.hedgeAtMs = exchange.attemptMs + waitMs;
-      // Its place in the wheel is that of a timeout, and later.
-      if (waitMs !== Infinity && wheel.remove(exchange)) wheel.add(exchange, exchange.hedgeAtMs);
+      // Its place in the wheel is that of a timeout, and mostly later.
+      const dueMs = Math.min(exchange.hedgeAtMs, lookMs(exchange, exchange.attemptMs));
+      if (waitMs !== Infinity && wheel.remove(exchange)) wheel.add(exchange, dueMs);
     }
     return new Racer(exchange, new Relay(exchange, owner), this);
   }

@@ -32,6 +32,7 @@ import { uploadRequest, upstreamRequest } from "./forward.ts";
 import { recordGap } from "./latencies.ts";
 import type { Limiter } from "./limit.ts";
 import { modelsBody } from "./models.ts";
+import { takeTimeout } from "./override.ts";
 import { readBody, readPart } from "./read-body.ts";
 import type { RelayOwner } from "./relay.ts";
 import { answerError, errorBody, errorEvent, SHED_HEAD } from "./rescue.ts";
@@ -134,8 +135,19 @@ export class Pipeline implements RequestHandler, RelayOwner, WaitOwner {
 
   #admit(exchange: Exchange): Verdict {
     if (exchange.snapshot.userHeader !== "") takeUser(exchange);
+    const refusal = exchange.ownLines === "" ? null : this.#takeTimeout(exchange);
+    if (refusal !== null) return refusal;
     if (this.#inFlight.size > EXCHANGES_IN_FLIGHT_MAX) return ERRORS.overloaded;
     return exchange.contentLength > 0 ? this.reserveBody(exchange, exchange.contentLength) : null;
+  }
+
+  #takeTimeout(exchange: Exchange): Verdict {
+    const { totalMs } = exchange;
+    const refusal = takeTimeout(exchange);
+    // Its place in the wheel is that of a timeout, and may be later.
+    if (exchange.totalMs < totalMs && this.#inFlight.remove(exchange))
+      this.#inFlight.add(exchange, lookMs(exchange, this.tickMs));
+    return refusal;
   }
 
   reserveBody(exchange: Exchange, bytes: number): Verdict {
@@ -384,10 +396,14 @@ export class Pipeline implements RequestHandler, RelayOwner, WaitOwner {
   /** When to look at it next. */
   readonly #look = (exchange: Exchange): number => {
     this.#tries.look(exchange);
-    const isOver = this.tickMs >= exchange.progressMs + exchange.pauseMs;
-    if (exchange.phase === PHASE_WAITING && isOver) this.#waits?.expire(exchange);
-    const error = overdue(exchange, this.tickMs);
-    if (error !== null) this.#expire(exchange, error);
+    const { startedMs, totalMs, progressMs, pauseMs } = exchange;
+    const isOver = this.tickMs >= Math.min(progressMs + pauseMs, startedMs + totalMs);
+    if (exchange.phase === PHASE_WAITING && isOver) {
+      this.#waits?.expire(exchange);
+    } else {
+      const error = overdue(exchange, this.tickMs);
+      if (error !== null) this.#expire(exchange, error);
+    }
     return Math.min(lookMs(exchange, this.tickMs), exchange.hedgeAtMs);
   };
 

@@ -47,9 +47,9 @@ export class Retrier {
   }
 
   #retry(exchange: Exchange, route: Route, retryAfterMs: number, nowMs: number, wallMs: number): number {
-    const { retries, timeouts } = exchange.snapshot;
+    const { retries } = exchange.snapshot;
     const pauseMs = Math.max(this.#pauseMs(exchange, retries), retryAfterMs);
-    const tooLong = pauseMs > retries.pauseMaxMs || nowMs + pauseMs >= exchange.startedMs + timeouts.totalMs;
+    const tooLong = pauseMs > retries.pauseMaxMs || nowMs + pauseMs >= exchange.startedMs + exchange.totalMs;
     if (tooLong || !this.#budget.take(nowMs, retries.budgetPercent, retries.budgetMin)) return NO_MORE;
     if (exchange.choice !== null && !chooseTarget(exchange, route, route.once, wallMs + pauseMs, this.#chance))
       return NO_MORE;

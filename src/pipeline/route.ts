@@ -13,7 +13,15 @@ import type { Exchange, Verdict } from "./exchange.ts";
 import { chooseFallback, chooseInstead } from "./fallbacks.ts";
 import { enterChoice } from "./gate.ts";
 import { noteAsked } from "./lessons.ts";
-import { asWanted, checkOverrides, choosesRoute, choosesTarget, routeAskedFor, stayAtFirst } from "./override.ts";
+import {
+  asWanted,
+  checkOverrides,
+  choosesRoute,
+  choosesTarget,
+  routeAskedFor,
+  stayAtFirst,
+  wantsBody,
+} from "./override.ts";
 import { armRoute } from "./split.ts";
 
 /** What fallbacks take requests for that none of the targets can take. */
@@ -30,7 +38,8 @@ export function route(exchange: Exchange): Verdict {
 export function routeEarly(exchange: Exchange): Verdict {
   const refusal = findRoute(exchange);
   const { route: found } = exchange;
-  return refusal !== null || found === null || found.readsBody ? refusal : routeAlong(exchange, found);
+  if (refusal !== null || found === null || found.readsBody) return refusal;
+  return exchange.ownLines !== "" && wantsBody(exchange) ? null : routeAlong(exchange, found);
 }
 
 function findRoute(exchange: Exchange): Verdict {

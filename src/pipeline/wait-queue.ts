@@ -113,8 +113,11 @@ export class WaitQueue {
 
   /** By the limit itself, or because others wait for it. */
   #refusal(exchange: Exchange, line: WaitLine, retryMs: number): Verdict {
-    if (retryMs > 0) return admitSomewhere(exchange, this.#limiter);
-    return this.#limiter.refuseBehind(exchange, line.rule, Math.max(1, line.nextMs - this.#nowMs()));
+    return retryMs > 0 ? admitSomewhere(exchange, this.#limiter) : this.#refuseBehind(exchange, line);
+  }
+
+  #refuseBehind(exchange: Exchange, { rule, nextMs }: WaitLine): ErrorRow {
+    return this.#limiter.refuseBehind(exchange, rule, Math.max(1, nextMs - this.#nowMs()));
   }
 
   #reasonNotTo(exchange: Exchange, { rule }: WaitLine, waitMs: number, retryMs: number): WaitDrop | null {
@@ -238,11 +241,14 @@ export class WaitQueue {
     return true;
   }
 
-  /** Its deadline has come: a last time, and this one counts. */
+  /** Its deadline has come: a last time, and this one counts. Where that is the end of all its time, there is none left to be answered in. */
   expire(exchange: Exchange): void {
-    const { waiting } = exchange;
+    const { waiting, startedMs, totalMs } = exchange;
     assert(waiting !== null, "who has a deadline in the queue waits");
-    const verdict = chooseAgain(exchange) ?? admitSomewhere(exchange, this.#limiter);
+    const isOver = this.#nowMs() >= startedMs + totalMs;
+    const verdict = isOver
+      ? this.#refuseBehind(exchange, waiting.line)
+      : (chooseAgain(exchange) ?? admitSomewhere(exchange, this.#limiter));
     if (verdict !== null) this.#count("deadline");
     this.#end(waiting, verdict);
   }
@@ -282,11 +288,11 @@ export class WaitQueue {
 }
 
 /** As long as the configuration allows, or the client, or until its time is over anyway. */
-export function waitMsOf({ ownLines, snapshot, bodyMs, startedMs }: Exchange): number {
-  const { queue, timeouts } = snapshot;
+export function waitMsOf({ ownLines, snapshot, bodyMs, startedMs, totalMs }: Exchange): number {
+  const { queue } = snapshot;
   if (queue === null) return 0;
   const asked = ownLines === "" ? null : ASKED.exec(ownLines);
-  const most = Math.min(queue.maxWaitMs, startedMs + timeouts.totalMs - bodyMs);
+  const most = Math.min(queue.maxWaitMs, startedMs + totalMs - bodyMs);
   return Math.max(0, asked === null ? most : Math.min(most, Number(asked[1])));
 }
 

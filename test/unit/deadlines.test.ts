@@ -1,8 +1,8 @@
 /** Which deadline an exchange has run into, by its phase and the time since it last moved on. */
-import { strictEqual } from "node:assert/strict";
+import { deepStrictEqual, strictEqual } from "node:assert/strict";
 import { test } from "node:test";
 import { ERRORS, type ErrorRow } from "../../src/base/errors.ts";
-import { overdue } from "../../src/pipeline/deadlines.ts";
+import { lookMs, overdue } from "../../src/pipeline/deadlines.ts";
 import {
   PHASE_BODY,
   PHASE_CONNECTING,
@@ -66,4 +66,16 @@ test("the total counts from the start, however much moves", () => {
   exchange.enter(PHASE_STREAMING, 100_000);
   strictEqual(overdue(exchange, 100_000), null);
   strictEqual(overdue(exchange, 100_001), ERRORS.upstreamTotalTimeout);
+});
+
+test("a request that gave itself less time has that, in every phase, and is looked at in time", () => {
+  const exchange = exchangeOf({ snapshot });
+  exchange.totalMs = 50;
+  strictEqual(lookMs(exchange, 0), 10, "the shortest timeout");
+  strictEqual(lookMs(exchange, 45), 50);
+  strictEqual(overdue(exchange, 51), ERRORS.bodyTimeout);
+  for (const phase of [PHASE_QUEUED, PHASE_CONNECTING, PHASE_SENT, PHASE_STREAMING]) {
+    exchange.enter(phase, 50);
+    deepStrictEqual([overdue(exchange, 50), overdue(exchange, 51)], [null, ERRORS.upstreamTotalTimeout]);
+  }
 });

@@ -7,6 +7,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import type { LimitRule } from "../../src/base/limit-terms.ts";
+import { explanationText } from "../../src/cli/explain-report.ts";
 import type { ArmConfig } from "../../src/config/arm.ts";
 import { compileSnapshot } from "../../src/config/compile.ts";
 import { conditionOf, WHEN } from "../../src/config/condition.ts";
@@ -153,6 +154,29 @@ test("the arm of a model that is shared out is told, with its own targets and th
     words?.flat().every((word) => word === 0),
     "nothing is counted",
   );
+});
+
+test("what a request may choose for itself is told as it chose it", () => {
+  const overrides = ["strategy", "attempts", "timeout"] as const;
+  const key = { name: "wide", hash: "h", enabled: true, expiresAtMs: null, models: null, team: null, overrides };
+  const snapshot = compileSnapshot(configWith({ models: { chat: modelAt("priority", [1, 1, 2]) }, keys: [key] }), 1);
+  const asked = (...headers: readonly string[]) => explain(snapshot, null, question({ model: "chat" }, { headers }));
+  const told = asked("x-sluice-strategy", "weighted", "x-sluice-attempts", "2", "x-sluice-timeout-ms", "700");
+  deepStrictEqual([told.route?.strategy, told.route?.attempts, told.timeoutMs], ["weighted", 2, 700]);
+  deepStrictEqual(
+    told.targets.map(({ provider, share }) => [provider, share]),
+    [
+      ["p2", 50],
+      ["p0", 25],
+      ["p1", 25],
+    ],
+  );
+  match(explanationText(told), /for all of it$/m);
+  const plain = asked();
+  deepStrictEqual([plain.route?.strategy, plain.route?.attempts, plain.timeoutMs], ["priority", 3, 60_000]);
+  strictEqual(asked("x-sluice-timeout-ms", "soon").refusal?.code, "invalid_override");
+  strictEqual(asked("x-sluice-target", "p0/m").refusal?.code, "override_not_allowed");
+  match(asked("x-sluice-strategy", "best").refusal?.message ?? "", /x-sluice-strategy \(priority, weighted, .*hash\)/);
 });
 
 test("arms of a route are told with it, and those of its model are not", () => {

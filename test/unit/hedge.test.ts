@@ -312,6 +312,25 @@ test("the total deadline ends both", async () => {
   short.stop();
 });
 
+test("the total deadline comes before a hedge that is due later", async () => {
+  const late = {
+    ...CHANGES,
+    timeouts: { ...TIMEOUTS, totalMs: 300 },
+    models: { two: model(["a", "b"], { afterMs: 60_000 }) },
+  };
+  const short = await RequestPath.start({ port: 0 }, late);
+  const client = await RawClient.connect(short.port);
+  await client.send(requestBytes({ body: '{"model":"two"}' }));
+  const first = await at(a);
+  await answered(client, 504, /"upstream_total_timeout"/);
+  await told(first);
+  deepStrictEqual(
+    short.records().map(({ kind, provider }) => [kind, provider]),
+    [[KIND_REQUEST, "a"]],
+  );
+  short.stop();
+});
+
 test("a hedge's stream that is empty, or breaks, is no answer", async () => {
   const { client, first, second } = await hedged("two", true);
   second.response.writeHead(200, STREAM_TYPE).end("");

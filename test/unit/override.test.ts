@@ -2,15 +2,17 @@
 import { deepStrictEqual, strictEqual } from "node:assert/strict";
 import { test } from "node:test";
 import { ERRORS, type ErrorRow } from "../../src/base/errors.ts";
-import { OVERRIDES, type Override } from "../../src/base/overrides.ts";
+import { OVERRIDES, type Override, overrideHeader } from "../../src/base/overrides.ts";
 import type { ArmConfig, ArmsConfig } from "../../src/config/arm.ts";
 import { conditionOf, WHEN } from "../../src/config/condition.ts";
 import { checkForm } from "../../src/config/finding.ts";
 import { checkText } from "../../src/config/load.ts";
 import type { ModelConfig } from "../../src/config/model.ts";
 import type { Config } from "../../src/config/schema.ts";
+import type { Snapshot, Strategy } from "../../src/config/snapshot.ts";
 import type { Exchange } from "../../src/pipeline/exchange.ts";
-import { chooseTarget, route } from "../../src/pipeline/route.ts";
+import { takeTimeout } from "../../src/pipeline/override.ts";
+import { chooseTarget, route, routeEarly } from "../../src/pipeline/route.ts";
 import { exchangeOf, snapshotOf } from "../support/exchange.ts";
 
 function targets(...names: readonly string[]): ModelConfig {
@@ -25,22 +27,38 @@ const MODEL: ModelConfig = {
   routes: [{ name: "long", when: conditionOf(tools), to: targets("l1", "l2") }],
 };
 
-const MODELS: Config["models"] = { m: MODEL, one: targets("o") };
+const MODELS: Config["models"] = { m: MODEL, one: targets("o"), two: targets("t1", "t2") };
 
 function asked(
   headers: Readonly<Record<string, string>>,
   overrides: readonly Override[] = OVERRIDES,
   models: Config["models"] = MODELS,
 ) {
+  return askedOf(snapshotWith(models, overrides), headers);
+}
+
+function snapshotWith(models: Config["models"], overrides: readonly Override[]): Snapshot {
   const key = { name: "k", hash: "h", enabled: true, expiresAtMs: null, models: null, team: null, overrides };
-  const snapshot = snapshotOf({ models, keys: [key] });
+  return snapshotOf({ models, keys: [key] });
+}
+
+function askedOf(snapshot: Snapshot, headers: Readonly<Record<string, string>>) {
+  const exchange = newExchange(snapshot, headers);
+  return { exchange, refusal: takeTimeout(exchange) ?? route(exchange) };
+}
+
+function newExchange(snapshot: Snapshot, headers: Readonly<Record<string, string>>) {
   const exchange = exchangeOf({ snapshot });
   exchange.key = snapshot.keyRecords[0] ?? null;
   exchange.model = headers["model"] ?? "m";
   exchange.ownLines = Object.entries(headers)
-    .map(([name, value]) => `\r\nx-sluice-${name}: ${value}`)
+    .map(([name, value]) => `\r\n${isOverride(name) ? overrideHeader(name) : `x-sluice-${name}`}: ${value}`)
     .join("");
-  return { exchange, refusal: route(exchange) };
+  return exchange;
+}
+
+function isOverride(name: string): name is Override {
+  return OVERRIDES.some((override) => override === name);
 }
 
 function chosen(headers: Readonly<Record<string, string>>): unknown[] {
@@ -118,13 +136,84 @@ test("a route that was chosen has its arms, and a target is past them", () => {
   );
 });
 
+/** The targets that requests with these headers begin at, one after the other. */
+function begun(count: number, headers: Readonly<Record<string, string>>, models: Config["models"]): unknown[] {
+  const snapshot = snapshotWith(models, OVERRIDES);
+  return Array.from({ length: count }, () => {
+    const { exchange, refusal } = askedOf(snapshot, headers);
+    return refusal ?? exchange.target?.upstreamModel;
+  });
+}
+
+test("a strategy stands in the place of the route's, with turns of its own", () => {
+  const chance = { m: { ...targets("a", "b", "c"), strategy: "round_robin" as const } };
+  deepStrictEqual(begun(4, { strategy: "round_robin" }, MODELS), ["a", "b", "c", "a"]);
+  deepStrictEqual(begun(3, { strategy: "round_robin", route: "long" }, MODELS), ["l1", "l2", "l1"]);
+  deepStrictEqual(begun(3, { strategy: "priority" }, chance), ["a", "a", "a"]);
+  deepStrictEqual(begun(2, { strategy: "hash", model: "one" }, MODELS), ["o", "o"]);
+  strictEqual(new Set(begun(9, { strategy: "hash" }, MODELS)).size, 1);
+  deepStrictEqual(chosen({ strategy: "cost", attempts: "2", target: "main/b" }), ["m", "b", 2]);
+});
+
+test("a strategy holds for arms and canaries of the route as well", () => {
+  const list = [
+    { name: "all", share: 1, first: 0, count: 3, strategy: "priority", attempts: 3, retries: true } as const,
+  ];
+  const arms: ArmsConfig = { sticky: "none", header: "", list, rollback: null };
+  const models = { m: { ...targets("a", "b", "c"), arms } };
+  deepStrictEqual(begun(3, { strategy: "round_robin" }, models), ["a", "b", "c"]);
+});
+
+test("what a strategy that was chosen learns is known to those who choose it later, and its fallbacks are the route's", () => {
+  const away = { provider: "main", model: "away", weight: 1, priority: 0 };
+  const models = { m: { ...targets("a", "b"), attempts: 3, fallbacks: { default: [away] } } };
+  const snapshot = snapshotWith(models, OVERRIDES);
+  const { exchange } = askedOf(snapshot, { strategy: "latency" });
+  const { route: taken, choice } = exchange;
+  if (taken === null || choice === null) throw new Error("it has a choice");
+  deepStrictEqual(
+    [taken.strategy, choice.learns, taken.fallbacks?.instead.map(({ learns }) => learns)],
+    ["latency", "latency", ["latency"]],
+  );
+  const own = snapshot.routes.get("m");
+  strictEqual(own?.choices[choice.place]?.state, choice.state);
+  deepStrictEqual([own?.strategy, own?.choices.map(({ learns }) => learns)], ["priority", [null, null]]);
+  const again = askedOf(snapshot, { strategy: "latency" });
+  strictEqual(again.exchange.route, taken);
+});
+
+test("a strategy that goes by the body waits for it, and one that does not does not", () => {
+  const early = (strategy: Strategy) => {
+    const exchange = newExchange(snapshotWith(MODELS, OVERRIDES), { model: "two", strategy });
+    return [routeEarly(exchange), exchange.target?.upstreamModel];
+  };
+  deepStrictEqual(early("round_robin"), [null, "t1"]);
+  for (const strategy of ["latency", "cost", "headroom"] as const) deepStrictEqual(early(strategy), [null, undefined]);
+});
+
+test("less time than the configuration gives, and never more", () => {
+  const totalOf = (headers: Readonly<Record<string, string>>) => asked(headers).exchange.totalMs;
+  deepStrictEqual([totalOf({}), totalOf({ timeout: "250" }), totalOf({ timeout: "60001" })], [60_000, 250, 60_000]);
+});
+
+const TARGETS = "x-sluice-target (PROVIDER/MODEL, a target of this model)";
+const ROUTES = "x-sluice-route (a route of this model)";
+const NAMED = "x-sluice-strategy (priority, weighted, round_robin, least_in_flight, latency, cost, headroom, hash)";
+const TIMES = "x-sluice-timeout-ms (1 to 999999999)";
 const WRONG: [what: string, headers: Readonly<Record<string, string>>, detail: string][] = [
-  ["a target of another model", { target: "main/o" }, "x-sluice-target"],
-  ["a target of another route", { route: "m", target: "main/l1" }, "x-sluice-route"],
-  ["a route that is none", { route: "short" }, "x-sluice-route"],
-  ["no tries", { attempts: "0" }, "x-sluice-attempts"],
-  ["tries that are no number", { attempts: "1e1" }, "x-sluice-attempts"],
-  ["a fallback that is not none", { fallback: "some" }, "x-sluice-fallback"],
+  ["a target of another model", { target: "main/o" }, TARGETS],
+  ["a target of another route", { route: "m", target: "main/l1" }, ROUTES],
+  ["a route that is none", { route: "short" }, ROUTES],
+  ["no tries", { attempts: "0" }, "x-sluice-attempts (1 to 999)"],
+  ["tries that are no number", { attempts: "1e1" }, "x-sluice-attempts (1 to 999)"],
+  ["a fallback that is not none", { fallback: "some" }, "x-sluice-fallback (none)"],
+  ["a strategy that is none", { strategy: "fastest" }, NAMED],
+  ["a strategy without a name", { strategy: "" }, NAMED],
+  ["no time", { timeout: "0" }, TIMES],
+  ["time in another unit", { timeout: "5s" }, TIMES],
+  ["less than no time", { timeout: "-1" }, TIMES],
+  ["parts of a millisecond", { timeout: "1.5" }, TIMES],
+  ["more time than there is", { timeout: "1000000000" }, TIMES],
 ];
 for (const [what, headers, detail] of WRONG) {
   test(`${what}: refused`, () => {
@@ -146,6 +235,8 @@ test("each needs the permission of the key", () => {
     refused("route", "long"),
     refused("attempts", "1"),
     refused("fallback", "none"),
+    refused("strategy", "hash"),
+    refused("timeout", "1"),
   ];
   deepStrictEqual(
     all,
@@ -162,6 +253,11 @@ test("what the file says of them", () => {
   };
   deepStrictEqual(
     [read("true"), read("false"), read("[target]"), read("[targets]")],
-    [[...OVERRIDES], [], ["target"], [["expected one of: target, route, attempts, fallback", "target"]]],
+    [
+      [...OVERRIDES],
+      [],
+      ["target"],
+      [["expected one of: target, route, attempts, fallback, strategy, timeout", "target"]],
+    ],
   );
 });

@@ -190,6 +190,21 @@ test("lower priority numbers go first, whenever they come", (context) => {
   ok(Math.max(...Object.values(PRIORITIES)) < KEY_PRIORITIES);
 });
 
+test("who has no time left when its wait ends is refused, and not admitted to be ended at once", (context) => {
+  const stage = new Stage(context, [held(1)], { maxWaitMs: 10_000 });
+  const { exchange } = stage.ask("many", "runs");
+  const { exchange: waits } = stage.ask("many", "waits", { totalMs: 250 });
+  stage.pass(200);
+  deepStrictEqual(stage.refused, []);
+  stage.nowMs = 300;
+  stage.limiter.settle(exchange, NOTHING_USED);
+  stage.queue.expire(waits);
+  deepStrictEqual([stage.refused, stage.admitted, stage.dropped()], [["waits"], [], { deadline: 1 }]);
+  strictEqual(waits.error, ERRORS.limitReached);
+  ok(waits.limitLines.includes("\r\nretry-after-ms: "));
+  strictEqual(stage.ask("many", "next").outcome, "admitted", "it took no permit");
+});
+
 test("who has waited as long as it may is refused with the usual answer, and counts for nothing before", (context) => {
   const stage = new Stage(context, [held(1)], { maxWaitMs: 250 });
   const { exchange } = stage.ask("many", "runs");
