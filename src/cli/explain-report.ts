@@ -1,10 +1,12 @@
 /** An explanation for people. Command line; pure. */
 import { spanText } from "../base/span.ts";
+import type { WaitDrop } from "../base/wait-drops.ts";
 import type {
   ExplainedArm,
   ExplainedKey,
   ExplainedLimit,
   ExplainedPrice,
+  ExplainedQueue,
   ExplainedTarget,
   Explanation,
 } from "../config/explanation.ts";
@@ -14,7 +16,7 @@ import { section } from "./section.ts";
 const NANO_PER_DOLLAR = 1_000_000_000;
 
 export function explanationText(explanation: Explanation): string {
-  const { key, route, targets, limits } = explanation;
+  const { key, route, targets, limits, workers, queue } = explanation;
   const held = limits.filter(({ isBudget }) => !isBudget);
   const budgets = limits.filter(({ isBudget }) => isBudget);
   return [
@@ -24,6 +26,8 @@ export function explanationText(explanation: Explanation): string {
     ...(targets.length === 0 ? [] : section("targets", targets.map(targetCells))),
     ...(held.length === 0 ? [] : section("rate limits", held.map(limitCells))),
     ...(budgets.length === 0 ? [] : section("budgets", budgets.map(limitCells))),
+    ...(queue === null ? [] : [`queue        ${queueText(queue)}`]),
+    ...(workers === null || workers.shedding === 0 ? [] : [`overload     ${overloadText(workers)}`]),
     `answer       ${answerText(explanation)}`,
   ].join("\n");
 }
@@ -97,6 +101,26 @@ function limitCells(standing: ExplainedLimit) {
 function amountText(quantity: ExplainedLimit["quantity"], value: number): string {
   if (quantity === "cost") return String(value / NANO_PER_DOLLAR);
   return quantity === "bytes_in_flight" ? sizeText(value) : String(value);
+}
+
+/** Why one that may wait is refused at once. */
+const DROPS: Readonly<Partial<Record<WaitDrop, string>>> = {
+  full: "the queue is full",
+  deadline: "there is no room before its time is over",
+};
+
+function queueText({ limit, ahead, waitMs, drop, requests, bytes, maxRequests, maxBytes }: ExplainedQueue): string {
+  const filled = `${requests} of ${maxRequests} wait in this worker, with ${sizeText(bytes)} of ${sizeText(maxBytes)}`;
+  if (limit === null) return `not needed; ${filled}`;
+  const others = ahead === 1 ? "1 other" : `${ahead} others`;
+  const place = ahead === 0 ? "in front" : `behind ${others}`;
+  const why = drop === null ? "it may not wait" : (DROPS[drop] ?? drop);
+  if (waitMs === 0) return `refused at once by limit '${limit}': ${why}; ${filled}`;
+  return `waits for limit '${limit}', ${place}, for ${spanText(waitMs)} at most; ${filled}`;
+}
+
+function overloadText({ serving, shedding }: NonNullable<Explanation["workers"]>): string {
+  return `${shedding} of ${serving} workers shed load: what comes late in a turn of theirs is answered with 503 overloaded`;
 }
 
 function answerText({ refusal, targets }: Explanation): string {

@@ -3,6 +3,7 @@
  * where none runs, this process does, over the file alone, and says so. Exit code 0 whatever the decision is.
  */
 import { readFileSync } from "node:fs";
+import { isIP } from "node:net";
 import { resolve } from "node:path";
 import { Command, InvalidArgumentError } from "commander";
 import { CodedError } from "../base/errors.ts";
@@ -31,6 +32,7 @@ interface ExplainOptions {
   readonly promptTokens: number;
   readonly maxTokens?: number;
   readonly user?: string;
+  readonly address: string;
   readonly header: readonly string[];
   readonly body?: string;
   readonly offline: boolean;
@@ -50,6 +52,7 @@ export function explainCommand(): Command {
     .option("--prompt-tokens <n>", "size of its prompt", countOf(PROMPT_TOKENS_MAX), 0)
     .option("--max-tokens <n>", "tokens of an answer that it allows", countOf(TOKENS_MAX))
     .option("--user <name>", "its field 'user'")
+    .option("--address <ip>", "address of its client, for limits by address", address, "")
     .option("--header <line>", "a header of it, 'name: value'; can be given several times", headers, [])
     .option("--body <file>", "its body, instead of one that is made of the options above")
     .option("--offline", "do not ask the gateway that runs", false)
@@ -71,6 +74,11 @@ function countOf(most: number): (text: string) => number {
   };
 }
 
+function address(text: string): string {
+  if (isIP(text) > 0) return text;
+  throw new InvalidArgumentError("Expected an IPv4 or IPv6 address.");
+}
+
 /** Flat list name, value. */
 function headers(line: string, before: readonly string[]): readonly string[] {
   const [, name, value] = HEADER.exec(line) ?? [];
@@ -79,8 +87,8 @@ function headers(line: string, before: readonly string[]): readonly string[] {
 }
 
 function questionOf(options: ExplainOptions): ExplainQuestion {
-  const { key, path, header, body } = options;
-  return { key, path, headers: header, body: body === undefined ? bodyOf(options) : bodyIn(body) };
+  const { key, path, header, address, body } = options;
+  return { key, path, headers: header, address, body: body === undefined ? bodyOf(options) : bodyIn(body) };
 }
 
 function bodyOf({ path, model, stream, promptTokens, maxTokens, user }: ExplainOptions): string {

@@ -3,6 +3,7 @@
  * socket, supervisor and workers.
  */
 import type { LimitPart, LimitQuantity } from "../base/limit-terms.ts";
+import type { WaitDrop } from "../base/wait-drops.ts";
 
 /** The request, as a client would make it. */
 export interface ExplainQuestion {
@@ -13,13 +14,15 @@ export interface ExplainQuestion {
   readonly headers: readonly string[];
   /** JSON. */
   readonly body: string;
+  /** Of the client; empty: limits by address are left out. */
+  readonly address: string;
 }
 
 export function isExplainQuestion(value: unknown): value is ExplainQuestion {
   if (typeof value !== "object" || value === null) return false;
-  const { key, path, headers, body } = value as Record<string, unknown>;
+  const { key, path, headers, body, address } = value as Record<string, unknown>;
   const texts: readonly unknown[] = Array.isArray(headers) && headers.length % 2 === 0 ? headers : [null];
-  return [key, path, body, ...texts].every((text) => typeof text === "string");
+  return [key, path, body, address, ...texts].every((text) => typeof text === "string");
 }
 
 export type KeyState = "enabled" | "disabled" | "expired";
@@ -118,7 +121,26 @@ export interface ExplainedRefusal {
   readonly waitMs: number;
 }
 
+/** Of the worker that was asked. */
+export interface ExplainedQueue {
+  /** The limit that it would have to wait for; null: it would not have to. */
+  readonly limit: string | null;
+  /** Others that go first, if nobody else comes. */
+  readonly ahead: number;
+  /** So long at most; 0: it is refused at once. */
+  readonly waitMs: number;
+  /** Why it is, though it would wait; null: for no such reason. */
+  readonly drop: WaitDrop | null;
+  /** How many wait, the bytes of their bodies, and how much of both there may be. */
+  readonly requests: number;
+  readonly bytes: number;
+  readonly maxRequests: number;
+  readonly maxBytes: number;
+}
+
 export interface Explanation {
+  /** How many workers there are, and how many of them shed load at this moment; null: nobody was asked. */
+  readonly workers: { readonly serving: number; readonly shedding: number } | null;
   /** Null: there is no key of this name. */
   readonly key: ExplainedKey | null;
   readonly model: string;
@@ -132,6 +154,8 @@ export interface Explanation {
   readonly route: ExplainedRoute | null;
   readonly targets: readonly ExplainedTarget[];
   readonly limits: readonly ExplainedLimit[];
+  /** Null: requests do not wait for rate limits, or this one does not come so far. */
+  readonly queue: ExplainedQueue | null;
   /** Null: the request goes to a target. */
   readonly refusal: ExplainedRefusal | null;
 }

@@ -204,7 +204,7 @@ async function begin({ config, epoch, program }: Extract<ToWorker, { type: "conf
 function answer({ id, question }: Extract<ToWorker, { type: "explain" }>): void {
   if (serving === null) return;
   const { pipeline, limiter } = serving;
-  tell({ type: "explained", id, explanation: explain(pipeline.snapshot, limiter, question) });
+  tell({ type: "explained", id, explanation: explain(pipeline.snapshot, limiter, question, pipeline) });
 }
 
 function onMessage(message: ToWorker): void {

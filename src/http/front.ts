@@ -7,6 +7,7 @@
  */
 import { createServer, type Server, type Socket } from "node:net";
 import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from "node:tls";
+import { addressBytesOf } from "../base/address.ts";
 import { nowMs } from "../base/clock.ts";
 import { CodedError } from "../base/errors.ts";
 import { BACKLOG_MAX, GREETING_MS_MAX } from "../base/limits.ts";
@@ -15,7 +16,7 @@ import { type Listener, placeText, type Tls } from "../config/listener.ts";
 import type { Callers } from "./callers.ts";
 import { type Greeting, Greetings } from "./greetings.ts";
 import { Joint } from "./joint.ts";
-import { addressBytesOf, readProxyHeader } from "./proxy-header.ts";
+import { readProxyHeader } from "./proxy-header.ts";
 import type { Refusals } from "./refusals.ts";
 import { contextOf, ServerNames } from "./server-names.ts";
 import { Trust } from "./trust.ts";

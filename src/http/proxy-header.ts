@@ -3,6 +3,7 @@
  * front of a connection to say who its client is. Gateway worker. Pure.
  */
 import { isIP } from "node:net";
+import { addressBytesOf } from "../base/address.ts";
 import { PROXY_HEADER_BYTES_MAX } from "../base/limits.ts";
 
 const NO_ADDRESS = new Uint8Array(0);
@@ -60,22 +61,6 @@ function readText(bytes: Uint8Array): ProxyHeader | "partial" | "invalid" {
   const [, family, source = "", target = ""] = /^PROXY TCP([46]) (\S+) (\S+) \d{1,5} \d{1,5}$/.exec(line) ?? [];
   if (family === undefined || isIP(source) !== Number(family) || isIP(target) !== Number(family)) return "invalid";
   return { bytes: end + 2, address: addressBytesOf(source) };
-}
-
-/** In network order; empty for what is not an address. */
-export function addressBytesOf(text: string): Uint8Array {
-  if (isIP(text) === 4) return Uint8Array.from(text.split("."), Number);
-  return isIP(text) === 6 ? ipv6Bytes(text.replace(/%.*$/, "")) : NO_ADDRESS;
-}
-
-function ipv6Bytes(text: string): Uint8Array {
-  // The URL parser writes an IPv4 tail as two groups.
-  const [head = "", tail] = new URL(`http://[${text}]`).hostname.slice(1, -1).split("::");
-  const groupsOf = (part: string | undefined) =>
-    part ? part.split(":").map((group) => Number.parseInt(group, 16)) : [];
-  const [before, after] = [groupsOf(head), groupsOf(tail)];
-  const groups = [...before, ...new Array<number>(8 - before.length - after.length).fill(0), ...after];
-  return Uint8Array.from(groups.flatMap((group) => [group >> 8, group & 255]));
 }
 
 /** A version 2 header with 16 bytes as the client's IPv6 address. */

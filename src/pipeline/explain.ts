@@ -3,9 +3,11 @@
  * The steps are those of the request path, over a copy of what they would change: nothing is chosen, probed or charged for it.
  */
 
+import { addressBytesOf } from "../base/address.ts";
 import { nowMs, wallMs } from "../base/clock.ts";
 import { ERRORS } from "../base/errors.ts";
 import { headerLines } from "../base/header-lines.ts";
+import { EXCHANGES_IN_FLIGHT_MAX } from "../base/limits.ts";
 import type {
   ExplainedArm,
   ExplainedKey,
@@ -22,20 +24,31 @@ import { METHODS } from "../telemetry/record.ts";
 import { authenticate } from "./authenticate.ts";
 import { classify } from "./endpoint.ts";
 import { type Downstream, Exchange, type Verdict } from "./exchange.ts";
+import { explainQueue, queueVerdict } from "./explain-queue.ts";
 import { choicesOf, copyOfRoutes, explainTargets } from "./explain-targets.ts";
-import { type Limiter, PERIODS } from "./limit.ts";
+import { type Limiter, PERIODS, UNLIMITED } from "./limit.ts";
 import { asWanted, takeTimeout } from "./override.ts";
 import { readBody } from "./read-body.ts";
 import { errorBody } from "./rescue.ts";
 import { chooseAnother, route } from "./route.ts";
 import { takeUser } from "./user-header.ts";
-import { waitMsOf } from "./wait-queue.ts";
+import type { WaitQueue } from "./wait-queue.ts";
 
 const METHOD = "POST";
 const PERCENT = 100;
 const NO_TARGETS: ReadonlyMap<number, string> = new Map();
-const UNLIMITED: ReturnType<Limiter["peek"]> = { verdict: null, limits: [] };
 const RETRY_AFTER_MS = /\r\nretry-after-ms: (\d+)/;
+
+/** What is going on where the request would come. Pipeline is one. */
+export interface Moment {
+  /** Requests, and bytes of their bodies. */
+  readonly inFlight: number;
+  readonly bodyBytesInFlight: number;
+  /** Null: nobody knows of any that wait. */
+  readonly waits: WaitQueue | null;
+}
+
+const IDLE: Moment = { inFlight: 0, bodyBytesInFlight: 0, waits: null };
 
 /** A client that is not there. */
 const NOBODY: Downstream = {
@@ -50,21 +63,30 @@ const NOBODY: Downstream = {
 };
 
 /** Null: nothing is limited, or nobody knows what is used. */
-export function explain(snapshot: Snapshot, limiter: Limiter | null, question: ExplainQuestion): Explanation {
+export function explain(
+  snapshot: Snapshot,
+  limiter: Limiter | null,
+  question: ExplainQuestion,
+  moment = IDLE,
+): Explanation {
   const key = snapshot.keyRecords.find(({ name }) => name === question.key) ?? null;
   const exchange = exchangeOf(copyOfRoutes(snapshot), question, key);
-  const admitted = classify(exchange) ?? authenticate(exchange) ?? withUser(exchange) ?? takeTimeout(exchange);
-  const routed = admitted ?? fits(exchange) ?? readBody(exchange) ?? route(exchange);
+  const routed =
+    classify(exchange) ?? authenticate(exchange) ?? admit(exchange, moment) ?? readBody(exchange) ?? route(exchange);
   const limiting = routed === null ? limiter : null;
   let inForce = asInForce(exchange, snapshot);
   const full = limiting === null ? NO_TARGETS : fullTargets(inForce, limiting);
+  const behind = limiting === null ? null : (moment.waits?.lineFor(inForce) ?? null);
   let peeked = limiting?.peek(inForce) ?? UNLIMITED;
-  while (peeked.verdict !== null && limiting?.refusedTarget === true && chooseAnother(exchange)) {
+  while (behind === null && peeked.verdict !== null && limiting?.refusedTarget === true && chooseAnother(exchange)) {
     inForce = asInForce(exchange, snapshot);
     peeked = limiting.peek(inForce);
   }
-  const verdict = routed ?? peeked.verdict;
+  const queued = { exchange: inForce, peeked, behind };
+  const queue = limiting === null ? null : explainQueue(queued, moment.waits);
+  const verdict = limiting === null ? routed : queueVerdict(queued, limiting);
   return {
+    workers: null,
     key: key === null ? null : explainKey(key),
     model: exchange.model,
     stream: exchange.stream,
@@ -74,7 +96,8 @@ export function explain(snapshot: Snapshot, limiter: Limiter | null, question: E
     route: explainRoute(inForce),
     targets: explainTargets(inForce, full, wallMs(nowMs())),
     limits: peeked.limits.map(explainLimit),
-    refusal: verdict === null ? null : refusalOf(routed === null ? inForce : exchange, verdict, peeked.limits),
+    queue,
+    refusal: verdict === null ? null : refusalOf(routed === null ? inForce : exchange, verdict, queue?.waitMs ?? 0),
   };
 }
 
@@ -89,8 +112,13 @@ function fullTargets(exchange: Exchange, limiter: Limiter): ReadonlyMap<number, 
   return full;
 }
 
-function exchangeOf(snapshot: Snapshot, { path, headers, body }: ExplainQuestion, key: KeyRecord | null): Exchange {
-  const exchange = new Exchange(snapshot, NOBODY, nowMs(), false);
+function exchangeOf(
+  snapshot: Snapshot,
+  { path, headers, body, address }: ExplainQuestion,
+  key: KeyRecord | null,
+): Exchange {
+  const bytes = addressBytesOf(address);
+  const exchange = new Exchange(snapshot, { ...NOBODY, address: () => bytes }, nowMs(), false);
   exchange.method = METHOD;
   exchange.methodNumber = METHODS.indexOf(METHOD);
   exchange.path = path;
@@ -103,6 +131,7 @@ function exchangeOf(snapshot: Snapshot, { path, headers, body }: ExplainQuestion
   exchange.body = Buffer.from(body);
   exchange.bodyBytes = exchange.body.length;
   exchange.contentLength = exchange.bodyBytes;
+  exchange.bodyMs = exchange.startedMs;
   return exchange;
 }
 
@@ -112,20 +141,20 @@ function headersOf(headers: readonly string[], own: boolean): string[] {
 }
 
 /** As Pipeline does between the key and the body. */
-function withUser(exchange: Exchange): Verdict {
-  if (exchange.snapshot.userHeader !== "") takeUser(exchange);
-  return null;
-}
-
-/** As Pipeline.reserveBody does with nothing else in flight. */
-function fits(exchange: Exchange): Verdict {
-  const { bodyBytes } = exchange.snapshot.bounds;
-  return exchange.contentLength > bodyBytes ? exchange.fail(ERRORS.bodyTooLarge, String(bodyBytes)) : null;
+function admit(exchange: Exchange, { inFlight, bodyBytesInFlight }: Moment): Verdict {
+  const { userHeader, bounds } = exchange.snapshot;
+  if (userHeader !== "") takeUser(exchange);
+  const refusal = takeTimeout(exchange);
+  if (refusal !== null) return refusal;
+  if (inFlight >= EXCHANGES_IN_FLIGHT_MAX) return ERRORS.overloaded;
+  const { contentLength } = exchange;
+  if (contentLength > bounds.bodyBytes) return exchange.fail(ERRORS.bodyTooLarge, String(bounds.bodyBytes));
+  return bodyBytesInFlight + contentLength > bounds.bodyBytesInFlight ? ERRORS.overloaded : null;
 }
 
 /** With the snapshot and the route that limits know by their numbers. */
 function asInForce(exchange: Exchange, snapshot: Snapshot): Exchange {
-  const copy = new Exchange(snapshot, NOBODY, exchange.startedMs, false);
+  const copy = new Exchange(snapshot, exchange.down, exchange.startedMs, false);
   const { route } = exchange;
   const original = route === null ? null : originalOf(snapshot, route);
   return Object.assign(copy, exchange, { snapshot, route: original === null ? null : asWanted(exchange, original) });
@@ -199,12 +228,9 @@ function perOf({ calendar, periodMs }: PeekedLimit["rule"]): string {
   return calendar.per === "total" ? "total" : `${calendar.per}, ${calendar.timeZone}`;
 }
 
-function refusalOf(exchange: Exchange, row: NonNullable<Verdict>, limits: readonly PeekedLimit[]): ExplainedRefusal {
+function refusalOf(exchange: Exchange, row: NonNullable<Verdict>, waitMs: number): ExplainedRefusal {
   const { error } = JSON.parse(errorBody(row, exchange.detail)) as { readonly error: { readonly message: string } };
   const { status, code } = row;
   const retryAfterMs = Number(RETRY_AFTER_MS.exec(exchange.limitLines)?.[1] ?? 0);
-  const waitMs = row === ERRORS.limitReached ? waitMsOf(exchange) : 0;
-  // As WaitQueue does: requests are never given back.
-  const isVain = limits.some(({ rule, admits }) => !admits && rule.quantity === "requests") && retryAfterMs > waitMs;
-  return { status, code, message: error.message, retryAfterMs, waitMs: isVain ? 0 : waitMs };
+  return { status, code, message: error.message, retryAfterMs, waitMs };
 }

@@ -3,6 +3,7 @@
  * numbers, which are found by the numbers that keys, routes and targets have in the snapshot; what clients choose, and where they come from, goes as
  * a text. Gateway worker.
  */
+import { unmapped } from "../base/address.ts";
 import type { LimitPart } from "../base/limit-terms.ts";
 import { type Route, routesOf, type Snapshot, type Target } from "../config/snapshot.ts";
 import { LIMIT_AT, type LimitsMap } from "../shm/limits.ts";
@@ -155,7 +156,8 @@ function targetName({ provider, upstreamModel }: Target, model: string): string 
   return `${provider.name}/${upstreamModel ?? model}`;
 }
 
-/** A network of IPv6 is one client: whoever has one has 2^64 addresses (RFC 6177). */
-function addressText(address: Uint8Array): string {
+/** A network of IPv6 is one client: whoever has one has 2^64 addresses (RFC 6177). IPv4 is the same on a listener for both. */
+function addressText(client: Uint8Array): string {
+  const address = unmapped(client);
   return Buffer.from(address.buffer, address.byteOffset, Math.min(address.length, NETWORK_BYTES)).toString("latin1");
 }

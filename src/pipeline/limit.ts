@@ -52,6 +52,15 @@ export interface Refused {
   readonly retryMs: number;
 }
 
+/** How limits stand to a request that is not made. */
+export interface Peeked {
+  readonly verdict: Verdict;
+  readonly refused: Refused | null;
+  readonly limits: readonly PeekedLimit[];
+}
+
+export const UNLIMITED: Peeked = { verdict: null, refused: null, limits: [] };
+
 export class Limiter {
   readonly #map: LimitsMap;
   readonly #subjects: LimitSubjects;
@@ -159,7 +168,10 @@ export class Limiter {
     this.#fields[LIMIT_AT.quiet] = 1;
     const decision = this.#decide(exchange);
     this.#fields[LIMIT_AT.quiet] = 0;
-    if (decision === LIMIT_ADMITTED) return null;
+    return decision === LIMIT_ADMITTED ? null : this.#refused(decision);
+  }
+
+  #refused(decision: number): Refused {
     const rule = this.#map.ruleAt(this.#field(LIMIT_AT.limit));
     this.refusedTarget = rule !== undefined && isOfTargets(rule);
     const waits = decision === LIMIT_REFUSED && rule !== undefined && rule.calendar === null;
@@ -188,13 +200,14 @@ export class Limiter {
     return decision;
   }
 
-  /** What admit() would say, and how each limit stands that applies; changes nothing but the exchange. */
-  peek(exchange: Exchange): { readonly verdict: Verdict; readonly limits: readonly PeekedLimit[] } {
-    if (!this.#active) return { verdict: null, limits: [] };
+  /** What admit() and attempt() would say, and how each limit stands that applies; changes nothing but the exchange. */
+  peek(exchange: Exchange): Peeked {
+    if (!this.#active) return UNLIMITED;
     this.#subjects.fill(exchange);
     this.#fillAmounts(exchange);
     const { decision, limits } = this.#map.peek();
-    return { verdict: decision === LIMIT_ADMITTED ? null : this.#refuse(exchange, decision), limits };
+    if (decision === LIMIT_ADMITTED) return { verdict: null, refused: null, limits };
+    return { verdict: this.#refuse(exchange, decision), refused: this.#refused(decision), limits };
   }
 
   /** Puts what was used in the place of what was reserved, and gives permits back. Once; a second call does nothing. */

@@ -9,7 +9,7 @@ import { EXCHANGES_IN_FLIGHT_MAX } from "../base/limits.ts";
 import type { Provider, Snapshot, Target } from "../config/snapshot.ts";
 import { scansOpen } from "../providers/response-scan.ts";
 import type { CountersWriter } from "../shm/counters.ts";
-import { COUNTER, GAUGE_WAITING, SHED } from "../shm/layout.ts";
+import { COUNTER, GAUGE_SHEDDING, GAUGE_WAITING, SHED } from "../shm/layout.ts";
 import type { ResponseHead, Transport } from "../upstream/transport.ts";
 import { admitSomewhere } from "./admit.ts";
 import { authenticate } from "./authenticate.ts";
@@ -27,6 +27,7 @@ import {
   type RequestHandler,
   type Verdict,
 } from "./exchange.ts";
+import type { Moment } from "./explain.ts";
 import { noteLimits } from "./explain-header.ts";
 import { uploadRequest, upstreamRequest } from "./forward.ts";
 import { recordGap } from "./latencies.ts";
@@ -60,7 +61,7 @@ export interface PipelineParts extends Books {
   readonly onCredential: (change: CredentialChange) => void;
 }
 
-export class Pipeline implements RequestHandler, RelayOwner, WaitOwner {
+export class Pipeline implements RequestHandler, RelayOwner, WaitOwner, Moment {
   /** In force for requests that begin now. */
   snapshot: Snapshot;
   draining = false;
@@ -78,7 +79,7 @@ export class Pipeline implements RequestHandler, RelayOwner, WaitOwner {
   /** A turn of the loop is being measured. */
   #measures = false;
   /** Null: nothing is limited. */
-  readonly #waits: WaitQueue | null;
+  readonly waits: WaitQueue | null;
   #bodyBytesInFlight = 0;
 
   constructor(parts: PipelineParts) {
@@ -87,7 +88,7 @@ export class Pipeline implements RequestHandler, RelayOwner, WaitOwner {
     this.#transportOf = parts.transportOf;
     this.#troubles = new Troubles(parts.onTrouble);
     this.#health = new TargetHealth(Math.random, parts.onBreaker);
-    this.#waits = parts.limiter === null ? null : waitQueueOf(this, parts.limiter, parts.counters);
+    this.waits = parts.limiter === null ? null : waitQueueOf(this, parts.limiter, parts.counters);
     const { transportOf } = parts;
     const [books, health, wheel] = [this.#books, this.#health, this.#inFlight];
     const credentials = new CredentialHealth(parts.onCredential);
@@ -97,6 +98,10 @@ export class Pipeline implements RequestHandler, RelayOwner, WaitOwner {
 
   get inFlight(): number {
     return this.#inFlight.size;
+  }
+
+  get bodyBytesInFlight(): number {
+    return this.#bodyBytesInFlight;
   }
 
   /** Answers from now on close their connections, also those to requests that are here already. */
@@ -222,9 +227,7 @@ export class Pipeline implements RequestHandler, RelayOwner, WaitOwner {
     const { limiter } = this.#books;
     if (limiter === null || exchange.request !== null) return null;
     if (exchange.ownLines !== "") noteLimits(exchange, limiter);
-    return exchange.snapshot.queue === null
-      ? admitSomewhere(exchange, limiter)
-      : (this.#waits?.admit(exchange) ?? null);
+    return exchange.snapshot.queue === null ? admitSomewhere(exchange, limiter) : (this.waits?.admit(exchange) ?? null);
   }
 
   onWait(exchange: Exchange, waitMs: number): void {
@@ -290,7 +293,7 @@ export class Pipeline implements RequestHandler, RelayOwner, WaitOwner {
     if (route !== null && route.arm !== null) noteEnd(exchange, route.arm);
     const held = exchange.limitTicket >= 0 || exchange.targetTicket >= 0;
     settle(exchange, this.#books);
-    if (held || exchange.waiting !== null) this.#waits?.onOver(exchange, held);
+    if (held || exchange.waiting !== null) this.waits?.onOver(exchange, held);
     leaveTarget(exchange);
     if (exchange.phase !== PHASE_OVER) exchange.enter(PHASE_FLUSHING, this.tickMs);
   }
@@ -399,7 +402,7 @@ export class Pipeline implements RequestHandler, RelayOwner, WaitOwner {
     const { startedMs, totalMs, progressMs, pauseMs } = exchange;
     const isOver = this.tickMs >= Math.min(progressMs + pauseMs, startedMs + totalMs);
     if (exchange.phase === PHASE_WAITING && isOver) {
-      this.#waits?.expire(exchange);
+      this.waits?.expire(exchange);
     } else {
       const error = overdue(exchange, this.tickMs);
       if (error !== null) this.#expire(exchange, error);
@@ -410,13 +413,14 @@ export class Pipeline implements RequestHandler, RelayOwner, WaitOwner {
   /** Ends what is overdue and publishes the gauges; called every SWEEP_INTERVAL_MS. */
   sweep(): void {
     this.tickMs = nowMs();
-    this.#waits?.sweep();
+    this.waits?.sweep();
     this.#inFlight.turn(this.tickMs, this.#look);
     this.#shadows.sweep(this.tickMs);
     const { counters } = this.#books;
     counters.set(COUNTER.gaugeInFlight, this.#inFlight.size);
     counters.set(COUNTER.gaugeBodyBytesInFlight, this.#bodyBytesInFlight);
-    counters.set(GAUGE_WAITING, this.#waits?.size ?? 0);
+    counters.set(GAUGE_WAITING, this.waits?.size ?? 0);
+    counters.set(GAUGE_SHEDDING, this.#shedder.sheds ? 1 : 0);
     counters.set(COUNTER.gaugeScannerSlots, scansOpen());
     counters.set(COUNTER.heartbeatMs, Date.now());
     this.#measureTurn();

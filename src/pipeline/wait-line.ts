@@ -80,6 +80,25 @@ export class WaitLine {
     if (!isOver && hadTurn) lane.level.append(lane);
   }
 
+  /** How many of those that wait would go before a request of this key that joins now, if nobody else comes. */
+  ahead(key: string, priority: number): number {
+    const own = this.#lanes.get(key);
+    const level = own?.level ?? this.#levels[priority];
+    const rounds = own === undefined ? 0 : lengthOf(own.waiting);
+    let count = 0;
+    for (const higher of this.#levels) {
+      if (higher === level) break;
+      for (let lane = higher.first; lane !== null; lane = lane.after) count += lengthOf(lane.waiting);
+    }
+    // Lanes in front of its own have one turn more before it than those behind.
+    let turns = rounds + 1;
+    for (let lane = level?.first ?? null; lane !== null; lane = lane.after) {
+      if (lane === own) turns = rounds;
+      count += Math.min(lengthOf(lane.waiting), turns);
+    }
+    return count;
+  }
+
   #laneOf({ exchange }: Waiting): Lane {
     const key = exchange.key?.name ?? "";
     const known = this.#lanes.get(key);
@@ -90,4 +109,10 @@ export class WaitLine {
     this.#lanes.set(key, lane);
     return lane;
   }
+}
+
+function lengthOf(chain: Chain<Waiting>): number {
+  let length = 0;
+  for (let one = chain.first; one !== null; one = one.after) length += 1;
+  return length;
 }

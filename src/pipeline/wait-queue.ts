@@ -71,9 +71,19 @@ export class WaitQueue {
     return this.#size;
   }
 
+  /** Of the bodies of those that wait. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Those who wait for the count that this limit has for it; null: nobody does. */
+  lineOf(exchange: Exchange, rule: LimitRule): WaitLine | null {
+    return this.#lines.get(lineId(exchange, rule)) ?? null;
+  }
+
   /** The step of the pipeline. Null: it is admitted, or waits, which `exchange.waiting` says. */
   admit(exchange: Exchange): Verdict {
-    const line = this.#size === 0 ? null : this.#lineFor(exchange);
+    const line = this.#size === 0 ? null : this.lineFor(exchange);
     if (line !== null) return this.#wait(exchange, line, 0);
     const refused = attemptSomewhere(exchange, this.#limiter);
     if (refused === null) return null;
@@ -84,17 +94,17 @@ export class WaitQueue {
   }
 
   /** Where others wait for a count that would be asked for it, too. */
-  #lineFor(exchange: Exchange): WaitLine | null {
+  lineFor(exchange: Exchange): WaitLine | null {
     for (const { rule } of this.#rules.values()) {
-      const line = appliesTo(exchange, rule) ? this.#lines.get(lineId(exchange, rule)) : undefined;
-      if (line !== undefined) return line;
+      const line = appliesTo(exchange, rule) ? this.lineOf(exchange, rule) : null;
+      if (line !== null) return line;
     }
     return null;
   }
 
   #wait(exchange: Exchange, line: WaitLine, retryMs: number): Verdict {
     const waitMs = waitMsOf(exchange);
-    const drop = this.#reasonNotTo(exchange, line, waitMs, retryMs);
+    const drop = reasonNotToWait(exchange, line.rule, retryMs, this);
     if (drop !== null) this.#count(drop);
     if (drop !== null || waitMs === 0) return this.#refusal(exchange, line, retryMs);
     leaveTarget(exchange);
@@ -118,14 +128,6 @@ export class WaitQueue {
 
   #refuseBehind(exchange: Exchange, { rule, nextMs }: WaitLine): ErrorRow {
     return this.#limiter.refuseBehind(exchange, rule, Math.max(1, nextMs - this.#nowMs()));
-  }
-
-  #reasonNotTo(exchange: Exchange, { rule }: WaitLine, waitMs: number, retryMs: number): WaitDrop | null {
-    const queue = exchange.snapshot.queue;
-    if (queue === null || waitMs === 0) return null;
-    if (this.#size >= queue.maxRequests || this.#bytes + exchange.bodyBytes > queue.maxBytes) return "full";
-    // Requests are never given back, so it is certain that there is no room before.
-    return rule.quantity === "requests" && retryMs > waitMs ? "deadline" : null;
   }
 
   #open(line: WaitLine, nextMs: number): void {
@@ -285,6 +287,27 @@ export class WaitQueue {
   #count(drop: WaitDrop): void {
     this.#counters.add(WAIT_DROPPED_0 + WAIT_DROPS.indexOf(drop), 1);
   }
+}
+
+/** Of a queue. */
+export interface Filling {
+  readonly size: number;
+  readonly bytes: number;
+}
+
+/** Why a request that may wait for a limit does not, though it would; null: it does, or may not. */
+export function reasonNotToWait(
+  exchange: Exchange,
+  { quantity }: LimitRule,
+  retryMs: number,
+  { size, bytes }: Filling,
+): WaitDrop | null {
+  const { queue } = exchange.snapshot;
+  const waitMs = waitMsOf(exchange);
+  if (queue === null || waitMs === 0) return null;
+  if (size >= queue.maxRequests || bytes + exchange.bodyBytes > queue.maxBytes) return "full";
+  // Requests are never given back, so it is certain that there is no room before.
+  return quantity === "requests" && retryMs > waitMs ? "deadline" : null;
 }
 
 /** As long as the configuration allows, or the client, or until its time is over anyway. */

@@ -1,14 +1,11 @@
 /** Client addresses as text. Pool tasks only. */
+import { isMapped } from "../base/address.ts";
 
 /** 4 or 16 bytes in network order as people write them (RFC 5952); an IPv4-mapped address as IPv4; else "". */
 export function formatAddress(bytes: Uint8Array): string {
   if (bytes.length === 4) return bytes.join(".");
   if (bytes.length !== 16) return "";
   return isMapped(bytes) ? bytes.subarray(12).join(".") : formatIpv6(bytes);
-}
-
-function isMapped(bytes: Uint8Array): boolean {
-  return bytes[10] === 255 && bytes[11] === 255 && bytes.subarray(0, 10).every((byte) => byte === 0);
 }
 
 /** The URL parser is the one RFC 5952 serializer that Node has. */

@@ -28,6 +28,7 @@ import {
   COUNTERS_BYTES,
   COUNTERS_MAGIC,
   COUNTERS_VERSION,
+  GAUGE_SHEDDING,
   GAUGE_WAITING,
   GAUGES_BEGIN,
   GAUGES_END,
@@ -65,6 +66,7 @@ export function bucketOf(us: number): number {
 function resetGauges(block: Float64Array): void {
   block.fill(0, GAUGES_BEGIN, GAUGES_END);
   block[GAUGE_WAITING] = 0;
+  block[GAUGE_SHEDDING] = 0;
 }
 
 /** A gateway worker's own block. */

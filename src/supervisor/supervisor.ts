@@ -24,7 +24,7 @@ import { native } from "../native/native.ts";
 import { returnSpareMemory } from "../native/spare-memory.ts";
 import type { CountersReader } from "../shm/counters.ts";
 import { HISTOGRAMS_VERSION } from "../shm/histogram-map.ts";
-import { COUNTER, COUNTERS_VERSION } from "../shm/layout.ts";
+import { COUNTER, COUNTERS_VERSION, GAUGE_SHEDDING } from "../shm/layout.ts";
 import { Drainer } from "../telemetry/drainer.ts";
 import { LATENCY_TASK, LatencyRotation } from "../telemetry/latency/rotation.ts";
 import { Metrics } from "../telemetry/metrics.ts";
@@ -173,6 +173,7 @@ async function openParts(configPath: string, { handover, trial }: Origin, closer
     onServing: (serving) => status.setServing(serving),
     onSlotFree,
     beatOf,
+    shedsIn: (slot) => counters.value(slot, GAUGE_SHEDDING) > 0,
     isCurrent: () => programOnDisk() === PROGRAM,
     replaced,
     patient: handover !== null,

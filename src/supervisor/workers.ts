@@ -50,6 +50,8 @@ export interface WorkersOptions {
   readonly onSlotFree: (slot: number, pid: number) => void;
   /** Heartbeat of the worker in this slot. */
   readonly beatOf: (slot: number) => number;
+  /** Whether the worker of this slot sheds load at this moment. */
+  readonly shedsIn: (slot: number) => boolean;
   /** Whether what is on disk is the program that runs. */
   readonly isCurrent: () => boolean;
   /** Counts of workers by ReplacedReason. */
@@ -152,7 +154,10 @@ export class Workers {
   async explain(question: ExplainQuestion): Promise<ExplainOutcome> {
     const worker = this.#alive().find(({ listeningSinceMs }) => listeningSinceMs !== null);
     const explanation = worker === undefined ? null : await worker.explain(question);
-    return explanation === null ? { error: "No worker serves at this moment." } : { explanation };
+    if (explanation === null) return { error: "No worker serves at this moment." };
+    const slots = this.slots;
+    const shedding = slots.filter((slot) => this.#options.shedsIn(slot)).length;
+    return { explanation: { ...explanation, workers: { serving: slots.length, shedding } } };
   }
 
   /** Slots of those that serve. */

@@ -61,6 +61,7 @@ test("the running gateway tells its decision, and asking it takes nothing", asyn
     ],
   );
   deepStrictEqual([told.live, told.refusal, told.key?.state], [true, null, "enabled"]);
+  deepStrictEqual([told.workers, told.queue], [{ serving: 2, shedding: 0 }, null]);
   deepStrictEqual(standing(await explained()), [
     ["few", 5, true],
     ["much", 1_000_000_000_000, true],
@@ -96,6 +97,8 @@ test("a body of one's own is explained as it is, and a header or an option that 
   deepStrictEqual([big.code, /whole number from 0 to/.test(big.text)], [2, true]);
   const header = await sluice.command("explain", ...ASKED, "--header", "no colon");
   deepStrictEqual([header.code, /Expected 'name: value'/.test(header.text)], [2, true]);
+  const address = await sluice.command("explain", ...ASKED, "--address", "10.0.0.256");
+  deepStrictEqual([address.code, /Expected an IPv4 or IPv6 address/.test(address.text)], [2, true]);
   const none = await sluice.command("explain", "--key", "default");
   deepStrictEqual([none.code, /'--model <name>' or '--body <file>'/.test(none.text)], [2, true]);
   const file = await sluice.command("explain", "--key", "default", "--body", sluice.configFile, "--json");

@@ -227,6 +227,14 @@ test("users are told apart by the request's own field, however it is spelled", a
 
 test("clients are told apart by their addresses, and the keys of a team are not", async () => {
   deepStrictEqual(await statuses("address", 3), [200, 200, 429]);
+  const explained = async (...address: string[]) => {
+    const { text } = await sluice.command("explain", "--key", "address", "--model", "gpt-4o", "--json", ...address);
+    const { limits, refusal } = JSON.parse(text);
+    return [limits.length, refusal?.status ?? null];
+  };
+  deepStrictEqual(await explained("--address", "127.0.0.1"), [1, 429]);
+  deepStrictEqual(await explained("--address", "127.0.0.2"), [1, null]);
+  deepStrictEqual(await explained(), [0, null]);
   const both = [...(await statuses("team a", 2)), ...(await statuses("team b", 2))];
   deepStrictEqual(both, [200, 200, 200, 429]);
 });

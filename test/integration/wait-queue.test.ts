@@ -74,6 +74,10 @@ test("a permit is taken by one at a time over both workers, and each of those th
   const first = await open(sluice, "/chat/completions", asked("one", "hold=one"));
   const others = Array.from({ length: 8 }, () => chat("one"));
   await waiting(8);
+  const { text } = await sluice.command("explain", "--key", "one", "--model", "gpt-4o", "--json");
+  const { queue, refusal } = JSON.parse(text);
+  deepStrictEqual([queue.limit, queue.waitMs, queue.ahead], ["one", 20_000, queue.requests]);
+  deepStrictEqual([queue.maxRequests, refusal.code, refusal.waitMs], [30, "rate_limit_exceeded", 20_000]);
   strictEqual((await upstream.journal()).requestsTotal, 1);
   await upstream.open("one");
   await first.text();

@@ -6,7 +6,9 @@ import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { addressBytesOf } from "../../src/base/address.ts";
 import type { LimitRule } from "../../src/base/limit-terms.ts";
+import { EXCHANGES_IN_FLIGHT_MAX } from "../../src/base/limits.ts";
 import { explanationText } from "../../src/cli/explain-report.ts";
 import type { ArmConfig } from "../../src/config/arm.ts";
 import { compileSnapshot } from "../../src/config/compile.ts";
@@ -28,14 +30,14 @@ import { openBreakers, prepareBreakers } from "../../src/shm/breakers.ts";
 import { prepareLimits } from "../../src/shm/limits.ts";
 import { openTargets, prepareTargets } from "../../src/shm/targets.ts";
 import { Random } from "../fuzz/random.ts";
-import { exchangeOf } from "../support/exchange.ts";
+import { exchangeOf, SeenDown } from "../support/exchange.ts";
 import { DAY_MS, directoryOf, HELD_TIME_MS, MINUTE_MS, ruleOf, SECOND_MS } from "../support/limits.ts";
 import { configOf, providerConfig } from "../support/request-path.ts";
 
 const CHAT = "/v1/chat/completions";
 
 function question(fields: object, changes: Partial<ExplainQuestion> = {}): ExplainQuestion {
-  return { key: "wide", path: CHAT, headers: [], body: JSON.stringify(fields), ...changes };
+  return { key: "wide", path: CHAT, headers: [], address: "", body: JSON.stringify(fields), ...changes };
 }
 
 function modelAt(strategy: Strategy, weights: readonly number[], priorities: readonly number[] = []): ModelConfig {
@@ -278,6 +280,51 @@ test("a request that may wait for a limit is told to, for as long as it says its
   deepStrictEqual(
     [waitOf(), waitOf("x-sluice-queue-ms", "1500"), waitOf("x-sluice-queue-ms", "500")],
     [2_000, 1_500, 0],
+  );
+});
+
+test("limits by address are told for the address that is asked with, IPv4 or the network of IPv6, and for none without it", (context) => {
+  const limits = [ruleOf({ scope: ["address"], limit: 5, periodMs: DAY_MS })];
+  const { snapshot, limiter } = gateway(context, { limits });
+  const addresses = { seen: [192, 0, 2, 7], network: [0x20, 1, 0xd, 0xb8, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 9] };
+  for (const bytes of Object.values(addresses)) {
+    const down = new SeenDown();
+    down.address = () => Uint8Array.from(bytes);
+    const exchange = exchangeOf({ snapshot, down, body: '{"model":"other"}' });
+    exchange.endpoint = 1;
+    strictEqual(readBody(exchange) ?? route(exchange) ?? limiter.admit(exchange), null);
+  }
+  const left = (address: string) =>
+    explain(snapshot, limiter, question({ model: "other" }, { address })).limits.map((limit) => limit.left);
+  deepStrictEqual(
+    ["192.0.2.7", "::ffff:192.0.2.7", "192.0.2.8", "2001:db8:0:1::5", "2001:db8:0:2::9", "::ffff:192.0.2.9"].map(left),
+    [[4], [4], [5], [4], [5], [5]],
+  );
+  deepStrictEqual(left(""), []);
+});
+
+test("an IPv4 client counts as the same one on a listener for both versions", (context) => {
+  const limits = [ruleOf({ scope: ["address"], limit: 2, periodMs: DAY_MS })];
+  const { snapshot, limiter } = gateway(context, { limits });
+  const codes = ["192.0.2.7", "::ffff:192.0.2.7", "192.0.2.7", "::ffff:192.0.2.8"].map((address) => {
+    const down = new SeenDown();
+    down.address = () => addressBytesOf(address);
+    const exchange = exchangeOf({ snapshot, down, body: '{"model":"other"}' });
+    exchange.endpoint = 1;
+    return (readBody(exchange) ?? route(exchange) ?? limiter.admit(exchange))?.code ?? null;
+  });
+  deepStrictEqual(codes, [null, null, "rate_limit_exceeded", null]);
+});
+
+test("a body that does not fit beside those that are in flight is overload", () => {
+  const snapshot = compileSnapshot(configWith({}), 1);
+  const at = (bodyBytesInFlight: number, inFlight = 0) =>
+    explain(snapshot, null, question({ model: "other" }), { bodyBytesInFlight, inFlight, waits: null }).refusal?.code;
+  const { bodyBytesInFlight } = snapshot.bounds;
+  const bytes = question({ model: "other" }).body.length;
+  deepStrictEqual(
+    [at(bodyBytesInFlight - bytes), at(bodyBytesInFlight - bytes + 1), at(0, EXCHANGES_IN_FLIGHT_MAX)],
+    [undefined, "overloaded", "overloaded"],
   );
 });
 

@@ -1,7 +1,8 @@
 /** The PROXY protocol's header: both versions, in pieces, and what is none. */
 import { deepEqual, equal } from "node:assert/strict";
 import { describe, test } from "node:test";
-import { addressBytesOf, proxyHeaderFor, readProxyHeader } from "../../src/http/proxy-header.ts";
+import { addressBytesOf } from "../../src/base/address.ts";
+import { proxyHeaderFor, readProxyHeader } from "../../src/http/proxy-header.ts";
 
 const V4 = Uint8Array.of(192, 0, 2, 7);
 const V6 = Uint8Array.of(0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9);

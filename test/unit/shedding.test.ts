@@ -2,7 +2,7 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { after, test } from "node:test";
 import { ERRORS } from "../../src/base/errors.ts";
-import { SHED } from "../../src/shm/layout.ts";
+import { GAUGE_SHEDDING, SHED } from "../../src/shm/layout.ts";
 import { FarEnd } from "../support/far-end.ts";
 import { RawClient } from "../support/raw-client.ts";
 import { chunkedRequest, requestBytes } from "../support/raw-request.ts";
@@ -60,24 +60,31 @@ async function asks(done: () => boolean): Promise<void> {
   }
 }
 
-/** Has many ask without end, and then this one, until it is refused. */
-async function overloaded(request: Buffer): Promise<{ answer: RawResponse; client: RawClient }> {
+/** While many ask without end. */
+async function crowded<T>(run: () => Promise<T>): Promise<T> {
   const busy = slow(0.4);
   let isDone = false;
   const crowd = Promise.all(Array.from({ length: 40 }, () => asks(() => isDone)));
   try {
-    return await until("it is refused", async () => {
-      const client = await RawClient.connect(path.port);
-      const answer = await client.ask(request);
-      if (answer.status === 503) return { answer, client };
-      client.leave();
-      return undefined;
-    });
+    return await run();
   } finally {
     isDone = true;
     await crowd;
     busy.undo();
   }
+}
+
+/** This one, until it is refused. */
+async function overloaded(request: Buffer): Promise<{ answer: RawResponse; client: RawClient }> {
+  return crowded(() =>
+    until("it is refused", async () => {
+      const client = await RawClient.connect(path.port);
+      const answer = await client.ask(request);
+      if (answer.status === 503) return { answer, client };
+      client.leave();
+      return undefined;
+    }),
+  );
 }
 
 async function atRest(): Promise<void> {
@@ -96,6 +103,14 @@ test("a request is refused with 503 and retry-after, and its connection goes on"
   strictEqual(headerOf(answer, "x-should-retry"), "");
   await until("it is calm again", async () => (await client.ask(requestBytes({ body: BODY }))).status === 200);
   client.leave();
+  await atRest();
+});
+
+test("that load is shed is told while it is, and not afterwards", async () => {
+  const sheds = () => path.counters.sum()[GAUGE_SHEDDING] === 1;
+  await until("it is calm", () => !sheds());
+  await crowded(() => until("it is told", sheds));
+  await until("it is calm again", () => !sheds());
   await atRest();
 });
 

@@ -5,6 +5,7 @@ import { EventEmitter } from "node:events";
 import { type TestContext, test } from "node:test";
 import { logTo } from "../../src/base/log.ts";
 import { PROGRAM } from "../../src/base/program.ts";
+import type { Explanation } from "../../src/config/explanation.ts";
 import type { FromWorker, ToWorker } from "../../src/config/messages.ts";
 import type { Config } from "../../src/config/schema.ts";
 import { delayAfter } from "../../src/supervisor/backoff.ts";
@@ -51,6 +52,7 @@ function crew(context: TestContext, count: number) {
   const lines: string[] = [];
   const disk = { current: true };
   const hanging = new Set<number>();
+  const shedding = new Set<number>();
   let beat = 0;
   const replaced = new Map<string, number>();
   const [serving, freed]: [number[], number[]] = [[], []];
@@ -67,6 +69,7 @@ function crew(context: TestContext, count: number) {
     onServing: (number) => void serving.push(number),
     onSlotFree: (slot) => void freed.push(slot),
     beatOf: (slot) => (hanging.has(slot) ? -1 : ++beat),
+    shedsIn: (slot) => shedding.has(slot),
     replaced,
     isCurrent: () => disk.current,
   });
@@ -78,7 +81,7 @@ function crew(context: TestContext, count: number) {
   const listen = (index: number, epoch = 1) =>
     child(index).tell({ type: "listening", epoch, slot: index, notice: null });
   const tick = (ms: number) => context.mock.timers.tick(ms);
-  return { workers, children, child, listen, tick, lines, serving, freed, hanging, replaced, disk };
+  return { workers, children, child, listen, tick, lines, serving, freed, hanging, shedding, replaced, disk };
 }
 
 /** Two workers that serve. */
@@ -97,6 +100,17 @@ test("every worker is configured first, and the start ends when all of them serv
   assert.equal(workers.serving, 2);
   assert.deepEqual(serving, [1, 2]);
   assert.equal(children.length, 2);
+});
+
+test("what one of them explains is told with how many of them shed load", async (context) => {
+  const { workers, child, shedding } = await running(context);
+  shedding.add(1);
+  const outcome = workers.explain({ key: "k", path: "/", headers: [], address: "", body: "{}" });
+  const asked = child(0).sent.at(-1);
+  assert.ok(asked?.type === "explain");
+  const explanation = { key: null, workers: null } as Explanation;
+  child(0).tell({ type: "explained", id: asked.id, explanation });
+  assert.deepEqual(await outcome, { explanation: { key: null, workers: { serving: 2, shedding: 1 } } });
 });
 
 test("a dead worker frees its slot and is replaced at once; the other is not touched", async (context) => {
