@@ -24,8 +24,6 @@ constexpr size_t LEASES_AT = PAGE + size_t{LimitsMap::BUCKETS} * sizeof(Bucket);
 constexpr size_t FILE_BYTES = LEASES_AT + size_t{LimitsMap::LEASES} * sizeof(Lease);
 
 constexpr int64_t SECOND_NS = 1'000'000'000;
-// For the lock: its holder does less than a microsecond of work, unless it was stopped or had to give the CPU away.
-constexpr int64_t LOCK_NS_MAX = SECOND_NS / 5;
 // Below this a difference to the wall clock is no step.
 constexpr int64_t STEP_NS_MIN = SECOND_NS / 100;
 constexpr uint32_t LEASES_PER_TICK = 256;
@@ -158,10 +156,10 @@ void LimitsMap::make_lock() {
   pthread_mutexattr_destroy(&kind);
 }
 
-bool LimitsMap::lock() {
+bool LimitsMap::lock(int64_t most_ns) {
   int result = pthread_mutex_trylock(&header_->mutex);
   if (result == EBUSY) {
-    const int64_t until = clock_ns(CLOCK_MONOTONIC) + LOCK_NS_MAX;
+    const int64_t until = clock_ns(CLOCK_MONOTONIC) + most_ns;
     const timespec deadline = {static_cast<time_t>(until / SECOND_NS), static_cast<long>(until % SECOND_NS)};
     result = pthread_mutex_clocklock(&header_->mutex, CLOCK_MONOTONIC, &deadline);
   }

@@ -112,7 +112,9 @@ class LimitsMap {
   SipHash hash() const { return SipHash(header_->secret[0], header_->secret[1]); }
 
   // False: it could not be had in time, because its holder stands still.
-  bool lock();
+  bool lock() { return lock(LOCK_NS_MAX); }
+  // The same for what is done once, and has to be done: where others take it again and again, it may take its time.
+  bool lock_patiently() { return lock(10 * LOCK_NS_MAX); }
   void unlock();
 
   // For tests: the time stands at this; below 0: it runs.
@@ -167,6 +169,10 @@ class LimitsMap {
   };
 
  private:
+  // Its holder does less than a microsecond of work, unless it was stopped or had to give the CPU away.
+  static constexpr int64_t LOCK_NS_MAX = 200'000'000;
+
+  bool lock(int64_t most_ns);
   bool map(const char* path, bool create);
   void unmap();
   void make();

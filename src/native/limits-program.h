@@ -141,8 +141,8 @@ class LimitsProgram {
   // What admit() would decide now, and how each limit that applies stands, without a trace in the map. `out` has LIMITS_MAX places; how
   // many of them were filled.
   uint32_t peek(const Request& request, Answer* answer, Peeked* out);
-  // Each ticket once.
-  void settle(int32_t ticket, const Used& used);
+  // What limits have of one request, and those of its target; -1: nothing. Each ticket once.
+  void settle(int32_t ticket, int32_t target_ticket, const Used& used);
   // Used beside what is reserved, before that is settled: by an attempt at the target of `request`, which may be another one.
   void book(int32_t ticket, const Used& used, const Request& request);
   // An attempt goes to another target, that of `request`: what limits of the parts `changed` (bits) have of it goes along, or nothing changes.
@@ -305,6 +305,8 @@ class LimitsProgram {
   void take_more(Charge* charge, int64_t more, int64_t now);
   void tell_of_end(const Charge& charge, const Limit& limit, int64_t now);
   void note(const Limit& limit, const Check& check, const Taken& taken, Charge* charge);
+  void settle_charges(const Ticket& ticket, const Used& used, const Now& now);
+  void close_ticket(int32_t number);
   void correct(const Charge& charge, int64_t used, const Now& clock);
   void settle_budget(const Charge& charge, int64_t used, int64_t now);
   void tell_of_end(const Check& check, int64_t now);

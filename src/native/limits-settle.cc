@@ -38,23 +38,34 @@ void LimitsProgram::note(const Limit& limit, const Check& check, const Taken& ta
   else charge->window = {check.window_start, limit.period_ns};
 }
 
-void LimitsProgram::settle(int32_t ticket, const Used& used) {
+void LimitsProgram::settle(int32_t ticket, int32_t target_ticket, const Used& used) {
   alerts_.clear();
-  Ticket* const one = ticket_at(ticket);
-  if (one == nullptr) return;
+  const Ticket* const one = ticket_at(ticket);
+  const Ticket* const of_target = ticket_at(target_ticket);
+  if (one == nullptr && of_target == nullptr) return;
   // Without the lock leases come back by their deadlines, and reservations stay as they are.
   if (map_.lock()) {
     map_.begin();
     const Now now(map_);
-    for (const Charge& charge : one->charges) {
-      if (kind_of(charge) == BucketKind::HELD) map_.return_lease(charge.held.lease, charge.held.serial);
-      else correct(charge, used_of(used, charge) - charge.before, now);
-    }
+    if (one != nullptr) settle_charges(*one, used, now);
+    if (of_target != nullptr) settle_charges(*of_target, used, now);
     map_.unlock();
   }
-  one->charges.clear();
-  one->next_free = free_ticket_;
-  free_ticket_ = ticket;
+  if (one != nullptr) close_ticket(ticket);
+  if (of_target != nullptr) close_ticket(target_ticket);
+}
+
+void LimitsProgram::settle_charges(const Ticket& ticket, const Used& used, const Now& now) {
+  for (const Charge& charge : ticket.charges) {
+    if (kind_of(charge) == BucketKind::HELD) map_.return_lease(charge.held.lease, charge.held.serial);
+    else correct(charge, used_of(used, charge) - charge.before, now);
+  }
+}
+
+void LimitsProgram::close_ticket(int32_t number) {
+  tickets_[number].charges.clear();
+  tickets_[number].next_free = free_ticket_;
+  free_ticket_ = number;
 }
 
 void LimitsProgram::correct(const Charge& charge, int64_t used, const Now& clock) {

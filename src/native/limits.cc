@@ -100,7 +100,7 @@ napi_value take_slot(napi_env env, napi_callback_info info) {
   uint32_t slot = 0, pid = 0;
   if (!is_open(env) || !arguments(env, info, argv) || !uint_of(env, argv[0], &slot) || !uint_of(env, argv[1], &pid)) return nullptr;
   Limits& own = limits();
-  if (slot >= LimitsMap::SLOTS || !own.map.lock()) {
+  if (slot >= LimitsMap::SLOTS || !own.map.lock_patiently()) {
     napi_throw_error(env, "SLUICE_LIMITS", "the map of limits is locked");
     return nullptr;
   }
@@ -116,7 +116,7 @@ napi_value leave_slot(napi_env env, napi_callback_info info) {
   uint32_t slot = 0, pid = 0;
   if (!is_open(env) || !arguments(env, info, argv) || !uint_of(env, argv[0], &slot) || !uint_of(env, argv[1], &pid)) return nullptr;
   LimitsMap& map = limits().map;
-  if (slot >= LimitsMap::SLOTS || !map.lock()) return nullptr;
+  if (slot >= LimitsMap::SLOTS || !map.lock_patiently()) return nullptr;
   map.leave_slot(slot, pid);
   map.unlock();
   return nullptr;
@@ -291,11 +291,11 @@ Used used_of(const Limits& own) {
   return {amount_of(amounts[INPUT_TOKENS]), amount_of(amounts[OUTPUT_TOKENS]), amount_of(amounts[COST], COST_MAX)};
 }
 
-// limitsSettle()
+// limitsSettle(): both tickets of `limitFields`.
 napi_value settle(napi_env env, napi_callback_info) {
   if (!is_open(env)) return nullptr;
   Limits& own = limits();
-  own.program.settle(static_cast<int32_t>(own.fields[TICKET]), used_of(own));
+  own.program.settle(static_cast<int32_t>(own.fields[TICKET]), static_cast<int32_t>(own.fields[TARGET_TICKET]), used_of(own));
   own.fields[ALERTS] = static_cast<double>(own.program.alerts().size());
   return nullptr;
 }

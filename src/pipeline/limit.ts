@@ -6,7 +6,7 @@
 import { ERRORS, type ErrorRow } from "../base/errors.ts";
 import type { BudgetCalendar, LimitPart, LimitQuantity, LimitRule } from "../base/limit-terms.ts";
 import { OUTPUT_TOKENS_ASSUMED, OUTPUT_TOKENS_EXTENDED, TOKEN_BYTES_MAX } from "../base/limits.ts";
-import { type Route, routesOf, type Snapshot, type Target, type Timeouts } from "../config/snapshot.ts";
+import { routesOf, type Snapshot, type Target, type Timeouts } from "../config/snapshot.ts";
 import { BYTES_PER_TOKEN, CONTENT_MOST, estimateTokens } from "../providers/response-scan.ts";
 import {
   LIMIT_ADMITTED,
@@ -75,8 +75,8 @@ export class Limiter {
   /** Output tokens of an answer, learned, by the number of the route. */
   #outputs: Float64Array = new Float64Array(0);
   #learned = new Map<string, number>();
-  /** Routes of which something was learned since the last tick. */
-  readonly #news = new Map<number, string>();
+  /** 1: something was learned of the route since the last tick. */
+  #news: Uint8Array = new Uint8Array(0);
 
   /** Limits count targets or providers apart. */
   #ofTargets = false;
@@ -106,8 +106,9 @@ export class Limiter {
     this.#queues = this.#active && snapshot.queue !== null;
     this.#map.configure(snapshot.limits, longestMs(snapshot.timeouts));
     this.#subjects.configure(snapshot);
-    this.#outputs = Float64Array.from(routesOf(snapshot), ({ name }) => this.#learned.get(name) ?? this.#known(name));
-    this.#news.clear();
+    const routes = routesOf(snapshot);
+    this.#outputs = Float64Array.from(routes, ({ name }) => this.#learned.get(name) ?? this.#known(name));
+    this.#news = new Uint8Array(routes.length);
   }
 
   #remember(): void {
@@ -123,8 +124,11 @@ export class Limiter {
 
   tick(): void {
     this.#map.tick();
-    for (const [route, name] of this.#news) this.#map.learn(name, this.#outputs[route] ?? OUTPUT_TOKENS_ASSUMED);
-    this.#news.clear();
+    if (this.#snapshot === null || !this.#news.includes(1)) return;
+    for (const { number, name } of routesOf(this.#snapshot)) {
+      if (this.#news[number] === 1) this.#map.learn(name, this.#outputs[number] ?? OUTPUT_TOKENS_ASSUMED);
+    }
+    this.#news.fill(0);
   }
 
   /** The whole body has to be there before admit(). */
@@ -188,9 +192,9 @@ export class Limiter {
   #decide(exchange: Exchange): number {
     this.#subjects.fill(exchange);
     this.#fillAmounts(exchange);
-    const decision = this.#map.admit();
+    exchange.limitLines = this.#map.decide();
+    const decision = this.#field(LIMIT_AT.decision);
     if (this.#field(LIMIT_AT.alerts) > 0) this.#alert(exchange);
-    exchange.limitLines = this.#map.lines;
     if (decision !== LIMIT_ADMITTED) return decision;
     exchange.refusedBy = "";
     exchange.limitTicket = this.#field(LIMIT_AT.ticket);
@@ -214,15 +218,12 @@ export class Limiter {
   settle(exchange: Exchange, { inputTokens, outputTokens, costNanodollars: cost }: RequestRecord): void {
     const { limitTicket, targetTicket, route, snapshot } = exchange;
     const whole = exchange.error !== ERRORS.cutByLimit;
-    if (whole && outputTokens > 0 && route !== null && snapshot === this.#snapshot) this.#learn(route, outputTokens);
+    if (whole && outputTokens > 0 && route !== null && snapshot === this.#snapshot)
+      this.#learn(route.number, outputTokens);
     exchange.limitTicket = -1;
     exchange.targetTicket = -1;
-    if (limitTicket >= 0) this.#settle(exchange, limitTicket, inputTokens, outputTokens, cost);
-    if (targetTicket >= 0) this.#settle(exchange, targetTicket, inputTokens, outputTokens, cost);
-  }
-
-  #settle(exchange: Exchange, ticket: number, input: number, output: number, cost: number): void {
-    this.#map.settle(ticket, input, output, cost);
+    if (limitTicket < 0 && targetTicket < 0) return;
+    this.#map.settle(limitTicket, inputTokens, outputTokens, cost, targetTicket);
     if (this.#field(LIMIT_AT.alerts) > 0) this.#alert(exchange);
   }
 
@@ -268,10 +269,10 @@ export class Limiter {
     }
   }
 
-  #learn({ number, name }: Route, outputTokens: number): void {
-    const before = this.#outputs[number] ?? outputTokens;
-    this.#outputs[number] = before + (outputTokens - before) / LEARNING_SHARE;
-    this.#news.set(number, name);
+  #learn(route: number, outputTokens: number): void {
+    const before = this.#outputs[route] ?? outputTokens;
+    this.#outputs[route] = before + (outputTokens - before) / LEARNING_SHARE;
+    this.#news[route] = 1;
   }
 
   #fillAmounts(exchange: Exchange): void {

@@ -65,7 +65,9 @@ export const LIMIT_AT = {
   assumedCost: ASSUMED_COST,
   /** 0: no provider is paid for it, so no budget counts it. */
   bills: BILLS,
-  /** What comes back: to settle it with; -1: nothing to settle. */
+  /** What comes back: LIMIT_ADMITTED or why not. */
+  decision: DECISION,
+  /** To settle it with; -1: nothing to settle. */
   ticket: TICKET,
   /** Which rule refused. */
   limit: LIMIT,
@@ -142,8 +144,6 @@ export class LimitsMap {
   /** What a worker learned under a name is there for those after it; -1: nothing is. */
   readonly learned = native.limitsLearned;
   readonly learn = native.limitsLearn;
-  /** CRLF name: value for each header about the decision before. */
-  lines = "";
   readonly #counts = new Float64Array(4);
   readonly #spent = new Float64Array(2);
   readonly #state = new Float64Array(4);
@@ -154,15 +154,19 @@ export class LimitsMap {
   #periodsEndMs = Number.POSITIVE_INFINITY;
   #wanted: readonly { readonly key: ReadonlySet<string>; readonly route: ReadonlySet<string> }[] = [];
 
-  /** The decision about the request of `fields`; the rest of the answer is there. */
+  /** Decides about the request of `fields`, where the answer is then. CRLF name: value for each header about it. */
+  readonly decide = native.limitsAdmit;
+
+  /** The same: the decision. */
   admit(): number {
-    this.lines = native.limitsAdmit();
+    this.decide();
     return this.fields[DECISION] ?? LIMIT_BUSY;
   }
 
-  /** Puts what was used in the place of what was reserved with `ticket`; each ticket once. */
-  settle(ticket: number, inputTokens: number, outputTokens: number, costNanodollars: number): void {
+  /** Puts what was used in the place of what was reserved with these tickets; each once. */
+  settle(ticket: number, inputTokens: number, outputTokens: number, costNanodollars: number, targetTicket = -1): void {
     this.#fillUsed(ticket, inputTokens, outputTokens, costNanodollars);
+    this.fields[LIMIT_AT.targetTicket] = targetTicket;
     native.limitsSettle();
   }
 

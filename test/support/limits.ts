@@ -52,12 +52,12 @@ export interface Amounts {
   readonly bytes?: number;
 }
 
-/** Asks for a request of the subject `key`; the decision. */
-export function admit(
+/** Says that the next request is of the subject `key`. */
+export function fill(
   map: LimitsMap,
   key: number,
   { requests = 1, input = 0, output = 0, bytes = 0 }: Amounts = {},
-): number {
+): void {
   const { fields } = map;
   const { amounts } = LIMIT_AT;
   fields.fill(-1);
@@ -69,6 +69,11 @@ export function admit(
   fields[amounts.tokens] = input + output;
   fields[amounts.bytes_in_flight] = bytes;
   fields[LIMIT_AT.assumed] = 0;
+}
+
+/** Asks for it; the decision. */
+export function admit(map: LimitsMap, key: number, amounts: Amounts = {}): number {
+  fill(map, key, amounts);
   return map.admit();
 }
 
@@ -101,8 +106,17 @@ export class LimitsChild {
     const args = [...flags, CHILD, dataDir, String(slot), JSON.stringify(rules), what];
     const child = new LimitsChild(spawn(process.execPath, args, { stdio: ["pipe", "pipe", "inherit"] }));
     context.after(() => child.#child.kill("SIGKILL"));
-    while (!child.#text.includes("ready\n")) await once(child.#child.stdout ?? child.#child, "data");
+    await Promise.race([child.#isReady(), child.#ends(slot)]);
     return child;
+  }
+
+  async #isReady(): Promise<void> {
+    while (!this.#text.includes("ready\n")) await once(this.#child.stdout ?? this.#child, "data");
+  }
+
+  async #ends(slot: number): Promise<void> {
+    await once(this.#child, "exit");
+    if (!this.#text.includes("ready\n")) throw new Error(`the process of slot ${slot} ended before it was ready`);
   }
 
   get pid(): number {

@@ -9,7 +9,7 @@ import { retryLines } from "../../src/pipeline/limit-headers.ts";
 import { responseHead } from "../../src/pipeline/response-head.ts";
 import { prepareLimits } from "../../src/shm/limits.ts";
 import { exchangeOf } from "../support/exchange.ts";
-import { admit, directoryOf, ruleOf } from "../support/limits.ts";
+import { directoryOf, fill, ruleOf } from "../support/limits.ts";
 
 const WINDOW_MS = 86_400_000;
 const OWN = ["limit", "remaining", "reset"].map((what) => `\r\nx-ratelimit-${what}-requests: 5`).join("");
@@ -19,8 +19,8 @@ function linesOf(context: TestContext, leftMs: number, rule: Partial<LimitRule> 
   const map = prepareLimits(directoryOf(context));
   map.configure([ruleOf({ kind: "window", periodMs: WINDOW_MS, limit: 5_000, ...rule })], WINDOW_MS);
   native.limitsHoldTime(20_000 * WINDOW_MS - leftMs);
-  admit(map, map.subject("key", "one"), { input: 7 });
-  return headerList(map.lines);
+  fill(map, map.subject("key", "one"), { input: 7 });
+  return headerList(map.decide());
 }
 
 test("spans of time as OpenAI writes them, never too short", (context) => {
