@@ -119,7 +119,10 @@ test("one that is limited beside it is left alone as well; the third carries all
 test("records say which one brought each answer, and which were tried before it", async () => {
   const last = await chat(sluice, "", { model: "single", messages: [] });
   strictEqual((await sluice.recordOf(last.requestId)).credential, 3);
-  const rows = readRecords(sluice.dataDir);
+  const rows = await until("those that were limited are stored", () => {
+    const all = readRecords(sluice.dataDir);
+    return all.some(({ decision }) => decision.includes("#2")) ? all : undefined;
+  });
   deepStrictEqual(new Set(rows.map(({ credential }) => credential)), new Set([1, 2, 3]));
   const rotated = rows.filter(({ attempts }) => attempts > 1);
   ok(rotated.length >= 2, `${rotated.length} of several attempts`);

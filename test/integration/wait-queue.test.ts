@@ -103,7 +103,10 @@ test("who leaves while it waits takes no permit, and reaches no provider", async
   await first.text();
   strictEqual((await chat("left")).status, 200);
   strictEqual((await upstream.journal()).requestsTotal, 2);
-  const records = readRecords(sluice.dataDir).filter(({ error }) => error === "client_aborted");
+  const records = await until("their records are stored", () => {
+    const rows = readRecords(sluice.dataDir).filter(({ error }) => error === "client_aborted");
+    return rows.length >= 5 ? rows : undefined;
+  });
   deepStrictEqual(
     records.map(({ decision }) => decision.replace(/\d+/, "N")),
     Array(5).fill("waited=one:Nms"),
