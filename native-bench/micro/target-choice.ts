@@ -1,6 +1,8 @@
 /** What choosing a target costs where a model has several: nanoseconds per choice, by strategy and number of targets. */
 import { nowMs, wallMs } from "../../src/base/clock.ts";
-import { STRATEGIES } from "../../src/config/snapshot.ts";
+import { BREAKER_WORDS, TARGET_WORDS } from "../../src/base/limits.ts";
+import { compileSnapshot } from "../../src/config/compile.ts";
+import { STRATEGIES, type Strategy, type TargetState } from "../../src/config/snapshot.ts";
 import { nextChoice } from "../../src/pipeline/choose.ts";
 import { report, spend } from "../../src/pipeline/headroom.ts";
 import { ask, observe } from "../../src/pipeline/latency.ts";
@@ -10,6 +12,8 @@ import { readRateHeaders } from "../../src/pipeline/rate-headers.ts";
 import { chooseTarget } from "../../src/pipeline/route.ts";
 import { TARGET_AT } from "../../src/shm/targets.ts";
 import { exchangeOf, snapshotOf } from "../../test/support/exchange.ts";
+import { enterTimes, inFlightOf } from "../../test/support/in-flight.ts";
+import { configOf, providerConfig } from "../../test/support/request-path.ts";
 import { compare } from "./contest.ts";
 
 const PRICE = { inputPico: 150_000, cachedInputPico: 75_000, outputPico: 600_000 };
@@ -29,8 +33,11 @@ const HEAD = {
   closeDelimited: false,
 };
 
+/** Two, and those of the generation before. */
+const WORKERS = 4;
+
 /** Choosers among `count` targets of the same priority, the first of which was tried, after all of them have answered. */
-function choosers(count: number): Record<string, () => unknown> {
+function choosers(count: number, strategies: readonly Strategy[] = STRATEGIES, workers = WORKERS) {
   const targets = Array.from({ length: count }, (_, i) => ({
     provider: "main",
     model: `m${i}`,
@@ -38,17 +45,27 @@ function choosers(count: number): Record<string, () => unknown> {
     priority: 0,
   }));
   const prices = Object.fromEntries(targets.map(({ model }) => [model, PRICE]));
-  const entries = STRATEGIES.map((strategy): [string, () => unknown] => {
+  const entries = strategies.map((strategy): [string, () => unknown] => {
     const models = { several: { targets, strategy, hashBy: HASH_BY, attempts: count } };
-    const route = snapshotOf({ models, prices }).routes.get("several");
+    const config = configOf({ main: providerConfig(9) }, "/nowhere", { models, prices });
+    const route = compileSnapshot(config, 1, () => stateAmong(workers)).routes.get("several");
     if (route === undefined) throw new Error("the route is not there");
     const exchange = exchangeOf();
     exchange.lines = LINES;
     exchange.textBytes = 4_000;
     for (const { state } of route.choices) answer(state.learned);
-    return [`${strategy} of ${count}`, () => nextChoice(exchange, route, 1, Math.random(), wallMs(0))];
+    const among = workers === WORKERS ? "" : `, ${workers} workers`;
+    return [`${strategy} of ${count}${among}`, () => nextChoice(exchange, route, 1, Math.random(), wallMs(0))];
   });
   return Object.fromEntries(entries);
+}
+
+/** What is known of a target by one of so many workers, each of which has something in flight there. */
+function stateAmong(workers: number): TargetState {
+  const [own, ...others] = inFlightOf(workers);
+  if (own === undefined) throw new Error("there is a worker");
+  for (const inFlight of [own, ...others]) enterTimes(inFlight, 1 + Math.floor(8 * Math.random()));
+  return { inFlight: own, breaker: new Int32Array(BREAKER_WORDS), learned: new Int32Array(TARGET_WORDS) };
 }
 
 /** What an answer of a target leaves. */
@@ -106,6 +123,8 @@ compare("what is learned of a target", "no limits in the head", {
 compare("choice of a target", "clock read", {
   ...choosers(2),
   ...choosers(16),
+  ...choosers(16, ["least_in_flight", "latency"], 32),
+  ...choosers(4, ["least_in_flight"], 128),
   "a request, of 2": request(2),
   "a request, of 16": request(16),
   "clock read": nowMs,

@@ -208,7 +208,11 @@ export const SHED_REQUESTS_MIN = 100;
 export const TARGET_SLOTS_MAX = 4_096;
 /** Of a breaker, and of what else is known of a target, 32 bits each. */
 export const BREAKER_WORDS = 16;
-export const TARGET_WORDS = 32;
+export const TARGET_WORDS = 208;
+/** Of how long attempts at a target waited: quarters of an octave from 1 ms to 18 minutes. */
+export const WAIT_BUCKETS = 80;
+/** Of what is in flight at one: a word for each ring, and its name; whole cache lines. */
+export const IN_FLIGHT_WORDS = RINGS_MAX + 16;
 /** Latency of targets: in this time a peak that nothing confirms falls to 1/e, as in Finagle. */
 export const LATENCY_DECAY_MS = 10_000;
 /** What a failed try counts as, if it did not take longer. */

@@ -7,6 +7,7 @@ import { assert } from "../base/assert.ts";
 import { encodeLabel } from "../base/bytes.ts";
 import { bitsOf, FEATURES_ALL } from "../base/features.ts";
 import { headerLines } from "../base/header-lines.ts";
+import { InFlight } from "../base/in-flight.ts";
 import { ARM_WORDS, BREAKER_WORDS, KEY_PRIORITY_DEFAULT, TARGET_WORDS } from "../base/limits.ts";
 import { named } from "../base/named.ts";
 import { OVERRIDES } from "../base/overrides.ts";
@@ -43,7 +44,7 @@ import { decidesByBody, learnsOf } from "./strategy-needs.ts";
 export type StateOf = (provider: string, model: string) => TargetState;
 
 const nothingKnown: StateOf = () => ({
-  inFlight: 0,
+  inFlight: InFlight.alone(),
   breaker: new Int32Array(BREAKER_WORDS),
   learned: new Int32Array(TARGET_WORDS),
 });

@@ -3,6 +3,7 @@
  * the one that it began with. Lives in every gateway worker.
  */
 
+import type { InFlight } from "../base/in-flight.ts";
 import type { LimitRule } from "../base/limit-terms.ts";
 
 /** Price of a model in pico-dollars per token (1 USD per million tokens is 1,000,000), so that all of it is integers. */
@@ -163,10 +164,10 @@ export interface HashBy {
   readonly line: string;
 }
 
-/** What a worker knows of a target, kept over reloads. The only thing in a snapshot that changes. */
+/** What workers know of a target, kept over reloads. The only thing in a snapshot that changes. */
 export interface TargetState {
-  /** Attempts of this worker, of routes that have a choice. */
-  inFlight: number;
+  /** Attempts of all workers, of routes that have a choice (shm/in-flight.ts). */
+  readonly inFlight: InFlight;
   /** Its slot of the map of breakers (shm/breakers.ts). */
   readonly breaker: Int32Array;
   /** Its slot of the map of targets (shm/targets.ts). */

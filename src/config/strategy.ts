@@ -8,7 +8,7 @@ const STRATEGY_TEXT = [
   "How a target is chosen among those of the same priority. priority: the first one in the file",
   "weighted: by chance, each by its weight",
   "round_robin: one after the other",
-  "least_in_flight: the one with the fewest requests of this worker for its weight",
+  "least_in_flight: the one with the fewest requests in flight for its weight, of all workers",
   "latency: of two taken by chance, the one that will begin to answer first",
   "cost: the one at which the request costs least (prices)",
   "headroom: the one whose provider leaves the most of its rate limits, by its answers",

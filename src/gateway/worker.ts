@@ -28,6 +28,7 @@ import { type ArmsMap, openArms } from "../shm/arms.ts";
 import { openBreakers } from "../shm/breakers.ts";
 import { openCounters } from "../shm/counters.ts";
 import { HISTOGRAMS_DESCRIPTOR, openHistograms } from "../shm/histogram-map.ts";
+import { openInFlight } from "../shm/in-flight.ts";
 import { REFUSAL_0 } from "../shm/layout.ts";
 import { attachLimits } from "../shm/limits.ts";
 import { openRing } from "../shm/ring.ts";
@@ -73,10 +74,11 @@ function providersOf(snapshot: Snapshot): Iterable<Provider> {
 }
 
 async function serve(config: Config, epoch: number): Promise<void> {
-  const states = new TargetStates(openBreakers(config.dataDir), openTargets(config.dataDir));
+  const { slot, writer: ring, notice } = openRing(config.dataDir);
+  const inFlight = openInFlight(config.dataDir);
+  const states = new TargetStates(openBreakers(config.dataDir), openTargets(config.dataDir), inFlight, slot);
   const arms = openArms(config.dataDir);
   const snapshot = compileSnapshot(config, epoch, states.stateOf, states, arms.wordsOf(config.arms));
-  const { slot, writer: ring, notice } = openRing(config.dataDir);
   const counters = openCounters(config.dataDir, slot);
   const limiter = new Limiter(attachLimits(config.dataDir, slot), (notice) => tell({ type: "budget", ...notice }));
   limiter.configure(snapshot);

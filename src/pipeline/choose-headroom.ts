@@ -32,10 +32,10 @@ export function mostHeadroom(exchange: Exchange, route: Route, first: Choice, tr
   return best ?? roundRobin(choices, first, tried, turn.next);
 }
 
-/** Of one whose provider says nothing: by what this worker has in flight there, so that not all requests run to it. */
+/** Of one whose provider says nothing: by what is in flight there, so that not all requests run to it. */
 function shareOf({ state }: Choice, tokens: number, now: number): number {
   const share = headroom(state.learned, tokens, now);
-  return share === UNTOLD ? 1 / (1 + state.inFlight) : share;
+  return share === UNTOLD ? 1 / (1 + state.inFlight.count) : share;
 }
 
 /** Whether the turn comes to it before it comes to the other one. */

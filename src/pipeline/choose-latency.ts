@@ -35,7 +35,7 @@ export function lowestLatency(
 }
 
 function expectedMs({ state }: Choice, at: number, now: number): number {
-  return latencyMs(state.learned, at, now) * (state.inFlight + 1);
+  return latencyMs(state.learned, at, now) * (state.inFlight.count + 1);
 }
 
 function competitors(choices: readonly Choice[], first: Choice, tried: Tried): number {

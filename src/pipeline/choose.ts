@@ -75,10 +75,14 @@ function weightOf(choices: readonly Choice[], first: Choice, tried: Tried): numb
 /** For its weight; among equal ones the next one of the turn, so that few requests are spread as well. */
 function leastInFlight(choices: readonly Choice[], next: Choice, tried: Tried): Choice {
   let best = next;
+  let least = next.state.inFlight.count;
   for (let step = 1; step < choices.length; step += 1) {
     const choice = choices[(next.place + step) % choices.length];
     if (choice === undefined || !competes(choice, next, tried)) continue;
-    if (choice.state.inFlight * best.weight < best.state.inFlight * choice.weight) best = choice;
+    const { count } = choice.state.inFlight;
+    if (count * best.weight >= least * choice.weight) continue;
+    best = choice;
+    least = count;
   }
   return best;
 }

@@ -70,7 +70,7 @@ export function explainTargets(
     order: order.indexOf(choice.place) + 1,
     after: failuresBefore(route, choice),
     obstacle: obstacleTo(exchange, route, choice, wallMs) ?? fullText(full.get(choice.place)),
-    inFlight: choice.state.inFlight,
+    inFlight: choice.state.inFlight.count,
   }));
   return all.toSorted((a, b) => (a.order || all.length + 1) - (b.order || all.length + 1));
 }

@@ -8,8 +8,9 @@ import { assert } from "../base/assert.ts";
 import { nowMs, wallMs } from "../base/clock.ts";
 import { ERRORS, type ErrorRow } from "../base/errors.ts";
 import { HEDGE_BODY_BYTES_MAX } from "../base/limits.ts";
-import type { Choice, HedgeRules, Route, Target, TargetState } from "../config/snapshot.ts";
+import type { Choice, HedgeRules, Route, Target } from "../config/snapshot.ts";
 import { HEDGES, HEDGES_WON } from "../shm/layout.ts";
+import { TARGET_AT } from "../shm/targets.ts";
 import { KIND_HEDGE, KIND_TRY } from "../telemetry/record.ts";
 import type { ResponseHead } from "../upstream/transport.ts";
 import { book } from "./booking.ts";
@@ -31,7 +32,7 @@ import { chooseTarget, enterTarget, leaveTarget } from "./route.ts";
 import { Side, swapSides } from "./side.ts";
 import { unsplice } from "./splice.ts";
 import type { TriesParts } from "./tries.ts";
-import { newWaits, noteWait, type Waits, waitAt } from "./waits.ts";
+import { noteWait, waitAt } from "./waits.ts";
 
 /** Of 100 attempts so many are faster. */
 const PERCENTILE = 95;
@@ -52,8 +53,6 @@ export class Hedges implements Race {
   readonly #parts: HedgesParts;
   /** By route: how many of its requests were hedged. */
   readonly #budgets = new Map<string, RetryBudget>();
-  /** By target, over reloads: answers in one piece, and streams. */
-  readonly #waits = new WeakMap<TargetState, readonly [whole: Waits, streamed: Waits]>();
   #inFlight = 0;
 
   constructor(parts: HedgesParts) {
@@ -78,22 +77,13 @@ export class Hedges implements Race {
     const { owner, wheel } = this.#parts;
     exchange.attemptMs = nowMs();
     if (exchange.hedge === null && exchange.choice !== null) {
-      const waitMs = afterMs ?? waitAt(this.#waitsOf(exchange, exchange.choice), PERCENTILE);
+      const waitMs = afterMs ?? waitAt(exchange.choice.state.learned, waitsAt(exchange), PERCENTILE);
       exchange.hedgeAtMs = exchange.attemptMs + waitMs;
       // Its place in the wheel is that of a timeout, and mostly later.
       const dueMs = Math.min(exchange.hedgeAtMs, lookMs(exchange, exchange.attemptMs));
       if (waitMs !== Infinity && wheel.remove(exchange)) wheel.add(exchange, dueMs);
     }
     return new Racer(exchange, new Relay(exchange, owner), this);
-  }
-
-  #waitsOf({ stream }: Exchange, { state }: Choice): Waits {
-    let both = this.#waits.get(state);
-    if (both === undefined) {
-      both = [newWaits(), newWaits()];
-      this.#waits.set(state, both);
-    }
-    return both[stream ? 1 : 0];
   }
 
   #budgetOf(alias: string): RetryBudget {
@@ -180,7 +170,7 @@ export class Hedges implements Race {
   }
 
   #note(exchange: Exchange, choice: Choice | null, sinceMs: number): void {
-    if (choice !== null) noteWait(this.#waitsOf(exchange, choice), nowMs() - sinceMs);
+    if (choice !== null) noteWait(choice.state.learned, waitsAt(exchange), nowMs() - sinceMs);
   }
 
   /** The hedge is the exchange's attempt from now on; its side has what was that. */
@@ -270,6 +260,11 @@ export class Hedges implements Race {
     this.#parts.health.broke(exchange, error ?? ERRORS.upstreamCut, wallMs(nowMs()));
     this.adopt(exchange, failureOf(ERRORS.upstreamReset), error);
   }
+}
+
+/** Whole answers begin when all of them is made: they are not compared with streams. */
+function waitsAt({ stream }: Exchange): number {
+  return stream ? TARGET_AT.streamWaits : TARGET_AT.waits;
 }
 
 function leave(exchange: Exchange, side: Side): void {

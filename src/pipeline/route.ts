@@ -150,7 +150,7 @@ export function enterTarget(exchange: Exchange, clock: () => number = nowMs): vo
   const { choice } = exchange;
   if (choice === null || exchange.counted) return;
   exchange.counted = true;
-  choice.state.inFlight += 1;
+  choice.state.inFlight.enter();
   noteAsked(exchange, choice, clock);
 }
 
@@ -162,7 +162,7 @@ export function leaveTarget(exchange: Exchange): void {
   exchange.probing = false;
   if (!exchange.counted) return;
   exchange.counted = false;
-  exchange.choice.state.inFlight -= 1;
+  exchange.choice.state.inFlight.leave();
 }
 
 function routeWithoutModel(exchange: Exchange): Verdict {

@@ -1,16 +1,24 @@
-/** What a worker knows of targets, by provider and model: the same over reloads. Gateway worker, when it is configured. */
+/** What workers know of targets, by provider and model: the same over reloads. Gateway worker, when it is configured. */
 import type { TargetState } from "../config/snapshot.ts";
 import type { BreakersMap } from "../shm/breakers.ts";
+import type { InFlightMap } from "../shm/in-flight.ts";
 import type { TargetsMap } from "../shm/targets.ts";
 
 export class TargetStates {
   readonly #breakers: BreakersMap;
   readonly #targets: TargetsMap;
+  readonly #inFlight: InFlightMap;
+  /** The column of this worker. */
+  readonly #column: number;
   readonly #states = new Map<string, TargetState>();
 
-  constructor(breakers: BreakersMap, targets: TargetsMap) {
+  /** The caller holds the ring of this number, and from now on the column. */
+  constructor(breakers: BreakersMap, targets: TargetsMap, inFlight: InFlightMap, column: number) {
     this.#breakers = breakers;
     this.#targets = targets;
+    this.#inFlight = inFlight;
+    this.#column = column;
+    inFlight.take(column);
   }
 
   /** For compileSnapshot. */
@@ -19,7 +27,8 @@ export class TargetStates {
     const known = this.#states.get(name);
     if (known !== undefined) return known;
     const breaker = this.#breakers.slotOf(provider, model);
-    const state = { inFlight: 0, breaker, learned: this.#targets.slotOf(provider, model) };
+    const inFlight = this.#inFlight.at(provider, model, this.#column);
+    const state = { inFlight, breaker, learned: this.#targets.slotOf(provider, model) };
     this.#states.set(name, state);
     return state;
   };

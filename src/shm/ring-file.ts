@@ -75,10 +75,25 @@ export function claimRingFile(dataDir: string): OwnedRingFile {
   const directory = ringsDirectory(dataDir);
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   for (let slot = 0; slot < RINGS_MAX; slot += 1) {
-    const stem = join(directory, `ring-${String(slot).padStart(3, "0")}`);
+    const stem = stemOf(directory, slot);
     if (native.lockFile(`${stem}.lock`) >= 0) return openOwned(stem, slot);
   }
   throw new CodedError("rings_exhausted", `all ${RINGS_MAX} rings in ${directory} are held by running processes`);
+}
+
+/** Calls `act` while nobody can take this slot; not at all when somebody holds it. */
+export function whileFree(dataDir: string, slot: number, act: () => void): void {
+  const lock = native.lockFile(`${stemOf(ringsDirectory(dataDir), slot)}.lock`);
+  if (lock < 0) return;
+  try {
+    act();
+  } finally {
+    closeSync(lock);
+  }
+}
+
+function stemOf(directory: string, slot: number): string {
+  return join(directory, `ring-${String(slot).padStart(3, "0")}`);
 }
 
 /** Maps an existing ring. Throws CodedError `ring_invalid` when the file is not one. */

@@ -6,11 +6,13 @@
  * <dataDir>/NAME.map, little-endian
  *
  *        0  magic u32     4 version u32
+ *       64  a bit for each slot that has a name
+ *     1024  what those who own the file keep of it as a whole
  *     4096  slot 0     then slot 1 ...     TARGET_SLOTS_MAX slots of whole cache lines
  *
  *   A slot begins with whose it is, i64: 8 bytes of the SHA-256 of its name; 0: nobody's yet. Set once, by compareExchange. The rest are
- *   words that those who own the file name (breakers.ts, targets.ts). A name has the first slot from its hash on that is its own or
- *   nobody's.
+ *   words that those who own the file name (breakers.ts, targets.ts, in-flight.ts). A name has the first slot from its hash on that is its
+ *   own or nobody's. Its bit is there before the caller has it: so all words that anybody wrote can be found, and no other pages are touched.
  */
 import { createHash } from "node:crypto";
 import { renameSync, rmSync } from "node:fs";
@@ -21,6 +23,11 @@ import { native } from "../native/native.ts";
 import { PAGE_BYTES } from "./layout.ts";
 
 const WORD_BYTES = 4;
+const WORD_BITS = 32;
+/** Words of the header. */
+const NAMED = 16;
+const NAMED_WORDS = TARGET_SLOTS_MAX / WORD_BITS;
+const OWN = 256;
 
 /** What one such file is. */
 export interface SlotsForm {
@@ -35,8 +42,14 @@ export class SlotsMap {
   readonly #keys: BigInt64Array;
   readonly #words: Int32Array;
   readonly #slotWords: number;
+  readonly #named: Int32Array;
+  /** What those who own the file keep of it as a whole. */
+  readonly header: Int32Array;
 
   constructor(mapping: ArrayBuffer, { words }: SlotsForm) {
+    const page = new Int32Array(mapping, 0, PAGE_BYTES / WORD_BYTES);
+    this.#named = page.subarray(NAMED, NAMED + NAMED_WORDS);
+    this.header = page.subarray(OWN);
     this.#keys = new BigInt64Array(mapping, PAGE_BYTES);
     this.#words = new Int32Array(mapping, PAGE_BYTES);
     this.#slotWords = words;
@@ -48,11 +61,26 @@ export class SlotsMap {
     const words = this.#slotWords;
     const first = Number(BigInt.asUintN(32, key)) % TARGET_SLOTS_MAX;
     for (let i = 0; i < TARGET_SLOTS_MAX; i += 1) {
-      const at = ((first + i) % TARGET_SLOTS_MAX) * words;
-      const owner = Atomics.compareExchange(this.#keys, at / 2, 0n, key);
-      if (owner === 0n || owner === key) return this.#words.subarray(at, at + words);
+      const number = (first + i) % TARGET_SLOTS_MAX;
+      const owner = Atomics.compareExchange(this.#keys, (number * words) / 2, 0n, key);
+      if (owner !== 0n && owner !== key) continue;
+      Atomics.or(this.#named, Math.floor(number / WORD_BITS), 1 << (number % WORD_BITS));
+      return this.#slot(number);
     }
     return new Int32Array(words);
+  }
+
+  /** All slots that have a name. */
+  *named(): Generator<Int32Array> {
+    for (let number = 0; number < TARGET_SLOTS_MAX; number += 1) {
+      const bits = Atomics.load(this.#named, Math.floor(number / WORD_BITS));
+      if ((bits & (1 << (number % WORD_BITS))) !== 0) yield this.#slot(number);
+    }
+  }
+
+  #slot(number: number): Int32Array {
+    const at = number * this.#slotWords;
+    return this.#words.subarray(at, at + this.#slotWords);
   }
 }
 

@@ -5,6 +5,7 @@ import { prepareArms } from "../shm/arms.ts";
 import { type BreakersMap, prepareBreakers } from "../shm/breakers.ts";
 import { adoptCounters, type CountersReader, createCounters } from "../shm/counters.ts";
 import { createHistograms, HISTOGRAMS_VERSION } from "../shm/histogram-map.ts";
+import { type InFlightMap, prepareInFlight } from "../shm/in-flight.ts";
 import { type LimitsMap, prepareLimits } from "../shm/limits.ts";
 import { prepareTargets } from "../shm/targets.ts";
 import { Budgets } from "./budgets.ts";
@@ -21,6 +22,7 @@ export interface Memory {
   readonly limits: LimitsMap;
   readonly budgets: Budgets;
   readonly breakers: BreakersMap;
+  readonly inFlight: InFlightMap;
   readonly arms: Canaries;
 }
 
@@ -34,8 +36,9 @@ export function openMemory(config: Config, lock: number, handover: Handover | nu
   budgets.configure(config);
   const breakers = prepareBreakers(dataDir, handover !== null);
   prepareTargets(dataDir, handover !== null);
+  const inFlight = prepareInFlight(dataDir, handover !== null);
   const arms = new Canaries(prepareArms(dataDir));
-  const shared = { lock, counters, limits, budgets, breakers, arms };
+  const shared = { lock, counters, limits, budgets, breakers, inFlight, arms };
   if (former?.version === HISTOGRAMS_VERSION)
     return { ...shared, histograms: former.descriptor, series: new SeriesTable(former.series) };
   return { ...shared, histograms: createHistograms(), series: new SeriesTable() };

@@ -144,7 +144,7 @@ async function openParts(configPath: string, { handover, trial }: Origin, closer
   const demo = new DemoProvider(handover?.demo);
   closers.push(() => demo.close());
   const memory = openMemory(config, lock, handover);
-  const { counters, histograms, series, limits } = memory;
+  const { counters, histograms, series, limits, inFlight } = memory;
   const replaced = new Map<string, number>();
   const first = { epoch: (handover?.epoch ?? 0) + 1, config: numbered(memory, await demo.fillIn(config)) };
   const drainer = openDrainer(config, log);
@@ -163,6 +163,7 @@ async function openParts(configPath: string, { handover, trial }: Origin, closer
   const onSlotFree = (slot: number, pid: number) => {
     counters.resetGauges(slot);
     limits.leaveSlot(slot, pid);
+    inFlight.release(slot);
   };
   const beatOf = (slot: number) => counters.value(slot, COUNTER.heartbeatMs);
   const workers = new Workers({

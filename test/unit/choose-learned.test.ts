@@ -12,6 +12,7 @@ import { tickOf } from "../../src/pipeline/machine-ticks.ts";
 import { route, routeEarly } from "../../src/pipeline/route.ts";
 import { TARGET_AT } from "../../src/shm/targets.ts";
 import { exchangeOf, snapshotOf } from "../support/exchange.ts";
+import { enterTimes } from "../support/in-flight.ts";
 
 const WALL_MS = 1.8e12;
 const NOW = tickOf(WALL_MS);
@@ -47,7 +48,7 @@ test("latency: of two, the faster one; in proportion to what is in flight", () =
   answers(route, "a", 100);
   answers(route, "b", 350);
   deepStrictEqual(new Set(names(route, 20)), new Set(["a"]));
-  choiceOf(route, "a").state.inFlight = 3;
+  enterTimes(choiceOf(route, "a").state.inFlight, 3);
   deepStrictEqual(new Set(names(route, 20)), new Set(["b"]));
   deepStrictEqual(names(route, 1, 0b10), ["a"]);
 });
@@ -144,7 +145,7 @@ test("headroom: where providers say nothing it goes round by what is in flight, 
   deepStrictEqual(names(route, 6), ["a", "b", "c", "a", "b", "c"]);
   leaves(route, "a", 40);
   deepStrictEqual(new Set(names(route, 6)), new Set(["b", "c"]));
-  for (const name of ["b", "c"]) choiceOf(route, name).state.inFlight = 2;
+  for (const name of ["b", "c"]) enterTimes(choiceOf(route, name).state.inFlight, 2);
   deepStrictEqual(new Set(names(route, 6)), new Set(["a"]));
 });
 

@@ -7,6 +7,7 @@ import { nextChoice } from "../../src/pipeline/choose.ts";
 import { classify } from "../../src/pipeline/endpoint.ts";
 import { enterTarget, leaveTarget, route } from "../../src/pipeline/route.ts";
 import { exchangeOf, snapshotOf } from "../support/exchange.ts";
+import { enterTimes } from "../support/in-flight.ts";
 
 function target(model: string, weight = 1, priority = 0): TargetConfig {
   return { provider: "main", model, weight, priority };
@@ -79,9 +80,9 @@ test("least in flight: the emptiest for its weight, and in turn where they are e
   deepStrictEqual(names(found, 4), ["a", "b", "c", "a"]);
   const [a, b, c] = found.choices.map(({ state }) => state);
   ok(a && b && c);
-  [a.inFlight, b.inFlight, c.inFlight] = [2, 3, 2];
+  for (const [state, times] of [[a, 2] as const, [b, 3] as const, [c, 2] as const]) enterTimes(state.inFlight, times);
   deepStrictEqual(names(found, 2), ["b", "b"]);
-  b.inFlight = 5;
+  enterTimes(b.inFlight, 2);
   deepStrictEqual(
     names(found, 4).filter((name) => name === "b"),
     [],
@@ -106,7 +107,7 @@ test("a request of a route with several targets has one of them, and is counted 
   leaveTarget(second);
   leaveTarget(second);
   deepStrictEqual(
-    [first.choice?.state.inFlight, second.choice?.state.inFlight, begin().target?.upstreamModel],
+    [first.choice?.state.inFlight.count, second.choice?.state.inFlight.count, begin().target?.upstreamModel],
     [1, 0, "b"],
   );
 });

@@ -27,6 +27,7 @@ import { readBody } from "../../src/pipeline/read-body.ts";
 import { chooseAnother, route } from "../../src/pipeline/route.ts";
 import { TargetStates } from "../../src/pipeline/target-states.ts";
 import { openBreakers, prepareBreakers } from "../../src/shm/breakers.ts";
+import { prepareInFlight } from "../../src/shm/in-flight.ts";
 import { prepareLimits } from "../../src/shm/limits.ts";
 import { openTargets, prepareTargets } from "../../src/shm/targets.ts";
 import { Random } from "../fuzz/random.ts";
@@ -224,7 +225,7 @@ function gateway(context: TestContext, changes: Partial<Config>) {
   const limits = prepareLimits(dataDir);
   prepareBreakers(dataDir, false);
   prepareTargets(dataDir, false);
-  const states = new TargetStates(openBreakers(dataDir), openTargets(dataDir));
+  const states = new TargetStates(openBreakers(dataDir), openTargets(dataDir), prepareInFlight(dataDir, false), 0);
   const snapshot = compileSnapshot(configWith(changes), 1, states.stateOf);
   const limiter = new Limiter(limits, () => {});
   native.limitsHoldTime(HELD_TIME_MS);
@@ -235,7 +236,9 @@ function gateway(context: TestContext, changes: Partial<Config>) {
 
 /** Behind the lock, which is in the first line of the header. */
 function mapsIn(dataDir: string): Buffer[] {
-  return ["limits.map", "breakers.map", "targets.map"].map((name) => readFileSync(join(dataDir, name)).subarray(128));
+  return ["limits.map", "breakers.map", "targets.map", "in-flight.map"].map((name) =>
+    readFileSync(join(dataDir, name)).subarray(128),
+  );
 }
 
 for (const strategy of STRATEGIES) {

@@ -5,6 +5,7 @@
  */
 import { ok, strictEqual } from "node:assert/strict";
 import { test } from "node:test";
+import { TARGET_WORDS } from "../../src/base/limits.ts";
 import { compileSnapshot } from "../../src/config/compile.ts";
 import {
   failureBit,
@@ -24,6 +25,7 @@ import { TargetHealth } from "../../src/pipeline/target-health.ts";
 import { restMs } from "../../src/shm/breakers.ts";
 import { Random } from "../fuzz/random.ts";
 import { exchangeOf } from "../support/exchange.ts";
+import { inFlightOf } from "../support/in-flight.ts";
 import { configOf, providerConfig } from "../support/request-path.ts";
 
 const WALL_MS = 1.8e12;
@@ -134,13 +136,18 @@ class Simulation {
       retries,
     });
     const slotsOf = { slotOfCredential: (_: string, value: string) => slotOf(value), slotOfHealth: slotOf };
-    this.#workers = Array.from({ length: 2 }, () => {
-      const states = new Map(
-        MODELS.map((name) => [
-          name as string,
-          { inFlight: 0, breaker: slotOf(`target ${name}`), learned: new Int32Array(32) },
-        ]),
-      );
+    const inFlight = MODELS.map(() => inFlightOf(2));
+    this.#workers = Array.from({ length: 2 }, (_, worker) => {
+      const states = new Map<string, TargetState>();
+      for (const [i, name] of MODELS.entries()) {
+        const own = inFlight[i]?.[worker];
+        ok(own !== undefined);
+        states.set(name, {
+          inFlight: own,
+          breaker: slotOf(`target ${name}`),
+          learned: new Int32Array(TARGET_WORDS),
+        });
+      }
       const stateOf = (_: string, name: string) => states.get(name) as TargetState;
       return {
         snapshot: compileSnapshot(config, 1, stateOf, slotsOf),
@@ -168,7 +175,7 @@ class Simulation {
     }
     const { requests, answered, left, tooLong } = this.counts;
     strictEqual(answered + left + tooLong, requests, `seed ${this.#seed}: a request was lost`);
-    const inFlight = this.#workers.flatMap(({ states }) => [...states.values()].map((state) => state.inFlight));
+    const inFlight = this.#workers.flatMap(({ states }) => [...states.values()].map((state) => state.inFlight.count));
     ok(
       inFlight.every((count) => count === 0),
       `seed ${this.#seed}: ${inFlight} are in flight for ever`,

@@ -128,7 +128,7 @@ async function booked(): Promise<(string | number)[][]> {
   strictEqual(scansOpen(), 0);
   for (const { choices } of path.pipeline.snapshot.routes.values())
     deepStrictEqual(
-      [...choices].map(({ state }) => state.inFlight),
+      [...choices].map(({ state }) => state.inFlight.count),
       choices.map(() => 0),
     );
   return path

@@ -16,6 +16,7 @@ import { chooseTarget, enterTarget, leaveTarget } from "../../src/pipeline/route
 import type { ResponseHead } from "../../src/upstream/transport.ts";
 import { Random } from "../fuzz/random.ts";
 import { exchangeOf } from "../support/exchange.ts";
+import { inFlightOf } from "../support/in-flight.ts";
 import { configOf, providerConfig } from "../support/request-path.ts";
 
 const SEEDS = 30;
@@ -43,8 +44,13 @@ class Machine {
     this.sent = Array.from({ length: count }, () => 0);
     const learned = this.sent.map(() => new Int32Array(TARGET_WORDS));
     const targets = this.sent.map((_, i) => ({ provider: "main", model: `m${i}`, weight: 1, priority: 0 }));
-    this.#workers = Array.from({ length: 2 }, () => {
-      const states = learned.map((own) => ({ inFlight: 0, breaker: new Int32Array(16), learned: own }));
+    const inFlight = learned.map(() => inFlightOf(2));
+    this.#workers = Array.from({ length: 2 }, (_, worker) => {
+      const states = learned.map((own, i) => ({
+        inFlight: inFlight[i]?.[worker] ?? failing(),
+        breaker: new Int32Array(16),
+        learned: own,
+      }));
       const changes = { models: { several: { targets, strategy, attempts: 1, breaker: false } } };
       const stateOf = (_: string, model: string) => states[Number(model.slice(1))] ?? failing();
       return compileSnapshot(configOf({ main: providerConfig(9) }, "/nowhere", changes), 1, stateOf);

@@ -5,6 +5,8 @@
 import { ok, strictEqual } from "node:assert/strict";
 import { test } from "node:test";
 import { wallMs } from "../../src/base/clock.ts";
+import type { InFlight } from "../../src/base/in-flight.ts";
+import { TARGET_WORDS } from "../../src/base/limits.ts";
 import { compileSnapshot } from "../../src/config/compile.ts";
 import { type Route, type Snapshot, STRATEGIES, type TargetState } from "../../src/config/snapshot.ts";
 import type { Exchange } from "../../src/pipeline/exchange.ts";
@@ -14,6 +16,7 @@ import { chooseTarget, enterTarget, leaveTarget } from "../../src/pipeline/route
 import { TargetHealth } from "../../src/pipeline/target-health.ts";
 import { Random } from "../fuzz/random.ts";
 import { exchangeOf } from "../support/exchange.ts";
+import { inFlightOf } from "../support/in-flight.ts";
 import { configOf, providerConfig } from "../support/request-path.ts";
 
 const WALL_MS = 1.8e12;
@@ -59,7 +62,7 @@ class Simulation {
     this.seed = seed;
     this.random = new Random(seed);
     const slots = Array.from({ length: 2 + this.random.below(4) }, () => new Int32Array(16));
-    const learned = slots.map(() => new Int32Array(32));
+    const learned = slots.map(() => new Int32Array(TARGET_WORDS));
     const attempts = slots.length + this.random.below(3);
     const strategy = this.random.pick(STRATEGIES);
     const targets = slots.map((_, i) => ({
@@ -69,8 +72,13 @@ class Simulation {
       priority: this.random.below(2),
     }));
     this.down = slots.map(() => false);
-    this.#workers = Array.from({ length: 2 }, () => {
-      const states = slots.map((breaker, i) => ({ inFlight: 0, breaker, learned: learned[i] ?? new Int32Array(32) }));
+    const inFlight = slots.map(() => inFlightOf(2));
+    this.#workers = Array.from({ length: 2 }, (_, worker) => {
+      const states = slots.map((breaker, i) => ({
+        inFlight: inFlight[i]?.[worker] as InFlight,
+        breaker,
+        learned: learned[i] as Int32Array,
+      }));
       const stateOf = (_: string, model: string) => states[Number(model.slice(1))] as TargetState;
       const changes = {
         models: { several: { targets, strategy, attempts } },
@@ -188,7 +196,7 @@ class Simulation {
   #check(): void {
     const { requests, answered, failed, turnedAway, left, retries } = this.counts;
     strictEqual(answered + failed + turnedAway + left, requests, `seed ${this.seed}: a request was lost`);
-    const inFlight = this.#workers.flatMap(({ states }) => states.map((state) => state.inFlight));
+    const inFlight = this.#workers.flatMap(({ states }) => states.map((state) => state.inFlight.count));
     strictEqual(
       inFlight.every((count) => count === 0),
       true,

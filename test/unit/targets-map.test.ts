@@ -6,18 +6,27 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { nowMs, wallMs } from "../../src/base/clock.ts";
-import { TARGET_SLOTS_MAX } from "../../src/base/limits.ts";
+import { HEDGE_SAMPLES_MIN, TARGET_SLOTS_MAX, WAIT_BUCKETS } from "../../src/base/limits.ts";
 import { headroom, report, spend, UNTOLD } from "../../src/pipeline/headroom.ts";
 import { latencyMs, observe } from "../../src/pipeline/latency.ts";
 import { tickOf } from "../../src/pipeline/machine-ticks.ts";
+import { noteWait, waitAt } from "../../src/pipeline/waits.ts";
 import { openSlots, prepareSlots, type SlotsForm } from "../../src/shm/slots-map.ts";
-import { openTargets, prepareTargets, TARGET_AT } from "../../src/shm/targets.ts";
+import { openTargets, prepareTargets, TARGET_AT, WAITS_AT } from "../../src/shm/targets.ts";
 import { directoryOf } from "../support/limits.ts";
 
 const FORM: SlotsForm = { name: "some", magic: 7, version: 1, words: 16 };
 const KILLS = 5;
 const SLOW_MS = 100_000;
 const CHILD = new URL("../support/targets-child.ts", import.meta.url).pathname;
+
+/** As many as there are before they are halved, and those until somebody looks again, where two died that did. */
+const WAITS_MOST = 1_024 + 3 * 512;
+
+function sumOfWaits(slot: Int32Array, at: number): number {
+  const first = at + WAITS_AT.buckets;
+  return slot.subarray(first, first + WAIT_BUCKETS).reduce((sum, count) => sum + count, 0);
+}
 
 test("each name has a slot of its own, which is the same for everybody, and none of another's words", (context) => {
   const dataDir = directoryOf(context);
@@ -83,6 +92,25 @@ test(`of ${KILLS} pairs of workers that are killed while they learn, what is lef
     const [after, left] = [latencyMs(slot, TARGET_AT.whole, now), headroom(slot, 0, now)];
     ok(Math.abs(after - SLOW_MS) < SLOW_MS / 100, `${after} ms`);
     strictEqual(left, 0.3);
+    const waitMs = waitAt(slot, TARGET_AT.waits, 95);
+    ok(waitMs >= 100 && waitMs <= 120, `${waitMs} ms`);
+    const waits = sumOfWaits(slot, TARGET_AT.waits);
+    ok(waits <= WAITS_MOST, `${waits} waits`);
   }
   strictEqual(headroom(openTargets(dataDir).slotOf("main", "another"), 0, 1), UNTOLD);
+});
+
+test("the p95 of waits is that of all workers: each sees at once what the others note, apart for streams, and after a restart", (context) => {
+  const dataDir = directoryOf(context);
+  prepareTargets(dataDir, false);
+  const [one, other] = [0, 1].map(() => openTargets(dataDir).slotOf("main", "m"));
+  ok(one !== undefined && other !== undefined);
+  const { waits, streamWaits } = TARGET_AT;
+  for (let i = 0; i < HEDGE_SAMPLES_MIN; i += 1) noteWait(i % 2 === 0 ? one : other, waits, 40);
+  deepStrictEqual([waitAt(one, waits, 95), waitAt(one, streamWaits, 95)], [waitAt(other, waits, 95), Infinity]);
+  ok(waitAt(one, waits, 95) >= 40 && waitAt(one, waits, 95) <= 48);
+  for (let i = 0; i < HEDGE_SAMPLES_MIN; i += 1) noteWait(other, waits, 4_000);
+  prepareTargets(dataDir, true);
+  const after = waitAt(openTargets(dataDir).slotOf("main", "m"), waits, 95);
+  deepStrictEqual([waitAt(one, waits, 95), after >= 4_000 && after <= 4_800], [after, true]);
 });
