@@ -21,9 +21,9 @@ import { createServer, type Server } from "node:http";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import process from "node:process";
+import { freePort } from "../../native-bench/contestants/free-port.ts";
 import { packagedConfig } from "../../src/config/first.ts";
 import { Program, ROOT } from "../support/program.ts";
-import { freePort } from "../support/sluice.ts";
 import { until } from "../support/until.ts";
 
 /** Of the real system; what stands behind them is below the temporary directory here. */

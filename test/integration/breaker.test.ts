@@ -1,9 +1,10 @@
 /** Outages under load with the real program and two workers: no request fails, and a dead provider is hardly asked. */
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { after, test } from "node:test";
+import { freePort } from "../../native-bench/contestants/free-port.ts";
 import { type ConfigForm, mockProvider, standardConfig } from "../support/config.ts";
 import { type Answer, chat, errorOf, streamChat } from "../support/http-client.ts";
-import { freePort, Sluice } from "../support/sluice.ts";
+import { Sluice } from "../support/sluice.ts";
 import { until } from "../support/until.ts";
 import { Upstream } from "../support/upstream.ts";
 

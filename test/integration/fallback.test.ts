@@ -1,9 +1,10 @@
 /** A provider that fails, with others behind it: its requests are answered all the same, and nothing is tried that must not be. */
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { after, beforeEach, test } from "node:test";
+import { freePort } from "../../native-bench/contestants/free-port.ts";
 import { mockProvider, standardConfig } from "../support/config.ts";
 import { ask, chat, errorOf, open, streamChat } from "../support/http-client.ts";
-import { freePort, Sluice } from "../support/sluice.ts";
+import { Sluice } from "../support/sluice.ts";
 import { until } from "../support/until.ts";
 import { bodyText, Upstream } from "../support/upstream.ts";
 import { attemptsOf } from "../support/usage-db.ts";

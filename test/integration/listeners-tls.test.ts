@@ -6,10 +6,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import type { ConnectionOptions, TLSSocket } from "node:tls";
+import { freePort } from "../../native-bench/contestants/free-port.ts";
 import { bigBytes, sha256Of } from "../support/mock/big-body.ts";
 import { RawClient } from "../support/raw-client.ts";
 import { requestBytes, STREAM_BODY } from "../support/raw-request.ts";
-import { freePort } from "../support/sluice.ts";
 import { startStage } from "../support/stage.ts";
 import { until } from "../support/until.ts";
 

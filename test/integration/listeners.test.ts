@@ -5,11 +5,12 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
+import { freePort } from "../../native-bench/contestants/free-port.ts";
 import { isAlive } from "../support/process-tree.ts";
 import { Program, ROOT } from "../support/program.ts";
 import { RawClient } from "../support/raw-client.ts";
 import { requestBytes, STREAM_BODY } from "../support/raw-request.ts";
-import { freePort, Sluice } from "../support/sluice.ts";
+import { Sluice } from "../support/sluice.ts";
 import { until } from "../support/until.ts";
 import { Upstream } from "../support/upstream.ts";
 

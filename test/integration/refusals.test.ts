@@ -4,12 +4,12 @@ import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import { type ConnectionOptions, connect as connectTls } from "node:tls";
+import { freePort } from "../../native-bench/contestants/free-port.ts";
 import { GREETINGS_MAX } from "../../src/base/limits.ts";
 import { REFUSALS, type Refusal } from "../../src/base/refusals.ts";
 import { proxyHeaderFor } from "../../src/http/proxy-header.ts";
 import { RawClient } from "../support/raw-client.ts";
 import { requestBytes } from "../support/raw-request.ts";
-import { freePort } from "../support/sluice.ts";
 import { startStage } from "../support/stage.ts";
 import { until, within } from "../support/until.ts";
 

@@ -6,8 +6,9 @@ import { request as askTls } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
+import { freePort } from "../../native-bench/contestants/free-port.ts";
 import { standardConfig } from "../support/config.ts";
-import { freePort, Sluice } from "../support/sluice.ts";
+import { Sluice } from "../support/sluice.ts";
 import { until } from "../support/until.ts";
 import { TEST_CA, Upstream } from "../support/upstream.ts";
 

@@ -7,11 +7,11 @@ import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { gunzipSync } from "node:zlib";
+import { freePort } from "../../native-bench/contestants/free-port.ts";
 import { loadConfig } from "../../src/config/load.ts";
 import { Page } from "../docs/page.ts";
 import { KEY, standardConfig } from "../support/config.ts";
 import { ROOT } from "../support/program.ts";
-import { freePort } from "../support/sluice.ts";
 import { until } from "../support/until.ts";
 import { Upstream } from "../support/upstream.ts";
 import { DebianPackage } from "./debian-package.ts";

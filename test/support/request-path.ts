@@ -6,6 +6,7 @@ import { closeSync, mkdtempSync, rmSync } from "node:fs";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { freePort } from "../../native-bench/contestants/free-port.ts";
 import { nowMs } from "../../src/base/clock.ts";
 import { compileSnapshot } from "../../src/config/compile.ts";
 import type { Tls } from "../../src/config/listener.ts";
@@ -161,14 +162,6 @@ export class ScriptedProvider {
     for (const socket of this.sockets) socket.destroy();
     this.#server.close();
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 export class RequestPath {

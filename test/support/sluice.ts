@@ -3,11 +3,10 @@
  * Stops what it started, and only that.
  */
 import { strictEqual } from "node:assert/strict";
-import { once } from "node:events";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { freePort } from "../../native-bench/contestants/free-port.ts";
 import { type ConfigForm, CREDENTIAL, KEY, standardConfig } from "./config.ts";
 import { childrenOf } from "./process-tree.ts";
 import { Program, ROOT } from "./program.ts";
@@ -186,14 +185,4 @@ export class Sluice {
     if (this.program === null) throw new Error("Sluice was not launched");
     return this.program;
   }
-}
-
-/** A port that was free a moment ago. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
 }

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { type AddressInfo, createServer } from "node:net";
 import { after, type TestContext, test } from "node:test";
+import { freePort } from "../../native-bench/contestants/free-port.ts";
 import type { Config } from "../../src/config/schema.ts";
 import { greeting, localUrl } from "../../src/supervisor/greeting.ts";
 import { requireFreePorts } from "../../src/supervisor/ports.ts";
@@ -10,7 +11,6 @@ import { Signals } from "../../src/supervisor/signals.ts";
 import { Status } from "../../src/supervisor/status.ts";
 import type { LatencyRotation } from "../../src/telemetry/latency/rotation.ts";
 import type { Metrics } from "../../src/telemetry/metrics.ts";
-import { freePort } from "../support/sluice.ts";
 
 const HOST = "127.0.0.1";
 
