@@ -5,7 +5,7 @@
 import { strictEqual } from "node:assert/strict";
 import { after, test } from "node:test";
 import { type ConfigForm, mockProvider, standardConfig } from "../support/config.ts";
-import { LeakCheck, workerPid } from "../support/leak.ts";
+import { LeakCheck, together, workerPid } from "../support/leak.ts";
 import { RawClient } from "../support/raw-client.ts";
 import { requestBytes } from "../support/raw-request.ts";
 import { Sluice } from "../support/sluice.ts";
@@ -44,9 +44,14 @@ function formOf(): ConfigForm {
     providers: {
       well: mockProvider(well.url),
       dead,
+      slow: { ...mockProvider(well.url), headers: { "x-mock": "stall-mid-stream" } },
       ...Object.fromEntries(names.map((name, i) => [`sick${i}`, sickAs(FAULTS[name] ?? "")])),
     },
-    models: { dead: copied("dead"), ...Object.fromEntries(names.map((_, i) => [`sick${i}`, copied(`sick${i}`)])) },
+    models: {
+      dead: copied("dead"),
+      left: { ...copied("sick0"), provider: "slow" },
+      ...Object.fromEntries(names.map((_, i) => [`sick${i}`, copied(`sick${i}`)])),
+    },
     passthrough: "well",
   };
 }
@@ -95,6 +100,29 @@ for (const [name, model] of Object.entries(MODELS)) {
     strictEqual(failures > 0, true, "no copy failed");
   });
 }
+
+/** Half of them before anybody can have seen their requests, half when the first of the answer is there. */
+async function leave(times: number): Promise<void> {
+  const request = requestBytes({
+    body: JSON.stringify({ model: "left", stream: true, messages: [{ role: "user", content: PAD }] }),
+  });
+  await together(CLIENTS, async () => {
+    for (let i = 0; i < times / CLIENTS; i += 1) {
+      const client = await RawClient.connect(sluice.port);
+      await client.send(request);
+      if (i % 2 === 0) await client.sees("HTTP/1.1 200");
+      client.leave();
+    }
+  });
+}
+
+test("a thousand times: a client that leaves, whose copy goes on", async () => {
+  const sent = () => sluice.metric("sluice_shadow_requests_total");
+  const before = await sent();
+  await check.thousandTimes(leave, null);
+  await noCopyIsLeft();
+  strictEqual((await sent()) > before, true, "no copy was sent");
+});
 
 test("the same worker is still there, and no client's request failed", async () => {
   strictEqual(workerPid(sluice), check.pid);
