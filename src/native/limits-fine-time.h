@@ -17,4 +17,11 @@ inline void set_full_at(Bucket& bucket, SignedWide at) {
   bucket.rate.full_at_ns = static_cast<int64_t>(at >> FRACTION_BITS);
 }
 
+inline Wide unit_of(const Bucket& bucket) { return static_cast<Wide>(bucket.rate.unit_high) << 64 | bucket.rate.unit_low; }
+
+inline void set_unit(Bucket& bucket, Wide unit) {
+  bucket.rate.unit_high = static_cast<uint32_t>(unit >> 64);
+  bucket.rate.unit_low = static_cast<uint64_t>(unit);
+}
+
 }  // namespace sluice

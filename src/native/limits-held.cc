@@ -1,5 +1,5 @@
 // The part of LimitsProgram that deals with what a request that runs has reserved: how far it goes, and more of it.
-#include "limits-program.h"
+#include "limits-fine-time.h"
 
 #include <algorithm>
 
@@ -111,6 +111,15 @@ int64_t LimitsProgram::room_of(const Charge& charge, const Limit& limit, int64_t
 }
 
 void LimitsProgram::take_more(Charge* charge, int64_t more, int64_t now) {
+  if (kind_of(*charge) == BucketKind::RATE) {
+    const uint32_t place = map_.find(charge->tag, charge->place);
+    const bool began = place == LimitsMap::NONE || full_at(map_.bucket(place)) < fine(now) || map_.bucket(place).settled > charge->rate.at_ns;
+    if (began) {
+      charge->before += charge->amount;
+      charge->amount = 0;
+      charge->rate.at_ns = now;
+    }
+  }
   if (kind_of(*charge) == BucketKind::WINDOW && charge->window.start_ns != now - now % charge->window.period_ns) {
     charge->before += charge->amount;
     charge->amount = 0;

@@ -317,7 +317,7 @@ void LimitsMap::take_slot(uint32_t slot, uint32_t pid) {
 }
 
 void LimitsMap::leave_slot(uint32_t slot, uint32_t pid) {
-  if (pids_[slot] != pid) return;
+  if (pid != 0 && pids_[slot] != pid) return;
   drop_leases(slot);
   pids_[slot] = 0;
 }

@@ -36,10 +36,12 @@ struct Bucket {
   uint32_t serial;
   union {
     // RATE: when it will be full again, as nanoseconds and a fraction in 2^-32. The fraction is stored first: a store that is
-    // interrupted in between is wrong by less than a nanosecond.
+    // interrupted in between is wrong by less than a nanosecond. `unit`: by how much of it one unit moves that, 96 bits; 0: not known.
     struct {
       int64_t full_at_ns;
       uint32_t full_at_fraction;
+      uint32_t unit_high;
+      uint64_t unit_low;
     } rate;
     // WINDOW: what was used since `start`.
     struct {
@@ -70,7 +72,7 @@ struct Bucket {
     } tally;
   };
   int64_t touched_ns;
-  // BUDGET: the part of `used` that is over and known. TALLY: alerts.
+  // BUDGET: the part of `used` that is over and known. TALLY: alerts. RATE: since when it was never full, nanoseconds.
   int64_t settled;
 };
 static_assert(sizeof(Bucket) == 64);
@@ -148,7 +150,7 @@ class LimitsMap {
 
   // This process is the worker of `slot` from now on: what an earlier one held comes back.
   void take_slot(uint32_t slot, uint32_t pid);
-  // The worker `pid` is dead. Nothing happens if another one has its slot by now.
+  // The worker `pid` is dead, or whoever had the slot (0). Nothing happens if another one has it by now.
   void leave_slot(uint32_t slot, uint32_t pid);
 
   struct Header;

@@ -242,12 +242,24 @@ void LimitsProgram::look_at(const Limit& limit, const Bucket& bucket, Check* che
   else look_at_held(limit, bucket, check);
 }
 
-void LimitsProgram::look_at_rate(const Limit& limit, const Bucket& bucket, Check* check, int64_t now) {
+// What was used at another rate is as many units of this one, all of them at most.
+SignedWide LimitsProgram::full_again(const Limit& limit, const Bucket& bucket, SignedWide now) {
   const SignedWide full = full_at(bucket);
+  const Wide unit = unit_of(bucket);
+  if (full <= now || unit == 0 || unit == limit.unit) return full;
+  const Wide used = static_cast<Wide>(full - now) / unit;
+  if (used >= static_cast<Wide>(limit.burst)) return now + static_cast<SignedWide>(limit.most);
+  const double rest = rough(static_cast<SignedWide>(static_cast<Wide>(full - now) % unit)) / rough(static_cast<SignedWide>(unit));
+  return now + static_cast<SignedWide>(used * limit.unit) + static_cast<SignedWide>(rest * rough(static_cast<SignedWide>(limit.unit)));
+}
+
+void LimitsProgram::look_at_rate(const Limit& limit, const Bucket& bucket, Check* check, int64_t now) {
   const SignedWide start = fine(now);
+  const SignedWide full = full_again(limit, bucket, start);
   const SignedWide unit = static_cast<SignedWide>(limit.unit);
   const SignedWide most = start + static_cast<SignedWide>(limit.most);
   check->before = full > start ? full : start;
+  check->window_start = now;
   check->after = check->before + check->amount * unit;
   check->admits = check->after <= most;
   check->never = check->amount > limit.burst;
@@ -312,9 +324,15 @@ bool LimitsProgram::take_leases(int64_t now) {
   return true;
 }
 
+void LimitsProgram::charge_rate(const Limit& limit, Bucket& bucket, const Check& check) {
+  if (check.before == fine(check.window_start)) bucket.settled = check.window_start;
+  set_unit(bucket, limit.unit);
+  set_full_at(bucket, check.after);
+}
+
 void LimitsProgram::charge(const Check& check) {
   Bucket& bucket = map_.bucket(check.place);
-  if (bucket.kind == BucketKind::RATE) set_full_at(bucket, check.after);
+  if (bucket.kind == BucketKind::RATE) charge_rate(limits_[check.limit], bucket, check);
   if (bucket.kind == BucketKind::BUDGET) charge_budget(limits_[check.limit], bucket, check);
   if (bucket.kind != BucketKind::WINDOW) return;
   if (bucket.window.start_ns != check.window_start) {

@@ -3,7 +3,7 @@
 //
 // A decision reads first and writes only if every limit admits, so a refused request takes nothing of any of them. Rates are
 // GCRA: a bucket says when it will be full again, which one unit moves by period / limit; that is rounded up to 2^-32 ns, and
-// all sums are whole multiples of it, so `burst` units fit exactly. Windows begin at whole multiples of their period since 1970.
+// all sums are whole multiples of it, so `burst` units fit exactly. A limit that was changed has what was used in its own units. Windows begin at whole multiples of their period since 1970.
 // Budgets are counts too; when their periods begin and end is told from outside, for the one that runs and the next one.
 #pragma once
 #include <cstdint>
@@ -202,6 +202,7 @@ class LimitsProgram {
     bool over;
     // RATE, in 2^-32 ns: when it is full again without and with this request.
     SignedWide before, after;
+    // RATE: now.
     int64_t window_start;
     int64_t room;
     int64_t reset_ns;
@@ -221,9 +222,12 @@ class LimitsProgram {
     uint32_t place;
     uint8_t kind;
     uint8_t quantity;
+    // Of a rate.
+    uint16_t unit_high;
     union {
       struct {
-        Wide unit;
+        uint64_t unit_low;
+        int64_t at_ns;
       } rate;
       // Of windows and budgets.
       struct {
@@ -278,6 +282,7 @@ class LimitsProgram {
   int64_t open_period(const Limit& limit, const Tag& tag, int64_t now);
   void look(Check* check, int64_t now);
   void look_at(const Limit& limit, const Bucket& bucket, Check* check, int64_t now);
+  static SignedWide full_again(const Limit& limit, const Bucket& bucket, SignedWide now);
   void look_at_rate(const Limit& limit, const Bucket& bucket, Check* check, int64_t now);
   void look_at_window(const Limit& limit, const Bucket& bucket, Check* check, int64_t now);
   void look_at_held(const Limit& limit, const Bucket& bucket, Check* check);
@@ -288,6 +293,7 @@ class LimitsProgram {
   static int64_t used_of_budget(const Limit& limit, const Bucket& bucket, int64_t now);
   bool take_leases(int64_t now);
   void charge(const Check& check);
+  static void charge_rate(const Limit& limit, Bucket& bucket, const Check& check);
   void charge_budget(const Limit& limit, Bucket& bucket, const Check& check);
   void refuse(Answer* answer);
   void stand(Answer* answer, bool charged);
@@ -308,6 +314,7 @@ class LimitsProgram {
   void settle_charges(const Ticket& ticket, const Used& used, const Now& now);
   void close_ticket(int32_t number);
   void correct(const Charge& charge, int64_t used, const Now& clock);
+  static void correct_rate(const Charge& charge, Bucket& bucket, int64_t more, int64_t now);
   void settle_budget(const Charge& charge, int64_t used, int64_t now);
   void tell_of_end(const Check& check, int64_t now);
   void tell(uint32_t index, uint32_t threshold, Bucket& bucket, int64_t now);

@@ -33,7 +33,8 @@ void LimitsProgram::note(const Limit& limit, const Check& check, const Taken& ta
   charge->place = check.place;
   charge->kind = static_cast<uint8_t>(limit.kind);
   charge->quantity = static_cast<uint8_t>(limit.quantity);
-  if (limit.kind == BucketKind::RATE) charge->rate = {limit.unit};
+  charge->unit_high = static_cast<uint16_t>(limit.unit >> 64);
+  if (limit.kind == BucketKind::RATE) charge->rate = {static_cast<uint64_t>(limit.unit), check.window_start};
   else if (limit.kind == BucketKind::HELD) charge->held = {taken.lease, taken.serial};
   else charge->window = {check.window_start, limit.period_ns};
 }
@@ -68,9 +69,22 @@ void LimitsProgram::close_ticket(int32_t number) {
   free_ticket_ = number;
 }
 
+// A rate that was full since has all that was reserved of it already: what it gets back then would be what others have used.
+void LimitsProgram::correct_rate(const Charge& charge, Bucket& bucket, int64_t more, int64_t now) {
+  if (more < 0 && bucket.settled > charge.rate.at_ns) return;
+  SignedWide start = full_at(bucket);
+  if (more > 0 && start < fine(now)) {
+    start = fine(now);
+    bucket.settled = now;
+  }
+  if (unit_of(bucket) == 0) set_unit(bucket, static_cast<Wide>(charge.unit_high) << 64 | charge.rate.unit_low);
+  set_full_at(bucket, start + static_cast<SignedWide>(unit_of(bucket)) * more);
+}
+
 void LimitsProgram::correct(const Charge& charge, int64_t used, const Now& clock) {
   if (kind_of(charge) == BucketKind::BUDGET) return settle_budget(charge, used, clock.ns());
-  const int64_t more = used - charge.amount;
+  // What it took of a window before this one, or of a rate that was full in between, is over.
+  const int64_t more = used > 0 ? used - charge.amount : -charge.amount;
   if (more == 0) return;
   // What a rate gets back is the same at any time.
   const int64_t now = kind_of(charge) == BucketKind::RATE && more < 0 ? 0 : clock.ns();
@@ -78,12 +92,7 @@ void LimitsProgram::correct(const Charge& charge, int64_t used, const Now& clock
   const uint32_t place = more > 0 ? map_.claim(charge.tag, kind_of(charge), now) : map_.find(charge.tag, charge.place);
   if (place == LimitsMap::NONE) return;
   Bucket& bucket = map_.bucket(place);
-  if (kind_of(charge) == BucketKind::RATE) {
-    const SignedWide full = full_at(bucket);
-    const SignedWide start = more > 0 && full < fine(now) ? fine(now) : full;
-    set_full_at(bucket, start + static_cast<SignedWide>(charge.rate.unit) * more);
-    return;
-  }
+  if (kind_of(charge) == BucketKind::RATE) return correct_rate(charge, bucket, more, now);
   const int64_t start = now - now % charge.window.period_ns;
   if (bucket.window.start_ns == charge.window.start_ns && (more < 0 || start == charge.window.start_ns)) {
     bucket.window.used += more;

@@ -290,9 +290,9 @@ export class LimitsMap {
     return this.#rules[index];
   }
 
-  /** The worker `pid` of `slot` is dead. */
-  leaveSlot(slot: number, pid: number): void {
-    native.limitsLeaveSlot(slot, pid);
+  /** The worker `pid` of `slot` is dead; null: whoever that was. */
+  leaveSlot(slot: number, pid: number | null): void {
+    native.limitsLeaveSlot(slot, pid ?? 0);
   }
 
   state(): LimitsState {

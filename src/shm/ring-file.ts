@@ -65,6 +65,20 @@ export function listRings(dataDir: string): string[] {
   }
 }
 
+/**
+ * Slots that somebody held once and nobody holds now. Supervisor, at its start, before a worker of its own claims one: each is locked for
+ * a moment.
+ */
+export function unheldSlots(dataDir: string): number[] {
+  const directory = ringsDirectory(dataDir);
+  return Array.from({ length: RINGS_MAX }, (_, slot) => slot).filter((slot) => {
+    const path = `${stemOf(directory, slot)}.lock`;
+    const lock = exists(path) ? native.lockFile(path) : -1;
+    if (lock >= 0) closeSync(lock);
+    return lock >= 0;
+  });
+}
+
 /** Whether this ring was left by an earlier boot of the machine, or an earlier version: it has no writer, and is deleted once it is drained. */
 export function isLeftRing(path: string): boolean {
   return path.includes(".left-");

@@ -7,6 +7,7 @@ import { adoptCounters, type CountersReader, createCounters } from "../shm/count
 import { createHistograms, HISTOGRAMS_VERSION } from "../shm/histogram-map.ts";
 import { type InFlightMap, prepareInFlight } from "../shm/in-flight.ts";
 import { type LimitsMap, prepareLimits } from "../shm/limits.ts";
+import { unheldSlots } from "../shm/ring-file.ts";
 import { prepareTargets } from "../shm/targets.ts";
 import { Budgets } from "./budgets.ts";
 import { Canaries } from "./canaries.ts";
@@ -32,6 +33,8 @@ export function openMemory(config: Config, lock: number, handover: Handover | nu
   const former = handover?.histograms;
   const counters = (handover && adoptCounters(dataDir, handover.countersVersion)) ?? createCounters(dataDir);
   const limits = prepareLimits(dataDir);
+  // Their workers were killed together with the supervisor that would have noticed.
+  for (const slot of unheldSlots(dataDir)) limits.leaveSlot(slot, null);
   const budgets = new Budgets(limits, config);
   budgets.configure(config);
   const breakers = prepareBreakers(dataDir, handover !== null);
