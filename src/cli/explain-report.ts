@@ -3,6 +3,7 @@ import { spanText } from "../base/span.ts";
 import type { WaitDrop } from "../base/wait-drops.ts";
 import type {
   ExplainedArm,
+  ExplainedCredentials,
   ExplainedKey,
   ExplainedLimit,
   ExplainedPrice,
@@ -66,8 +67,14 @@ function armText({ name, percent, closed }: ExplainedArm): string {
 function targetCells(target: ExplainedTarget) {
   const { provider, model, share, order, priority, weight, obstacle, inFlight, price } = target;
   const rank = order === 0 ? "-" : `${order}.`;
-  const facts = [`priority ${priority}`, `weight ${weight}`, `${inFlight} in flight`, priceText(price)];
+  const own = target.credentials === null ? [] : [credentialsText(target.credentials)];
+  const facts = [`priority ${priority}`, `weight ${weight}`, `${inFlight} in flight`, ...own, priceText(price)];
   return [rank, `${provider}/${model}`, `${share} %`, facts.join(", "), obstacle ?? turnText(target)];
+}
+
+function credentialsText({ count, next, resting }: ExplainedCredentials): string {
+  const rest = resting.length === 0 ? "" : ` (left alone: ${resting.join(" ")})`;
+  return `credential ${next} of ${count}${rest}`;
 }
 
 function turnText({ order, after }: ExplainedTarget): string {

@@ -42,6 +42,15 @@ export interface ExplainedPrice {
   readonly output: number;
 }
 
+/** Several credentials of a provider, by their numbers in its list, from 1. */
+export interface ExplainedCredentials {
+  readonly count: number;
+  /** The one whose turn it is in the worker that was asked. */
+  readonly next: number;
+  /** Those that are left alone, because they were refused or limited. */
+  readonly resting: readonly number[];
+}
+
 export interface ExplainedTarget {
   readonly provider: string;
   /** Its name there. */
@@ -56,8 +65,10 @@ export interface ExplainedTarget {
   readonly after: readonly string[];
   /** Why it is not tried, or not now; null: nothing is in the way. */
   readonly obstacle: string | null;
-  /** Attempts of the worker that was asked. */
+  /** Attempts of all workers. */
   readonly inFlight: number;
+  /** Null: its provider has no choice of them, or the request has always the first one. */
+  readonly credentials: ExplainedCredentials | null;
   /** Null: none is known. */
   readonly price: ExplainedPrice | null;
 }

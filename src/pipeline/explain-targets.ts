@@ -3,10 +3,12 @@
  * known of them. Pure but for reading the maps of breakers and targets.
  */
 import { spanText } from "../base/span.ts";
-import type { ExplainedPrice, ExplainedTarget } from "../config/explanation.ts";
+import type { ExplainedCredentials, ExplainedPrice, ExplainedTarget } from "../config/explanation.ts";
 import type { Choice, Price, Route, Snapshot, Target } from "../config/snapshot.ts";
+import { restMs } from "../shm/breakers.ts";
 import { blockedMs } from "./breaker.ts";
 import { priceAt } from "./cost.ts";
+import { freeCredential } from "./credential.ts";
 import { FAILURE_NAMES } from "./decision.ts";
 import { Exchange } from "./exchange.ts";
 import { isUnhealthy } from "./provider-health.ts";
@@ -57,8 +59,9 @@ export function explainTargets(
   wallMs: number,
 ): ExplainedTarget[] {
   const { route, target } = exchange;
-  if (route === null) return target === null ? [] : [only(exchange, target)];
-  if (route.choices.length === 0) return [only(exchange, route.target)];
+  if (route === null) return target === null ? [] : [{ ...only(exchange, target), credentials: null }];
+  if (route.choices.length === 0)
+    return [{ ...only(exchange, route.target), credentials: credentialsOf(route.target, wallMs) }];
   const out = [...full.keys()].reduce((bits, place) => bits | (1 << place), 0);
   const order = likelyOrder(exchange, route, out, wallMs);
   const shares = sharesOf(exchange, route, out, wallMs);
@@ -71,6 +74,7 @@ export function explainTargets(
     after: failuresBefore(route, choice),
     obstacle: obstacleTo(exchange, route, choice, wallMs) ?? fullText(full.get(choice.place)),
     inFlight: choice.state.inFlight.count,
+    credentials: credentialsOf(choice.target, wallMs),
   }));
   return all.toSorted((a, b) => (a.order || all.length + 1) - (b.order || all.length + 1));
 }
@@ -87,9 +91,16 @@ function failuresBefore({ choices, fallbacks }: Route, { place }: Choice): strin
   );
 }
 
-function only(exchange: Exchange, target: Target): ExplainedTarget {
+function only(exchange: Exchange, target: Target): Omit<ExplainedTarget, "credentials"> {
   const alone = { priority: 0, weight: 1, share: PERCENT, order: 1, after: [], obstacle: null, inFlight: 0 };
   return { ...costOf(exchange, target), ...alone };
+}
+
+function credentialsOf({ provider: { rotation } }: Target, wallMs: number): ExplainedCredentials | null {
+  if (rotation === null) return null;
+  const { credentials } = rotation;
+  const resting = credentials.filter(({ state }) => restMs(state, wallMs) > 0).map(({ place }) => place + 1);
+  return { count: credentials.length, next: freeCredential(rotation, wallMs).place + 1, resting };
 }
 
 function costOf(exchange: Exchange, target: Target) {

@@ -116,6 +116,11 @@ test("one that is limited beside it is left alone as well; the third carries all
   strictEqual(await failures("2"), count);
 });
 
+test("an explained request says whose turn it is, and which of them are left alone", async () => {
+  const { text } = await sluice.command("explain", "--key", "default", "--model", "single");
+  match(text, /several\/m .*, credential 3 of 3 \(left alone: 1 2\),/);
+});
+
 test("records say which one brought each answer, and which were tried before it", async () => {
   const last = await chat(sluice, "", { model: "single", messages: [] });
   strictEqual((await sluice.recordOf(last.requestId)).credential, 3);

@@ -20,6 +20,7 @@ import type { Config } from "../../src/config/schema.ts";
 import { type Snapshot, STRATEGIES, type Strategy } from "../../src/config/snapshot.ts";
 import { native } from "../../src/native/native.ts";
 import { fail } from "../../src/pipeline/breaker.ts";
+import { CREDENTIAL_LIMITED, restCredential } from "../../src/pipeline/credential.ts";
 import { explain } from "../../src/pipeline/explain.ts";
 import { explainOffline } from "../../src/pipeline/explain-offline.ts";
 import { Limiter } from "../../src/pipeline/limit.ts";
@@ -54,6 +55,22 @@ function configWith(changes: Partial<Config>): Config {
 function targetsOf({ targets }: Explanation): (readonly [string, number, number])[] {
   return targets.map(({ provider, share, order }) => [provider, share, order]);
 }
+
+test("of several credentials it is told whose turn it is, and which are left alone, without a turn being taken", () => {
+  const credentials = ["a", "b", "c"].map((value) => ({ header: "authorization", value, source: value }));
+  const providers = { main: providerConfig(9), p0: providerConfig(9, { credentials }), p1: providerConfig(9) };
+  const models = { chat: modelAt("priority", [1, 1]), alone: { ...modelAt("priority", [1]), attempts: 1 } };
+  const snapshot = compileSnapshot(configOf(providers, "/nowhere", { models }), 1);
+  const told = (model: string) => explain(snapshot, null, question({ model })).targets.map((one) => one.credentials);
+  deepStrictEqual(told("chat"), [{ count: 3, next: 1, resting: [] }, null]);
+  const [first, , third] = snapshot.routes.get("alone")?.target.provider.rotation?.credentials ?? [];
+  ok(first !== undefined && third !== undefined);
+  for (const one of [first, third]) restCredential(one, CREDENTIAL_LIMITED, 5_000, Date.now(), snapshot.breaker);
+  deepStrictEqual(told("alone"), [{ count: 3, next: 2, resting: [1, 3] }]);
+  deepStrictEqual(told("chat")[0], told("alone")[0]);
+  const text = explanationText(explain(snapshot, null, question({ model: "alone" })));
+  match(text, /in flight, credential 2 of 3 \(left alone: 1 3\), no price/);
+});
 
 /** Opens the breaker of a target for ten seconds. */
 function open(snapshot: Snapshot, alias: string, place: number): void {
