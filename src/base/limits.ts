@@ -337,6 +337,11 @@ export const ADDRESS_HEAD_START_MS = 250;
 export const SWEEP_INTERVAL_MS = 100;
 /** How often memory that was freed goes back to the system. */
 export const SPARE_MEMORY_INTERVAL_MS = 10_000;
+/**
+ * The longest wait for the limits of a fallback that a client is told of beside the failure of another target, which may be over sooner: what the
+ * OpenAI SDKs heed.
+ */
+export const RETRY_ADVICE_MS_MAX = 60_000;
 /** Between two log lines about one kind of failure of one provider, or refused connections of a listener, per worker. */
 export const TROUBLE_INTERVAL_MS = 10_000;
 /** How often the supervisor looks at the rings: often enough for the fastest worker. */

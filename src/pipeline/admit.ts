@@ -1,19 +1,68 @@
-/** Admission at any target of a route: one whose own limits have no room for a request gives way to the next one. Step of the pipeline. */
+/**
+ * Admission at any target of a route: one whose own limits have no room for a request gives way to the next one. Step of the pipeline. Where all
+ * of them refuse, the client is told of the refusal that is over first.
+ */
+import type { ErrorRow } from "../base/errors.ts";
 import type { Exchange, Verdict } from "./exchange.ts";
 import type { Limiter, Refused } from "./limit.ts";
-import { chooseAnother } from "./route.ts";
+import { chooseAnother, leaveTarget } from "./route.ts";
 
-/** What the first refusal says is not said where another target takes it. */
+/** Null: it is admitted. */
 export function admitSomewhere(exchange: Exchange, limiter: Limiter): Verdict {
   let verdict = limiter.admit(exchange);
-  while (verdict !== null && limiter.refusedTarget && exchange.upload === null && chooseAnother(exchange))
+  if (verdict === null || !limiter.refusedTarget) return verdict;
+  const soonest = new Soonest<ErrorRow>(exchange, limiter, verdict);
+  while (limiter.refusedTarget && chooseAnother(exchange)) {
     verdict = limiter.admit(exchange);
-  return verdict;
+    if (verdict === null) return null;
+    soonest.note(exchange, limiter, verdict);
+  }
+  return soonest.standIn(exchange);
 }
 
 /** The same for a request that may wait, whose body is here. */
 export function attemptSomewhere(exchange: Exchange, limiter: Limiter): Refused | null {
   let refused = limiter.attempt(exchange);
-  while (refused !== null && limiter.refusedTarget && chooseAnother(exchange)) refused = limiter.attempt(exchange);
-  return refused;
+  if (refused === null || !limiter.refusedTarget) return refused;
+  const soonest = new Soonest<Refused>(exchange, limiter, refused);
+  while (limiter.refusedTarget && chooseAnother(exchange)) {
+    refused = limiter.attempt(exchange);
+    if (refused === null) return null;
+    soonest.note(exchange, limiter, refused);
+  }
+  return soonest.standIn(exchange);
+}
+
+/** Of refusals at several targets the one that is over first, with all that it left in its exchange. */
+class Soonest<T> {
+  #refused: T;
+  #forMs: number;
+  #standing: Standing;
+
+  constructor(exchange: Exchange, { refusedForMs }: Limiter, refused: T) {
+    this.#refused = refused;
+    this.#forMs = refusedForMs;
+    this.#standing = standingOf(exchange);
+  }
+
+  note(exchange: Exchange, { refusedForMs }: Limiter, refused: T): void {
+    if (refusedForMs >= this.#forMs) return;
+    this.#refused = refused;
+    this.#forMs = refusedForMs;
+    this.#standing = standingOf(exchange);
+  }
+
+  /** The exchange is as it was then: at that target, and with what it is told. */
+  standIn(exchange: Exchange): T {
+    leaveTarget(exchange);
+    Object.assign(exchange, this.#standing);
+    return this.#refused;
+  }
+}
+
+/** What a refusal depends on, or leaves behind. */
+type Standing = Pick<Exchange, "choice" | "chain" | "target" | "tried" | "limitLines" | "refusedBy" | "detail">;
+
+function standingOf({ choice, chain, target, tried, limitLines, refusedBy, detail }: Exchange): Standing {
+  return { choice, chain, target, tried, limitLines, refusedBy, detail };
 }

@@ -161,6 +161,8 @@ export class Exchange implements Spoke {
   unhealthy = 0;
   /** The same because their limits had no room. */
   full = 0;
+  /** When those have room that could have followed a try, the first of them; by base/clock.ts. Infinity: there are none. */
+  roomAtMs = Infinity;
   /** Bits of those that it may not be sent to at all. */
   excluded = 0;
   /** Pauses before retries. */

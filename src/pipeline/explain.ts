@@ -26,7 +26,7 @@ import { classify } from "./endpoint.ts";
 import { type Downstream, Exchange, type Verdict } from "./exchange.ts";
 import { explainQueue, queueVerdict } from "./explain-queue.ts";
 import { choicesOf, copyOfRoutes, explainTargets } from "./explain-targets.ts";
-import { type Limiter, PERIODS, UNLIMITED } from "./limit.ts";
+import { type Limiter, PERIODS, type Peeked, UNLIMITED } from "./limit.ts";
 import { asWanted, takeTimeout } from "./override.ts";
 import { readBody } from "./read-body.ts";
 import { errorBody } from "./rescue.ts";
@@ -74,14 +74,13 @@ export function explain(
   const routed =
     classify(exchange) ?? authenticate(exchange) ?? admit(exchange, moment) ?? readBody(exchange) ?? route(exchange);
   const limiting = routed === null ? limiter : null;
-  let inForce = asInForce(exchange, snapshot);
-  const full = limiting === null ? NO_TARGETS : fullTargets(inForce, limiting);
-  const behind = limiting === null ? null : (moment.waits?.lineFor(inForce) ?? null);
-  let peeked = limiting?.peek(inForce) ?? UNLIMITED;
-  while (behind === null && peeked.verdict !== null && limiting?.refusedTarget === true && chooseAnother(exchange)) {
-    inForce = asInForce(exchange, snapshot);
-    peeked = limiting.peek(inForce);
-  }
+  const first = asInForce(exchange, snapshot);
+  const full = limiting === null ? NO_TARGETS : fullTargets(first, limiting);
+  const behind = limiting === null ? null : (moment.waits?.lineFor(first) ?? null);
+  const { inForce, peeked } =
+    limiting === null || behind !== null
+      ? { inForce: first, peeked: limiting?.peek(first) ?? UNLIMITED }
+      : peekSomewhere(exchange, first, limiting);
   const queued = { exchange: inForce, peeked, behind };
   const queue = limiting === null ? null : explainQueue(queued, moment.waits);
   const verdict = limiting === null ? routed : queueVerdict(queued, limiting);
@@ -99,6 +98,19 @@ export function explain(
     queue,
     refusal: verdict === null ? null : refusalOf(routed === null ? inForce : exchange, verdict, queue?.waitMs ?? 0),
   };
+}
+
+/** As admitSomewhere(): the target that takes it, or the one whose refusal is over first. `first`: as it stands. */
+function peekSomewhere(exchange: Exchange, first: Exchange, limiter: Limiter): { inForce: Exchange; peeked: Peeked } {
+  let peeked = limiter.peek(first);
+  let [soonest, forMs] = [{ inForce: first, peeked }, limiter.refusedForMs];
+  while (peeked.verdict !== null && limiter.refusedTarget && chooseAnother(exchange)) {
+    const inForce = asInForce(exchange, first.snapshot);
+    peeked = limiter.peek(inForce);
+    if (peeked.verdict !== null && limiter.refusedForMs >= forMs) continue;
+    [soonest, forMs] = [{ inForce, peeked }, limiter.refusedForMs];
+  }
+  return soonest;
 }
 
 /** Names of the limits of targets that do not take it, by the place of the target. */

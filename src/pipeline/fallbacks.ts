@@ -28,9 +28,14 @@ export function chooseFallback(
   return enterChain(exchange, route, chainOf(fallbacks, failure), tried, wallMs);
 }
 
-/** Instead of targets that are all left alone. */
-export function chooseInstead(exchange: Exchange, route: Route, wallMs: number): boolean {
-  return route.fallbacks !== null && enterChain(exchange, route, route.fallbacks.instead, 0, wallMs);
+/** Instead of targets that are all left alone, or have no room. */
+export function chooseInstead(exchange: Exchange, route: Route, tried: Tried, wallMs: number): boolean {
+  return route.fallbacks !== null && enterChain(exchange, route, route.fallbacks.instead, tried, wallMs);
+}
+
+/** The next one of the chain that it is in. */
+export function chooseNext(exchange: Exchange, route: Route, tried: Tried, wallMs: number): boolean {
+  return enterChain(exchange, route, exchange.chain, tried, wallMs);
 }
 
 function chainOf({ chains }: Fallbacks, failure: number): readonly Choice[] {

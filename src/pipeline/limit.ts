@@ -3,6 +3,7 @@
  * that all workers share; what is reserved is settled with the record. Gateway worker. The limits in force are those of the
  * newest configuration, also for requests that began under an earlier one.
  */
+import { nowMs } from "../base/clock.ts";
 import { ERRORS, type ErrorRow } from "../base/errors.ts";
 import type { BudgetCalendar, LimitPart, LimitQuantity, LimitRule } from "../base/limit-terms.ts";
 import { OUTPUT_TOKENS_ASSUMED, OUTPUT_TOKENS_EXTENDED, TOKEN_BYTES_MAX } from "../base/limits.ts";
@@ -29,6 +30,8 @@ import { changedParts, LimitSubjects } from "./limit-subjects.ts";
 const { amounts: AMOUNT } = LIMIT_AT;
 const NANO_PER_DOLLAR = 1_000_000_000;
 const ABSENT = -1;
+/** More than any time that something takes. */
+const NO_USE = Number.MAX_SAFE_INTEGER;
 const WEIGHED: ReadonlySet<LimitQuantity> = new Set(["tokens", "input_tokens", "output_tokens", "cost"]);
 /** How fast the learned size of answers follows: a sixteenth of the difference. */
 const LEARNING_SHARE = 16;
@@ -82,6 +85,8 @@ export class Limiter {
   #ofTargets = false;
   /** Of the last admission: what refused it was a limit of its target, so that another one may take it. */
   refusedTarget = false;
+  /** After how many milliseconds that would not have refused it; NO_USE: no waiting helps, Infinity: nobody knows. */
+  refusedForMs = 0;
 
   /** Of a snapshot: some limit counts money. */
   #prices = false;
@@ -132,8 +137,10 @@ export class Limiter {
   }
 
   /** The whole body has to be there before admit(). */
-  wantsWhole({ contentLength }: Exchange): boolean {
-    return this.#readsBodies || this.#queues || (this.#weighsBodies && contentLength < 0);
+  wantsWhole({ contentLength, route }: Exchange): boolean {
+    // They may send it elsewhere.
+    const ofTargets = this.#ofTargets && route !== null && route.choices.length > 0;
+    return this.#readsBodies || this.#queues || ofTargets || (this.#weighsBodies && contentLength < 0);
   }
 
   /** Its target is another one than `from` now: what limits of targets have of it goes along. False: it does not fit there, and nothing changed. */
@@ -145,7 +152,11 @@ export class Limiter {
     this.#fillAmounts(exchange);
     const decision = this.#map.move(exchange.targetTicket, parts);
     if (this.#field(LIMIT_AT.alerts) > 0) this.#alert(exchange);
-    if (decision !== LIMIT_ADMITTED) return false;
+    if (decision !== LIMIT_ADMITTED) {
+      const forMs = this.#forMs(decision, this.#map.ruleAt(this.#field(LIMIT_AT.limit)));
+      if (forMs < NO_USE) noteRoom(exchange, nowMs(), forMs);
+      return false;
+    }
     exchange.targetTicket = this.#field(LIMIT_AT.ticket);
     const covered = this.#field(LIMIT_AT.covered);
     // With what its other attempt has, if it has one.
@@ -177,9 +188,9 @@ export class Limiter {
 
   #refused(decision: number): Refused {
     const rule = this.#map.ruleAt(this.#field(LIMIT_AT.limit));
-    this.refusedTarget = rule !== undefined && isOfTargets(rule);
-    const waits = decision === LIMIT_REFUSED && rule !== undefined && rule.calendar === null;
-    return { rule: waits ? rule : null, retryMs: this.#field(LIMIT_AT.retryMs) };
+    this.#noteRefusal(decision, rule);
+    const waits = this.refusedForMs < NO_USE;
+    return { rule: waits && rule !== undefined ? rule : null, retryMs: this.#field(LIMIT_AT.retryMs) };
   }
 
   /** Others wait for this limit, so nobody is admitted before them. */
@@ -308,7 +319,7 @@ export class Limiter {
 
   #refuse(exchange: Exchange, decision: number): ErrorRow {
     const rule = this.#map.ruleAt(this.#field(LIMIT_AT.limit));
-    this.refusedTarget = rule !== undefined && isOfTargets(rule);
+    this.#noteRefusal(decision, rule);
     if (decision === LIMIT_BUSY || decision === LIMIT_UNPLACED || rule === undefined) return ERRORS.limitsUnavailable;
     exchange.refusedBy = rule.name;
     if (rule.calendar !== null) return exchange.fail(ERRORS.budgetUsedUp, budgetText(rule, rule.calendar));
@@ -317,9 +328,25 @@ export class Limiter {
     return exchange.fail(ERRORS.limitReached, ruleText(rule));
   }
 
+  #noteRefusal(decision: number, rule: LimitRule | undefined): void {
+    this.refusedTarget = rule !== undefined && isOfTargets(rule);
+    this.refusedForMs = this.#forMs(decision, rule);
+  }
+
+  #forMs(decision: number, rule: LimitRule | undefined): number {
+    if (decision === LIMIT_BUSY || decision === LIMIT_UNPLACED || rule === undefined) return Number.POSITIVE_INFINITY;
+    return decision === LIMIT_REFUSED && rule.calendar === null ? this.#field(LIMIT_AT.retryMs) : NO_USE;
+  }
+
   #field(index: number): number {
     return this.#fields[index] ?? ABSENT;
   }
+}
+
+/** A target that it could not go to has room for it after `forMs`. */
+function noteRoom(exchange: Exchange, atMs: number, forMs: number): void {
+  const { roomAtMs } = exchange;
+  exchange.roomAtMs = roomAtMs > atMs ? Math.min(roomAtMs, atMs + forMs) : atMs + forMs;
 }
 
 function isOfTargets({ scope }: LimitRule): boolean {

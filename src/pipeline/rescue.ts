@@ -4,6 +4,7 @@
  */
 import type { ErrorRow } from "../base/errors.ts";
 import type { Exchange } from "./exchange.ts";
+import { advisesRetry } from "./limit-headers.ts";
 import { ownHead } from "./response-head.ts";
 
 /** What a client should wait before it tries again, seconds. */
@@ -38,9 +39,14 @@ export function errorEvent(error: ErrorRow, detail: string): string {
 /** Answers an exchange that has sent nothing yet. */
 export function answerError(exchange: Exchange, error: ErrorRow): void {
   let extra = "";
-  if (error.status === UNAVAILABLE) extra += `\r\nretry-after: ${RETRY_AFTER_S}`;
+  const advises = advisesRetry(exchange);
+  if (error.status === UNAVAILABLE && !advises) extra += `\r\nretry-after: ${RETRY_AFTER_S}`;
   // The OpenAI SDKs retry every 429 and 5xx unless they are told not to; others may retry 402, which no waiting of theirs helps.
-  if ((error.status >= SERVER_ERROR || error.status === TOO_MANY || error.status === UNPAID) && !error.retryable)
+  if (
+    (error.status >= SERVER_ERROR || error.status === TOO_MANY || error.status === UNPAID) &&
+    !error.retryable &&
+    !advises
+  )
     extra += "\r\nx-should-retry: false";
   if (error.code === "method_not_allowed") extra += exchange.path.startsWith("/v1/models") ? ALLOW_GET : ALLOW_POST;
   exchange.down.reply(ownHead(exchange, extra), errorBody(error, exchange.detail));

@@ -9,10 +9,12 @@ import { withoutHeaders } from "../base/header-lines.ts";
 import type { ResponseHead } from "../upstream/transport.ts";
 import type { Exchange } from "./exchange.ts";
 import { explainLine } from "./explain-header.ts";
-import { LIMIT_HEADERS } from "./limit-headers.ts";
+import { advisesRetry, LIMIT_HEADERS, RETRY_HEADERS } from "./limit-headers.ts";
 import { serverTiming } from "./server-timing.ts";
 
 const STATUS_LINES = new Map(Object.entries(STATUS_CODES).map(([code, text]) => [Number(code), `${code} ${text}`]));
+
+const CLIENT_ERROR = 400;
 
 function statusLine(status: number): string {
   return STATUS_LINES.get(status) ?? `${status} Unknown`;
@@ -21,14 +23,16 @@ function statusLine(status: number): string {
 /** The head of a relayed answer. */
 export function responseHead(exchange: Exchange, { status, lines, upstreamRequestId }: ResponseHead): string {
   // Searched as it came: what is put together first would be copied for it.
-  const theirs = withoutTheirLimits(exchange, lines);
+  const theirs = withoutTheirLimits(exchange, status, lines);
   const id = upstreamRequestId === "" ? "" : `\r\nx-upstream-request-id: ${upstreamRequestId}`;
   return statusLine(status) + theirs + id + ownLines(exchange);
 }
 
-/** The provider's limits are of all of us together; a client reads one set of these headers. */
-function withoutTheirLimits({ limitLines }: Exchange, lines: string): string {
-  return limitLines === "" || !lines.includes("\r\nx-ratelimit-") ? lines : withoutHeaders(lines, LIMIT_HEADERS);
+/** The provider's limits are of all of us together; a client reads one set of these headers, and one time to wait. */
+function withoutTheirLimits(exchange: Exchange, status: number, lines: string): string {
+  if (exchange.limitLines === "") return lines;
+  const theirs = lines.includes("\r\nx-ratelimit-") ? withoutHeaders(lines, LIMIT_HEADERS) : lines;
+  return status >= CLIENT_ERROR && advisesRetry(exchange) ? withoutHeaders(theirs, RETRY_HEADERS) : theirs;
 }
 
 /** The head of an answer of our own; `extra`: more header lines, each with its CRLF before it. */

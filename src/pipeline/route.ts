@@ -10,7 +10,7 @@ import { nextChoice } from "./choose.ts";
 import { holds } from "./conditions.ts";
 import { modelDecides } from "./endpoint.ts";
 import type { Exchange, Verdict } from "./exchange.ts";
-import { chooseFallback, chooseInstead } from "./fallbacks.ts";
+import { chooseFallback, chooseInstead, chooseNext } from "./fallbacks.ts";
 import { enterChoice } from "./gate.ts";
 import { noteAsked } from "./lessons.ts";
 import {
@@ -113,7 +113,7 @@ function chooseEither(exchange: Exchange, route: Route, atMs: number, chance: ()
   if (chooseTarget(exchange, route, 0, atMs, chance)) return true;
   return (
     (exchange.excluded !== 0 && chooseFallback(exchange, route, TOO_LONG, 0, atMs)) ||
-    chooseInstead(exchange, route, atMs)
+    chooseInstead(exchange, route, 0, atMs)
   );
 }
 
@@ -137,12 +137,13 @@ export function chooseTarget(
 /** Another target, because limits of the one that was chosen do not take it; false: there is none, and it stays the one. */
 export function chooseAnother(exchange: Exchange): boolean {
   const { route, choice, tried, chain } = exchange;
-  if (route === null || choice === null || chain.length > 0) return false;
+  if (route === null || choice === null) return false;
   leaveTarget(exchange);
   const atMs = wallMs(nowMs());
   const all = tried | (1 << choice.place);
   exchange.full |= 1 << choice.place;
-  return chooseTarget(exchange, route, all, atMs, Math.random) || chooseInstead(exchange, route, atMs);
+  if (chain.length > 0) return chooseNext(exchange, route, all, atMs);
+  return chooseTarget(exchange, route, all, atMs, Math.random) || chooseInstead(exchange, route, all, atMs);
 }
 
 /** An attempt at the exchange's choice begins. */

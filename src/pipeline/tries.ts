@@ -21,6 +21,7 @@ import { failureOf, failureOfStatus, retryAfterMs } from "./failure.ts";
 import { upstreamRequest, withCredential } from "./forward.ts";
 import { Hedges } from "./hedge.ts";
 import { noteHead } from "./lessons.ts";
+import { adviseRetry } from "./limit-headers.ts";
 import { readBody } from "./read-body.ts";
 import { Relay, type RelayOwner } from "./relay.ts";
 import { NO_MORE, Retrier } from "./retries.ts";
@@ -102,7 +103,8 @@ export class Tries {
   fails(exchange: Exchange, error: ErrorRow): boolean {
     this.#health.error(exchange, error, wallMs(nowMs()));
     if (exchange.hedge !== null && !ENDS.has(error)) return this.#hedges.adopt(exchange, failureOf(error), error);
-    return this.#tryAgain(exchange, failureOf(error), 0, error);
+    const failure = failureOf(error);
+    return this.#tryAgain(exchange, failure, 0, error) || isTold(exchange, failure, "");
   }
 
   /** As in RelayOwner. */
@@ -121,7 +123,8 @@ export class Tries {
     noteHead(exchange, head, waitMs, atMs);
     this.#health.answer(exchange, failure, waitMs, atMs);
     if (failure !== 0 && exchange.hedge !== null) return this.#hedges.adopt(exchange, failure, null);
-    return this.#tryAgain(exchange, failure === 0 ? canaryFailure(exchange, head.status) : failure, waitMs, null);
+    const kind = failure === 0 ? canaryFailure(exchange, head.status) : failure;
+    return this.#tryAgain(exchange, kind, waitMs, null) || isTold(exchange, kind, head.lines);
   }
 
   /** As in RelayOwner. */
@@ -211,6 +214,12 @@ export class Tries {
     exchange.request = upstreamRequest(exchange, target);
     this.attempt(exchange, false);
   }
+}
+
+/** False: what happened is the client's answer. `lines`: of the provider's head, if it sent one. */
+function isTold(exchange: Exchange, failure: number, lines: string): false {
+  if (failure !== 0 && exchange.roomAtMs !== Infinity) adviseRetry(exchange, lines, nowMs());
+  return false;
 }
 
 /** Ends of a request, and not of an attempt only. */
