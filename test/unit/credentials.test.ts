@@ -1,5 +1,6 @@
 /** Several credentials of one provider: which is sent, what a refused or limited one leads to, and when it is back. */
 import { deepStrictEqual, strictEqual } from "node:assert/strict";
+import type { Socket } from "node:net";
 import { after, beforeEach, test } from "node:test";
 import type { Rotation } from "../../src/config/snapshot.ts";
 import {
@@ -11,10 +12,12 @@ import {
   takeCredential,
 } from "../../src/pipeline/credential.ts";
 import { restMs } from "../../src/shm/breakers.ts";
+import { KIND_HEDGE, KIND_REQUEST } from "../../src/telemetry/record.ts";
 import { exchangeOf, snapshotOf } from "../support/exchange.ts";
 import { RawClient } from "../support/raw-client.ts";
 import { requestBytes } from "../support/raw-request.ts";
 import { modelOf, providerConfig, RequestPath, ScriptedProvider } from "../support/request-path.ts";
+import { until } from "../support/until.ts";
 
 const NAMES = ["aaaa-secret", "bbbb-secret", "cccc-secret"];
 const credentials = NAMES.map((name) => ({
@@ -100,6 +103,8 @@ test("that one is refused, and that it is taken again, is news once", () => {
 const seen: string[] = [];
 /** By credential, what it is answered with; the others are fine. */
 const answers = new Map<string, string>();
+/** Where each of them came last. */
+const sockets = new Map<string, Socket>();
 const OK = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
 const fails = (status: string, headers = "", body = "{}") =>
   `HTTP/1.1 ${status}\r\n${headers}content-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`;
@@ -107,6 +112,7 @@ const provider = await ScriptedProvider.start((socket, received) => {
   const heads = [...received.toString("latin1").matchAll(/^authorization: Bearer (\S+)/gm)];
   const name = heads.at(-1)?.[1] ?? "none";
   seen.push(name);
+  sockets.set(name, socket);
   socket.write(answers.get(name) ?? OK);
 });
 const models = {
@@ -120,6 +126,12 @@ const models = {
     attempts: 2,
   },
 };
+const hedged = {
+  targets: ["x", "y"].map((model) => ({ provider: "main", model, weight: 1, priority: 0 })),
+  strategy: "priority" as const,
+  attempts: 2,
+  hedge: { afterMs: 1, percentMax: 100, inFlightMax: 10 },
+};
 let path: RequestPath;
 let client: RawClient;
 beforeEach(async () => {
@@ -127,11 +139,12 @@ beforeEach(async () => {
   client?.leave();
   seen.length = 0;
   answers.clear();
+  sockets.clear();
   const other = providerConfig(provider.port, {
     credentials: [{ header: "authorization", value: "Bearer spare", source: "s" }],
   });
   const providers = { main: providerConfig(provider.port, { credentials }), other };
-  path = await RequestPath.start(provider, { providers, models });
+  path = await RequestPath.start(provider, { providers, models: { ...models, hedged } });
   client = await RawClient.connect(path.port);
 });
 after(() => {
@@ -189,6 +202,33 @@ test("a target has failed only when all of its credentials have; then the next o
   const tries = [1, 2, 3].map((number) => `main/x#${number}:credential`);
   deepStrictEqual([last()?.credential, last()?.decision], [0, `tries=${tries.join(",")}`]);
 });
+
+test("each of two attempts at a time is recorded with its own", async () => {
+  answers.set(A, "");
+  strictEqual((await ask("hedged")).status, 200);
+  deepStrictEqual(seen, [A, B]);
+  const told = path.records().map(({ kind, credential, decision }) => [kind, credential, decision]);
+  deepStrictEqual(told, [
+    [KIND_HEDGE, 1, ""],
+    [KIND_REQUEST, 2, "tries=main/x#1:slower"],
+  ]);
+});
+
+test("one that a hedge was refused with is told as that, though another one has its turn then", async () => {
+  answers.set(A, "");
+  answers.set(B, fails("401 No"));
+  const answer = ask("hedged");
+  await until("the credential rests", () => restMs(stateOf(1), Date.now()) > 0);
+  sockets.get(A)?.write(OK);
+  strictEqual((await answer).status, 200);
+  deepStrictEqual([last()?.credential, last()?.decision], [1, "tries=main/y#2:credential"]);
+});
+
+function stateOf(place: number): Int32Array {
+  const credential = path.pipeline.snapshot.routes.get("single")?.target.provider.rotation?.credentials[place];
+  if (credential === undefined) throw new Error("there is none");
+  return credential.state;
+}
 
 test("without another one the client is told as before, and no credential is in what it is told", async () => {
   for (const name of NAMES) answers.set(name, fails("401 No", "", `{"error":"${name}"}`));
