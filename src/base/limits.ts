@@ -211,6 +211,8 @@ export const BREAKER_WORDS = 16;
 export const TARGET_WORDS = 208;
 /** Of how long attempts at a target waited: quarters of an octave from 1 ms to 18 minutes. */
 export const WAIT_BUCKETS = 80;
+/** Of a route, and of an arm of one, which have as many slots. */
+export const ROUTE_WORDS = 16;
 /** Of what is in flight at one: a word for each ring, and its name; whole cache lines. */
 export const IN_FLIGHT_WORDS = RINGS_MAX + 16;
 /** Latency of targets: in this time a peak that nothing confirms falls to 1/e, as in Finagle. */

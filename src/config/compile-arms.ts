@@ -9,11 +9,11 @@ import type { Arms, Route } from "./snapshot.ts";
 /** The words of an arm in shared memory (shm/arms.ts), by its key. */
 export type ArmWords = (key: string) => Int32Array;
 
-/** Null: it has none. `routeOf`: its route with some of its targets. */
+/** Null: it has none. `routeOf`: its route with some of its targets, and a state of this name. */
 export function compileArms(
   owner: ArmsOwner,
   model: ModelConfig,
-  routeOf: (part: ModelConfig) => Route,
+  routeOf: (part: ModelConfig, stateName: string) => Route,
   wordsOf: ArmWords,
 ): Arms | null {
   const { arms } = model;
@@ -22,7 +22,8 @@ export function compileArms(
     const canary = arms.rollback !== null && place > 0;
     const targets = canary ? canaryTargets(arms, arm, model) : ownTargets(arm, model);
     const { strategy, attempts, retries } = arm;
-    const route = routeOf({ ...model, arms: null, targets, strategy, attempts, retries });
+    const part = { ...model, arms: null, targets, strategy, attempts, retries };
+    const route = routeOf(part, `${owner.name}\n${arm.name}`);
     const words = wordsOf(armKey(owner, model, place));
     const decision = `arm=${named(arm.name)}`;
     const own = { name: arm.name, decision, share: arm.share, seed: textHash(`${owner.name}\n${arm.name}`), words };

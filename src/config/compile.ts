@@ -33,6 +33,7 @@ import {
   type Provider,
   type Rotation,
   type Route,
+  type RouteState,
   type Shadow,
   type Snapshot,
   type Target,
@@ -49,11 +50,12 @@ const nothingKnown: StateOf = () => ({
   learned: new Int32Array(TARGET_WORDS),
 });
 
-/** Slots of the map of breakers, for what is known of providers. */
-export interface ProviderSlots {
+/** What is known of providers, as slots of the map of breakers, and of routes. */
+export interface Slots {
   /** Of one of several credentials. */
   readonly slotOfCredential: (provider: string, credential: string) => Int32Array;
   readonly slotOfHealth: (provider: string) => Int32Array;
+  readonly stateOfRoute: (name: string) => RouteState;
 }
 
 /** Place of a target without latency histograms. */
@@ -61,14 +63,15 @@ const NOWHERE = -1;
 
 const nowhere: ArmWords = () => new Int32Array(ARM_WORDS);
 const own = () => new Int32Array(BREAKER_WORDS);
-const ownSlots: ProviderSlots = { slotOfCredential: own, slotOfHealth: own };
+const stateOfRoute = () => ({ turn: new Int32Array(1), answers: new Int32Array(1) });
+const ownSlots: Slots = { slotOfCredential: own, slotOfHealth: own, stateOfRoute };
 
 /** Every provider must have its base URL: that of a demo provider was filled in by the supervisor. */
 export function compileSnapshot(
   config: Config,
   epoch: number,
   stateOf: StateOf = nothingKnown,
-  slots: ProviderSlots = ownSlots,
+  slots: Slots = ownSlots,
   wordsOf: ArmWords = nowhere,
 ): Snapshot {
   const prices: ReadonlyMap<string, Price> = new Map(Object.entries(config.prices));
@@ -108,11 +111,12 @@ export function compileSnapshot(
     const { shadow: copies = null } = model;
     const shadow =
       copies === null ? null : target(copies.provider, copies.model, alias, seriesKey(place.name, NOWHERE));
-    const routeOf = (part: ModelConfig) => {
+    const routeOf = (part: ModelConfig, stateName: string) => {
       const partEnds = allTargets(part).flatMap((one) => ends.get(nameOf(one)) ?? []);
-      return compileRoute(place, part, { targets: partEnds, shadow, stateOf, breaker });
+      const state = slots.stateOfRoute(stateName);
+      return compileRoute(place, part, { targets: partEnds, shadow, stateOf, breaker, state });
     };
-    const route = routeOf(model);
+    const route = routeOf(model, place.name);
     const arms = compileArms(place, model, routeOf, wordsOf);
     const readsBody =
       arms === null ? route.readsBody : arms.sticky === "user" || arms.routes.some((arm) => arm.readsBody);
@@ -176,7 +180,7 @@ function factsOf({ name, team, metadata = {} }: KeyConfig): ReadonlyMap<string, 
   return new Map([...Object.entries(metadata), ["name", name], ...(team === null ? [] : [["team", team] as const])]);
 }
 
-function compileProvider(name: string, config: ProviderConfig, slots: ProviderSlots): Provider {
+function compileProvider(name: string, config: ProviderConfig, slots: Slots): Provider {
   const { credentials } = config;
   const headers = headersWith(credentials[0], config);
   return Object.freeze({
@@ -200,7 +204,7 @@ function headersWith(credential: CredentialConfig | undefined, { headers }: Prov
   return credential === undefined ? headers : [credential.header, credential.value, ...headers];
 }
 
-function compileRotation(name: string, config: ProviderConfig, slots: ProviderSlots): Rotation {
+function compileRotation(name: string, config: ProviderConfig, slots: Slots): Rotation {
   const credentials = config.credentials.map((credential, place) => ({
     place,
     source: credential.source,
@@ -214,7 +218,7 @@ function compileHealth(
   name: string,
   config: ProviderConfig,
   { path, ...rest }: HealthCheckConfig,
-  slots: ProviderSlots,
+  slots: Slots,
 ): HealthCheck {
   const url = baseUrl(config, "");
   const before = config.baseUrl?.includes("{model}") === true ? "" : pathBefore(url);
@@ -245,6 +249,7 @@ interface RouteParts {
   /** Of copies; null: there are none. */
   readonly shadow: Target | null;
   readonly breaker: BreakerRules | null;
+  readonly state: RouteState;
 }
 
 function compileRoute(place: RoutePlace, model: ModelConfig, parts: RouteParts): Route {
@@ -272,7 +277,7 @@ function compileRoute(place: RoutePlace, model: ModelConfig, parts: RouteParts):
     retries: model.retries ?? true,
     repeats: attempts > 1 || targets.some(({ provider }) => provider.rotation !== null),
     hedge: choices.length > 1 && attempts > 1 ? (model.hedge ?? null) : null,
-    turn: { next: 0 },
+    ...parts.state,
     arms: null,
     arm: null,
     once: 0,

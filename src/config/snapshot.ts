@@ -164,7 +164,7 @@ export interface HashBy {
   readonly line: string;
 }
 
-/** What workers know of a target, kept over reloads. The only thing in a snapshot that changes. */
+/** What workers know of a target, kept over reloads. */
 export interface TargetState {
   /** Attempts of all workers, of routes that have a choice (shm/in-flight.ts). */
   readonly inFlight: InFlight;
@@ -267,7 +267,15 @@ export interface Shadow {
   readonly route: Route;
 }
 
-export interface Route {
+/** What workers know of a route together, kept over reloads. Beside what is known of targets the only thing in a snapshot that changes. */
+export interface RouteState {
+  /** One word: the place where the next turn begins, for strategies that go round. */
+  readonly turn: Int32Array;
+  /** One word: how long answers usually are (pipeline/answer-size.ts). */
+  readonly answers: Int32Array;
+}
+
+export interface Route extends RouteState {
   /** Its place among the routes of the snapshot. */
   readonly number: number;
   /** Model name that clients use; "*" for the route that takes any. */
@@ -304,8 +312,6 @@ export interface Route {
   readonly repeats: boolean;
   /** Null: one attempt at a time. */
   readonly hedge: HedgeRules | null;
-  /** Where the next turn begins, for strategies that go round: this worker's. */
-  readonly turn: { next: number };
   /** Its requests go to the routes of these instead; null: they do not. */
   readonly arms: Arms | null;
   /** The arm that it is the route of; null: of none. */

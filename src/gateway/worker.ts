@@ -22,7 +22,7 @@ import { type HealthChange, HealthChecks } from "../pipeline/health-checks.ts";
 import { Limiter } from "../pipeline/limit.ts";
 import { Pipeline } from "../pipeline/pipeline.ts";
 import type { BreakerChange } from "../pipeline/target-health.ts";
-import { TargetStates } from "../pipeline/target-states.ts";
+import { type StateMaps, TargetStates } from "../pipeline/target-states.ts";
 import type { Trouble } from "../pipeline/trouble.ts";
 import { type ArmsMap, openArms } from "../shm/arms.ts";
 import { openBreakers } from "../shm/breakers.ts";
@@ -32,6 +32,7 @@ import { openInFlight } from "../shm/in-flight.ts";
 import { REFUSAL_0 } from "../shm/layout.ts";
 import { attachLimits } from "../shm/limits.ts";
 import { openRing } from "../shm/ring.ts";
+import { openRoutes } from "../shm/routes.ts";
 import { openTargets } from "../shm/targets.ts";
 import { Origins } from "../upstream/origins.ts";
 
@@ -73,10 +74,18 @@ function providersOf(snapshot: Snapshot): Iterable<Provider> {
   return new Set(targetsOf(snapshot).map(({ provider }) => provider));
 }
 
+function stateMaps(dataDir: string): StateMaps {
+  return {
+    breakers: openBreakers(dataDir),
+    targets: openTargets(dataDir),
+    inFlight: openInFlight(dataDir),
+    routes: openRoutes(dataDir),
+  };
+}
+
 async function serve(config: Config, epoch: number): Promise<void> {
   const { slot, writer: ring, notice } = openRing(config.dataDir);
-  const inFlight = openInFlight(config.dataDir);
-  const states = new TargetStates(openBreakers(config.dataDir), openTargets(config.dataDir), inFlight, slot);
+  const states = new TargetStates(stateMaps(config.dataDir), slot);
   const arms = openArms(config.dataDir);
   const snapshot = compileSnapshot(config, epoch, states.stateOf, states, arms.wordsOf(config.arms));
   const counters = openCounters(config.dataDir, slot);

@@ -3,7 +3,7 @@
  * over until its reset, also in favour of targets of a higher priority number; where none has, it is as good as the others. Gateway
  * worker; pure but for the map.
  */
-import type { Choice, Route } from "../config/snapshot.ts";
+import type { Choice } from "../config/snapshot.ts";
 import { roundRobin, type Tried } from "./candidates.ts";
 import { outputTokensAtMost, promptTokens } from "./estimate.ts";
 import type { Exchange } from "./exchange.ts";
@@ -14,8 +14,14 @@ export function tokensOf(exchange: Exchange): number {
   return promptTokens(exchange) + outputTokensAtMost(exchange);
 }
 
-export function mostHeadroom(exchange: Exchange, route: Route, first: Choice, tried: Tried, now: number): Choice {
-  const { choices, turn } = route;
+export function mostHeadroom(
+  exchange: Exchange,
+  choices: readonly Choice[],
+  first: Choice,
+  tried: Tried,
+  turn: number,
+  now: number,
+): Choice {
   const tokens = tokensOf(exchange);
   let best: Choice | null = null;
   let most = 0;
@@ -25,11 +31,11 @@ export function mostHeadroom(exchange: Exchange, route: Route, first: Choice, tr
     if (best !== null && choice.priority !== best.priority) break;
     const share = shareOf(choice, tokens, now);
     if (share < most || share === 0) continue;
-    if (share === most && best !== null && !isSooner(choice, best, turn.next, choices.length)) continue;
+    if (share === most && best !== null && !isSooner(choice, best, turn, choices.length)) continue;
     best = choice;
     most = share;
   }
-  return best ?? roundRobin(choices, first, tried, turn.next);
+  return best ?? roundRobin(choices, first, tried, turn);
 }
 
 /** Of one whose provider says nothing: by what is in flight there, so that not all requests run to it. */

@@ -35,17 +35,26 @@ export function nextChoice(
   }
 }
 
-/** By a strategy that goes round where it has no preference. */
+/** By a strategy that goes round where it has no preference: of all workers one has a turn. */
 function inTurn(exchange: Exchange, route: Route, first: Choice, tried: Tried, wallMs: number): Choice {
-  const choice = preferred(exchange, route, first, tried, wallMs);
-  route.turn.next = choice.place + 1;
-  return choice;
+  for (;;) {
+    const turn = Atomics.load(route.turn, 0);
+    const choice = preferred(exchange, route, first, tried, turn, wallMs);
+    if (Atomics.compareExchange(route.turn, 0, turn, choice.place + 1) === turn) return choice;
+  }
 }
 
-function preferred(exchange: Exchange, route: Route, first: Choice, tried: Tried, wallMs: number): Choice {
-  const { choices, strategy, turn } = route;
-  if (strategy === "headroom") return mostHeadroom(exchange, route, first, tried, tickOf(wallMs));
-  const next = roundRobin(choices, first, tried, turn.next);
+function preferred(
+  exchange: Exchange,
+  route: Route,
+  first: Choice,
+  tried: Tried,
+  turn: number,
+  wallMs: number,
+): Choice {
+  const { choices, strategy } = route;
+  if (strategy === "headroom") return mostHeadroom(exchange, choices, first, tried, turn, tickOf(wallMs));
+  const next = roundRobin(choices, first, tried, turn);
   if (strategy === "round_robin") return next;
   return strategy === "cost" ? lowestCost(exchange, choices, next, tried) : leastInFlight(choices, next, tried);
 }

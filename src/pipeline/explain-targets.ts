@@ -38,7 +38,7 @@ function copyOf(route: Route): Route {
     choices: copies.slice(0, choices.length),
     // Of the same copies as the choices: one target has one breaker.
     fallbacks: fallbacks === null ? null : fallbacksOf(fallbacks, copies, choices.length),
-    turn: { ...route.turn },
+    turn: Int32Array.from(route.turn),
     arms: arms === null ? null : { ...arms, routes: arms.routes.map(copyOf) },
     arm: arm === null ? null : { ...arm, words: Int32Array.from(arm.words) },
   };

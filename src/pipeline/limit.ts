@@ -6,9 +6,9 @@
 import { nowMs } from "../base/clock.ts";
 import { ERRORS, type ErrorRow } from "../base/errors.ts";
 import type { BudgetCalendar, LimitPart, LimitQuantity, LimitRule } from "../base/limit-terms.ts";
-import { OUTPUT_TOKENS_ASSUMED, OUTPUT_TOKENS_EXTENDED, TOKEN_BYTES_MAX } from "../base/limits.ts";
+import { OUTPUT_TOKENS_EXTENDED, TOKEN_BYTES_MAX } from "../base/limits.ts";
 import { routesOf, type Snapshot, type Target, type Timeouts } from "../config/snapshot.ts";
-import { BYTES_PER_TOKEN, CONTENT_MOST, estimateTokens } from "../providers/response-scan.ts";
+import { BYTES_PER_TOKEN, CONTENT_MOST } from "../providers/response-scan.ts";
 import {
   LIMIT_ADMITTED,
   LIMIT_AT,
@@ -20,9 +20,10 @@ import {
   type PeekedLimit,
 } from "../shm/limits.ts";
 import type { RequestRecord } from "../telemetry/record.ts";
+import { learnAnswers, recallAnswers, usualAnswer } from "./answer-size.ts";
 import { costAtMost } from "./cost.ts";
 import { canCut } from "./cut.ts";
-import { ENDPOINT_EMBEDDINGS, ENDPOINT_MODERATIONS, takesModel } from "./endpoint.ts";
+import { outputTokensAtMost, promptTokens } from "./estimate.ts";
 import type { Exchange, Verdict } from "./exchange.ts";
 import { retryLines } from "./limit-headers.ts";
 import { changedParts, LimitSubjects } from "./limit-subjects.ts";
@@ -33,8 +34,6 @@ const ABSENT = -1;
 /** More than any time that something takes. */
 const NO_USE = Number.MAX_SAFE_INTEGER;
 const WEIGHED: ReadonlySet<LimitQuantity> = new Set(["tokens", "input_tokens", "output_tokens", "cost"]);
-/** How fast the learned size of answers follows: a sixteenth of the difference. */
-const LEARNING_SHARE = 16;
 
 /** A threshold of a budget was reached: what the operator is told. */
 export interface BudgetNotice {
@@ -75,11 +74,9 @@ export class Limiter {
   #weighsBodies = false;
   /** They may have to wait for a limit. */
   #queues = false;
-  /** Output tokens of an answer, learned, by the number of the route. */
+  /** Answers since the last tick, and their output tokens, by the number of the route. */
+  #answers: Float64Array = new Float64Array(0);
   #outputs: Float64Array = new Float64Array(0);
-  #learned = new Map<string, number>();
-  /** 1: something was learned of the route since the last tick. */
-  #news: Uint8Array = new Uint8Array(0);
 
   /** Limits count targets or providers apart. */
   #ofTargets = false;
@@ -101,7 +98,7 @@ export class Limiter {
 
   /** The limits of this snapshot are in force from now on. */
   configure(snapshot: Snapshot): void {
-    this.#remember();
+    this.#learn();
     this.#snapshot = snapshot;
     this.#active = snapshot.limits.length > 0;
     this.#readsBodies = snapshot.limits.some(({ quantity, scope }) => WEIGHED.has(quantity) || scope.includes("user"));
@@ -112,28 +109,33 @@ export class Limiter {
     this.#map.configure(snapshot.limits, longestMs(snapshot.timeouts));
     this.#subjects.configure(snapshot);
     const routes = routesOf(snapshot);
-    this.#outputs = Float64Array.from(routes, ({ name }) => this.#learned.get(name) ?? this.#known(name));
-    this.#news = new Uint8Array(routes.length);
+    for (const { name, answers } of routes) this.#recall(name, answers);
+    this.#answers = new Float64Array(routes.length);
+    this.#outputs = new Float64Array(routes.length);
   }
 
-  #remember(): void {
-    const routes = this.#snapshot === null ? [] : routesOf(this.#snapshot);
-    this.#learned = new Map(routes.map(({ name, number }) => [name, this.#outputs[number] ?? OUTPUT_TOKENS_ASSUMED]));
-  }
-
-  /** By a worker before this one, also of another program. */
-  #known(route: string): number {
+  /** What workers knew before this gateway started. */
+  #recall(route: string, answers: Int32Array): void {
     const tokens = this.#map.learned(route);
-    return tokens > 0 ? tokens : OUTPUT_TOKENS_ASSUMED;
+    if (tokens > 0) recallAnswers(answers, tokens);
   }
 
   tick(): void {
     this.#map.tick();
-    if (this.#snapshot === null || !this.#news.includes(1)) return;
-    for (const { number, name } of routesOf(this.#snapshot)) {
-      if (this.#news[number] === 1) this.#map.learn(name, this.#outputs[number] ?? OUTPUT_TOKENS_ASSUMED);
+    this.#learn();
+  }
+
+  /** What came since the last tick, once for all workers. */
+  #learn(): void {
+    if (this.#snapshot === null || !this.#answers.some((count) => count > 0)) return;
+    for (const { number, name, answers } of routesOf(this.#snapshot)) {
+      const count = this.#answers[number] ?? 0;
+      if (count === 0) continue;
+      learnAnswers(answers, count, (this.#outputs[number] ?? 0) / count);
+      this.#map.learn(name, usualAnswer(answers));
     }
-    this.#news.fill(0);
+    this.#answers.fill(0);
+    this.#outputs.fill(0);
   }
 
   /** The whole body has to be there before admit(). */
@@ -230,7 +232,7 @@ export class Limiter {
     const { limitTicket, targetTicket, route, snapshot } = exchange;
     const whole = exchange.error !== ERRORS.cutByLimit;
     if (whole && outputTokens > 0 && route !== null && snapshot === this.#snapshot)
-      this.#learn(route.number, outputTokens);
+      this.#note(route.number, outputTokens);
     exchange.limitTicket = -1;
     exchange.targetTicket = -1;
     if (limitTicket < 0 && targetTicket < 0) return;
@@ -280,17 +282,15 @@ export class Limiter {
     }
   }
 
-  #learn(route: number, outputTokens: number): void {
-    const before = this.#outputs[route] ?? outputTokens;
-    this.#outputs[route] = before + (outputTokens - before) / LEARNING_SHARE;
-    this.#news[route] = 1;
+  #note(route: number, outputTokens: number): void {
+    this.#answers[route] = (this.#answers[route] ?? 0) + 1;
+    this.#outputs[route] = (this.#outputs[route] ?? 0) + outputTokens;
   }
 
   #fillAmounts(exchange: Exchange): void {
     const fields = this.#fields;
-    const billed = takesModel(exchange.endpoint);
-    const input = billed ? estimateTokens(exchange.textBytes) : 0;
-    const output = billed ? this.#outputOf(exchange) : 0;
+    const input = promptTokens(exchange);
+    const output = outputTokensAtMost(exchange);
     const assumed = exchange.outputTokensMax < 0 ? output : 0;
     fields[LIMIT_AT.assumed] = assumed;
     fields[LIMIT_AT.bills] = exchange.method === "POST" ? 1 : 0;
@@ -307,14 +307,6 @@ export class Limiter {
     const cost = costAtMost(exchange, input, output);
     this.#fields[AMOUNT.cost] = cost;
     this.#fields[LIMIT_AT.assumedCost] = assumed === 0 || cost < 0 ? 0 : cost - costAtMost(exchange, input, 0);
-  }
-
-  /** What the request allows at most, or what answers of its route usually have. */
-  #outputOf({ endpoint, outputTokensMax, route, snapshot }: Exchange): number {
-    if (endpoint === ENDPOINT_EMBEDDINGS || endpoint === ENDPOINT_MODERATIONS) return 0;
-    if (outputTokensMax >= 0) return outputTokensMax;
-    const learned = route !== null && snapshot === this.#snapshot ? this.#outputs[route.number] : undefined;
-    return Math.ceil(learned ?? OUTPUT_TOKENS_ASSUMED);
   }
 
   #refuse(exchange: Exchange, decision: number): ErrorRow {

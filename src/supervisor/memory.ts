@@ -8,6 +8,7 @@ import { createHistograms, HISTOGRAMS_VERSION } from "../shm/histogram-map.ts";
 import { type InFlightMap, prepareInFlight } from "../shm/in-flight.ts";
 import { type LimitsMap, prepareLimits } from "../shm/limits.ts";
 import { unheldSlots } from "../shm/ring-file.ts";
+import { prepareRoutes } from "../shm/routes.ts";
 import { prepareTargets } from "../shm/targets.ts";
 import { Budgets } from "./budgets.ts";
 import { Canaries } from "./canaries.ts";
@@ -39,6 +40,7 @@ export function openMemory(config: Config, lock: number, handover: Handover | nu
   budgets.configure(config);
   const breakers = prepareBreakers(dataDir, handover !== null);
   prepareTargets(dataDir, handover !== null);
+  prepareRoutes(dataDir, handover !== null);
   const inFlight = prepareInFlight(dataDir, handover !== null);
   const arms = new Canaries(prepareArms(dataDir));
   const shared = { lock, counters, limits, budgets, breakers, inFlight, arms };

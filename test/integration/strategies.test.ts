@@ -3,6 +3,8 @@ import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { after, beforeEach, test } from "node:test";
 import { mockProvider, standardConfig } from "../support/config.ts";
 import { ask, chat, streamChat } from "../support/http-client.ts";
+import { RawClient } from "../support/raw-client.ts";
+import { requestBytes } from "../support/raw-request.ts";
 import { Sluice } from "../support/sluice.ts";
 import { Upstream } from "../support/upstream.ts";
 
@@ -31,6 +33,7 @@ const sluice = await Sluice.start(one, {
         { provider: "two", model: "m", priority: 1 },
       ],
     },
+    turns: { strategy: "round_robin", targets: both("one", "t") },
     sticky: { strategy: "hash", hash_by: { header: "X-Session" }, targets: both("one", "s") },
   },
   passthrough: "one",
@@ -80,6 +83,24 @@ test("latency: streams are measured by their first event", async () => {
 test("headroom: a provider gets what it says that it takes and no more, and the next one the rest", async () => {
   deepStrictEqual(new Set(await several(LIMIT + 9, "roomy")), new Set([200]));
   deepStrictEqual(await totals(), [LIMIT, 9]);
+});
+
+test("round robin: one after the other, whichever worker has the request, also over a restart", async () => {
+  const onNewConnection = async () => {
+    const client = await RawClient.connect(sluice.port);
+    strictEqual((await client.ask(requestBytes({ body: JSON.stringify(body("turns")) }))).status, 200);
+    client.leave();
+    return (await totals())[0];
+  };
+  const places: number[] = [];
+  for (let i = 0; i < 8; i += 1) places.push(await onNewConnection());
+  strictEqual((await sluice.command("restart")).code, 0);
+  for (let i = 0; i < 8; i += 1) places.push(await onNewConnection());
+  const first = places[0] ?? 0;
+  deepStrictEqual(
+    places,
+    places.map((_, i) => Math.floor((i + 1 + first) / 2)),
+  );
 });
 
 test("hash: a session stays where it is, whichever worker has it, and sessions are spread", async () => {

@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { machineMs, wallMs } from "../../src/base/clock.ts";
 import type { TargetConfig } from "../../src/config/model.ts";
 import { type Choice, type Price, type Route, STRATEGIES, type Strategy } from "../../src/config/snapshot.ts";
+import { learnAnswers } from "../../src/pipeline/answer-size.ts";
 import { nextChoice } from "../../src/pipeline/choose.ts";
 import { ENDPOINT_CHAT, ENDPOINT_EMBEDDINGS } from "../../src/pipeline/endpoint.ts";
 import { report, spend } from "../../src/pipeline/headroom.ts";
@@ -147,6 +148,36 @@ test("headroom: where providers say nothing it goes round by what is in flight, 
   deepStrictEqual(new Set(names(route, 6)), new Set(["b", "c"]));
   for (const name of ["b", "c"]) enterTimes(choiceOf(route, name).state.inFlight, 2);
   deepStrictEqual(new Set(names(route, 6)), new Set(["a"]));
+});
+
+/** Of a route, for a request with 1,000 tokens that does not say how many more it takes. */
+function namesOfOpenEnded(route: Route): string[] {
+  const open = exchangeOf();
+  Object.assign(open, { route, endpoint: ENDPOINT_CHAT, textBytes: 4_000 });
+  return Array.from({ length: 2 }, () => nextChoice(open, route, 0, 0, WALL_MS)?.target.upstreamModel ?? "none");
+}
+
+test("cost: what a request does not say is what answers of its route usually have", () => {
+  const route = routeOf("cost", [target("in"), target("out")], { in: CHEAP_IN, out: CHEAP_OUT });
+  deepStrictEqual(namesOfOpenEnded(route), ["in", "in"]);
+  learnAnswers(route.answers, 200, 3_000);
+  deepStrictEqual(namesOfOpenEnded(route), ["out", "out"]);
+  learnAnswers(route.answers, 200, 20);
+  deepStrictEqual(namesOfOpenEnded(route), ["in", "in"]);
+});
+
+test("headroom: the same, for what a request takes of a limit of tokens", () => {
+  const route = routeOf("headroom", [target("a"), target("b")]);
+  for (const [model, limit, remaining] of [["a", 100_000, 6_000] as const, ["b", 10_000, 4_500] as const]) {
+    const { learned } = choiceOf(route, model).state;
+    for (const at of [TARGET_AT.requests, TARGET_AT.tokens]) {
+      const mark = spend(learned, at, 1);
+      report(learned, at, { limit, remaining, resetMs: 5_000 }, mark, NOW);
+    }
+  }
+  deepStrictEqual(namesOfOpenEnded(route), ["b", "b"]);
+  learnAnswers(route.answers, 200, 4_000);
+  deepStrictEqual(namesOfOpenEnded(route), ["a", "a"]);
 });
 
 for (const strategy of STRATEGIES) {

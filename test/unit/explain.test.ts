@@ -31,6 +31,7 @@ import { TargetStates } from "../../src/pipeline/target-states.ts";
 import { openBreakers, prepareBreakers } from "../../src/shm/breakers.ts";
 import { prepareInFlight } from "../../src/shm/in-flight.ts";
 import { prepareLimits } from "../../src/shm/limits.ts";
+import { prepareRoutes } from "../../src/shm/routes.ts";
 import { openTargets, prepareTargets } from "../../src/shm/targets.ts";
 import { Random } from "../fuzz/random.ts";
 import { exchangeOf, SeenDown } from "../support/exchange.ts";
@@ -243,8 +244,14 @@ function gateway(context: TestContext, changes: Partial<Config>) {
   const limits = prepareLimits(dataDir);
   prepareBreakers(dataDir, false);
   prepareTargets(dataDir, false);
-  const states = new TargetStates(openBreakers(dataDir), openTargets(dataDir), prepareInFlight(dataDir, false), 0);
-  const snapshot = compileSnapshot(configWith(changes), 1, states.stateOf);
+  const maps = {
+    breakers: openBreakers(dataDir),
+    targets: openTargets(dataDir),
+    inFlight: prepareInFlight(dataDir, false),
+    routes: prepareRoutes(dataDir, false),
+  };
+  const states = new TargetStates(maps, 0);
+  const snapshot = compileSnapshot(configWith(changes), 1, states.stateOf, states);
   const limiter = new Limiter(limits, () => {});
   native.limitsHoldTime(HELD_TIME_MS);
   limiter.configure(snapshot);
@@ -254,7 +261,7 @@ function gateway(context: TestContext, changes: Partial<Config>) {
 
 /** Behind the lock, which is in the first line of the header. */
 function mapsIn(dataDir: string): Buffer[] {
-  return ["limits.map", "breakers.map", "targets.map", "in-flight.map"].map((name) =>
+  return ["limits.map", "breakers.map", "targets.map", "in-flight.map", "routes.map"].map((name) =>
     readFileSync(join(dataDir, name)).subarray(128),
   );
 }
@@ -279,7 +286,7 @@ for (const strategy of STRATEGIES) {
     deepStrictEqual(explain(snapshot, limiter, asked).targets, told.targets);
     deepStrictEqual([told.targets.length, told.limits.length], [3, 3]);
     deepStrictEqual(mapsIn(dataDir), before);
-    strictEqual(snapshot.routes.get("chat")?.turn.next, 0);
+    strictEqual(snapshot.routes.get("chat")?.turn[0], 0);
   });
 }
 

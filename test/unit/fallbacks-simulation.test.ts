@@ -135,7 +135,13 @@ class Simulation {
       breaker,
       retries,
     });
-    const slotsOf = { slotOfCredential: (_: string, value: string) => slotOf(value), slotOfHealth: slotOf };
+    const state = { turn: new Int32Array(1), answers: new Int32Array(1) };
+    const stateOfRoute = () => state;
+    const slotsOf = {
+      slotOfCredential: (_: string, value: string) => slotOf(value),
+      slotOfHealth: slotOf,
+      stateOfRoute,
+    };
     const inFlight = MODELS.map(() => inFlightOf(2));
     this.#workers = Array.from({ length: 2 }, (_, worker) => {
       const states = new Map<string, TargetState>();

@@ -3,6 +3,8 @@ import { ok, strictEqual } from "node:assert/strict";
 import { test } from "node:test";
 import { ERRORS } from "../../src/base/errors.ts";
 import { OUTPUT_TOKENS_ASSUMED } from "../../src/base/limits.ts";
+import type { Snapshot } from "../../src/config/snapshot.ts";
+import { learnAnswers, usualAnswer } from "../../src/pipeline/answer-size.ts";
 import { classify } from "../../src/pipeline/endpoint.ts";
 import type { Exchange } from "../../src/pipeline/exchange.ts";
 import { Limiter } from "../../src/pipeline/limit.ts";
@@ -12,61 +14,109 @@ import { DAY_MS, directoryOf, ruleOf } from "../support/limits.ts";
 import { sampleRecord } from "../support/sample-record.ts";
 
 const rule = ruleOf({ name: "plenty", quantity: "output_tokens", scope: [], limit: 1_000_000, periodMs: DAY_MS });
-const snapshot = { ...snapshotOf({}), limits: [rule] };
+const newSnapshot = (): Snapshot => ({ ...snapshotOf({}), limits: [rule] });
 
 /** What a worker is, as far as limits go; the process has one at a time. */
-function workerOf(dataDir: string): Limiter {
-  const limiter = new Limiter(prepareLimits(dataDir), () => undefined);
-  limiter.configure(snapshot);
-  return limiter;
+class Worker {
+  readonly #limiter: Limiter;
+  #snapshot: Snapshot;
+
+  constructor(dataDir: string, snapshot = newSnapshot()) {
+    this.#limiter = new Limiter(prepareLimits(dataDir), () => undefined);
+    this.#snapshot = snapshot;
+    this.#limiter.configure(snapshot);
+  }
+
+  reload(snapshot: Snapshot): void {
+    this.#snapshot = snapshot;
+    this.#limiter.configure(snapshot);
+  }
+
+  tick(): void {
+    this.#limiter.tick();
+  }
+
+  admitted(model = "allowed"): Exchange {
+    const exchange = exchangeOf({ snapshot: this.#snapshot });
+    classify(exchange);
+    exchange.model = model;
+    exchange.route = this.#snapshot.routes.get(model) ?? null;
+    exchange.target = exchange.route?.target ?? null;
+    strictEqual(this.#limiter.admit(exchange), null);
+    return exchange;
+  }
+
+  /** How many output tokens one reserves that says no number. */
+  reserves(model?: string): number {
+    const exchange = this.admitted(model);
+    this.settle(exchange, 0);
+    return exchange.outputReserved;
+  }
+
+  answer(outputTokens: number, changes: Partial<Exchange> = {}): void {
+    this.settle(Object.assign(this.admitted(), changes), outputTokens);
+  }
+
+  settle(exchange: Exchange, outputTokens: number): void {
+    this.#limiter.settle(exchange, sampleRecord({ inputTokens: 0, outputTokens }));
+  }
 }
 
-function admitted(limiter: Limiter, model = "allowed"): Exchange {
-  const exchange = exchangeOf({ snapshot });
-  classify(exchange);
-  exchange.model = model;
-  exchange.route = snapshot.routes.get(model) ?? null;
-  exchange.target = exchange.route?.target ?? null;
-  strictEqual(limiter.admit(exchange), null);
-  return exchange;
-}
-
-/** How many output tokens one reserves that says no number. */
-function reservedBy(limiter: Limiter, model?: string): number {
-  const exchange = admitted(limiter, model);
-  limiter.settle(exchange, sampleRecord({ inputTokens: 0, outputTokens: 0 }));
-  return exchange.outputReserved;
-}
-
-function answer(limiter: Limiter, outputTokens: number, changes: Partial<Exchange> = {}): void {
-  limiter.settle(Object.assign(admitted(limiter), changes), sampleRecord({ outputTokens }));
-}
-
-test("what was learned is known after a restart, of its route only", (context) => {
+test("what was learned is known after a start, of its route only", (context) => {
   const dataDir = directoryOf(context);
-  const first = workerOf(dataDir);
-  strictEqual(reservedBy(first), OUTPUT_TOKENS_ASSUMED);
-  for (let i = 0; i < 200; i += 1) answer(first, 20);
-  const learned = reservedBy(first);
-  ok(learned <= 21, `${learned} tokens`);
+  const first = new Worker(dataDir);
+  strictEqual(first.reserves(), OUTPUT_TOKENS_ASSUMED);
+  for (let i = 0; i < 200; i += 1) first.answer(20);
   first.tick();
-  const second = workerOf(dataDir);
-  strictEqual(reservedBy(second), learned);
-  strictEqual(reservedBy(second, "other"), OUTPUT_TOKENS_ASSUMED);
+  const learned = first.reserves();
+  ok(learned >= 20 && learned <= 21, `${learned} tokens`);
+  const second = new Worker(dataDir);
+  strictEqual(second.reserves(), learned);
+  strictEqual(second.reserves("other"), OUTPUT_TOKENS_ASSUMED);
 });
 
-test("what a reload leaves is newer than what was known at the start", (context) => {
-  const limiter = workerOf(directoryOf(context));
-  answer(limiter, 20);
-  const learned = reservedBy(limiter);
-  limiter.configure({ ...snapshot });
-  strictEqual(reservedBy(limiter), OUTPUT_TOKENS_ASSUMED, "of another snapshot nothing is learned here");
-  limiter.configure(snapshot);
-  strictEqual(reservedBy(limiter), learned);
+test("what workers of this gateway know is newer than what was known at its start", (context) => {
+  const worker = new Worker(directoryOf(context));
+  const [before, after] = [newSnapshot(), newSnapshot()];
+  worker.reload(before);
+  worker.answer(20);
+  worker.tick();
+  const learned = worker.reserves();
+  ok(learned < OUTPUT_TOKENS_ASSUMED);
+  learnAnswers(after.routes.get("allowed")?.answers ?? new Int32Array(1), 1, 5_000);
+  worker.reload(after);
+  ok(worker.reserves() > OUTPUT_TOKENS_ASSUMED);
+  worker.reload(before);
+  strictEqual(worker.reserves(), learned);
+});
+
+test("a reload loses nothing of what has just come, and an answer under the configuration before says nothing", (context) => {
+  const [before, after] = [newSnapshot(), newSnapshot()];
+  const worker = new Worker(directoryOf(context), before);
+  const late = worker.admitted();
+  worker.answer(20);
+  worker.reload(after);
+  const learned = worker.reserves();
+  ok(learned < OUTPUT_TOKENS_ASSUMED);
+  worker.settle(late, 20);
+  worker.tick();
+  strictEqual(worker.reserves(), learned);
 });
 
 test("an answer that was cut says nothing of how long answers are", (context) => {
-  const limiter = workerOf(directoryOf(context));
-  answer(limiter, 1, { error: ERRORS.cutByLimit });
-  strictEqual(reservedBy(limiter), OUTPUT_TOKENS_ASSUMED);
+  const worker = new Worker(directoryOf(context));
+  worker.answer(1, { error: ERRORS.cutByLimit });
+  worker.tick();
+  strictEqual(worker.reserves(), OUTPUT_TOKENS_ASSUMED);
+});
+
+test("what several workers learn of a route is one number: each answer moves it as far, in whatever order they tell of them", () => {
+  const [one, other] = [new Int32Array(1), new Int32Array(1)];
+  for (let i = 0; i < 20; i += 1) learnAnswers(one, 1, 100);
+  learnAnswers(other, 12, 100);
+  learnAnswers(other, 8, 100);
+  ok(Math.abs(usualAnswer(one) - usualAnswer(other)) < 1, `${usualAnswer(one)} and ${usualAnswer(other)}`);
+  strictEqual(usualAnswer(new Int32Array(1)), OUTPUT_TOKENS_ASSUMED);
+  learnAnswers(other, 1_000, 1e12);
+  ok(usualAnswer(other) > 1e8);
 });
