@@ -87,6 +87,15 @@ test("a provider's Retry-After is waited for, and one beyond the longest pause o
   );
 });
 
+test("a request that gave itself less time has no try after it", () => {
+  const within = (totalMs: number) => {
+    const exchange = routed(1, 2);
+    exchange.totalMs = totalMs;
+    return tries(exchange, () => 0, 100);
+  };
+  deepStrictEqual([within(1_101), within(1_100)], [[100, "m0"], []]);
+});
+
 test("a connection that turned out to be closed is no try", () => {
   const exchange = routed(1, 2);
   exchange.attempts = 2;
