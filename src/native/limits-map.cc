@@ -220,12 +220,12 @@ bool LimitsMap::idle(const Bucket& one, int64_t now) const {
   }
 }
 
-uint32_t LimitsMap::claim(const Tag& tag, BucketKind kind, int64_t now, uint32_t place) {
+uint32_t LimitsMap::claim(const Tag& tag, BucketKind kind, int64_t now, uint32_t place, uint32_t spared) {
   place = find(tag, place);
   if (place == NONE) {
     // In the set with more room, so that sets fill evenly.
     uint32_t best = NONE;
-    uint32_t most = 0;
+    uint32_t most = spared;
     for (const uint32_t set : {set_of(tag.low), set_of(tag.high)}) {
       uint32_t room = 0;
       uint32_t first = NONE;

@@ -138,7 +138,8 @@ class LimitsMap {
   void fetch(uint32_t place) const { __builtin_prefetch(&buckets_[place], 1); }
   // The same, making one where there is room, or one that nobody misses. NONE: there is none.
   // `place`: where it may have been before.
-  uint32_t claim(const Tag& tag, BucketKind kind, int64_t now, uint32_t place = 0);
+  // `spared`: so many places of a set stay free for others.
+  uint32_t claim(const Tag& tag, BucketKind kind, int64_t now, uint32_t place = 0, uint32_t spared = 0);
   Bucket& bucket(uint32_t place) { return buckets_[place]; }
 
   // NONE: all are taken.

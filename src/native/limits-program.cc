@@ -222,9 +222,12 @@ void LimitsProgram::add_check(Step* step, int64_t amount) {
   check.tag = step->tag;
 }
 
+// Clients may make up as many users as they like, and have addresses: a quarter of the table is for what the configuration names.
+uint32_t LimitsProgram::spared_by(const Limit& limit) { return (limit.scope & OF_CLIENTS) != 0 ? LimitsMap::WAYS / 4 : 0; }
+
 void LimitsProgram::look(Check* check, int64_t now) {
   const Limit& limit = limits_[check->limit];
-  check->place = map_.claim(check->tag, limit.kind, now, check->step->place);
+  check->place = map_.claim(check->tag, limit.kind, now, check->step->place, spared_by(limit));
   check->never = check->over = false;
   check->retry_ns = check->reset_ns = check->room = 0;
   if (check->place == LimitsMap::NONE) {

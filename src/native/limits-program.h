@@ -26,6 +26,8 @@ enum Part : uint32_t { KEY = 0, TEAM, USER, ADDRESS, MODEL, ROUTE, TARGET, PROVI
 
 // Parts that another target of a request changes.
 constexpr uint32_t OF_TARGETS = 1u << TARGET | 1u << PROVIDER;
+// Parts of which clients say what they are.
+constexpr uint32_t OF_CLIENTS = 1u << USER | 1u << ADDRESS;
 
 struct Limit {
   Tag tag;
@@ -280,6 +282,7 @@ class LimitsProgram {
   bool is_of(const Charge& charge, uint32_t parts) const;
   void book_at_target(const Used& used, const Request& request, const Now& now);
   int64_t open_period(const Limit& limit, const Tag& tag, int64_t now);
+  static uint32_t spared_by(const Limit& limit);
   void look(Check* check, int64_t now);
   void look_at(const Limit& limit, const Bucket& bucket, Check* check, int64_t now);
   static SignedWide full_again(const Limit& limit, const Bucket& bucket, SignedWide now);

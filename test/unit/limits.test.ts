@@ -217,6 +217,26 @@ test("bytes in flight are held and given back", (context) => {
   strictEqual(admit(map, key, { bytes: 1_000 }), LIMIT_ADMITTED);
 });
 
+test("users that a client makes up leave room for the counts of keys", (context) => {
+  const map = mapOf(
+    context,
+    ruleOf({ name: "users", scope: ["key", "user"], periodMs: MINUTE_MS }),
+    ruleOf({ name: "keys", limit: 1_000_000, periodMs: MINUTE_MS }),
+  );
+  const asks = (key: string, user: string | null) => {
+    map.text("key", key);
+    if (user !== null) map.text("user", user);
+    return admit(map, -1);
+  };
+  let refused = 0;
+  for (let i = 0; refused < 10_000; i += 1) refused += asks("one", `user ${i}`) === LIMIT_UNPLACED ? 1 : 0;
+  for (let i = 0; i < 1_000; i += 1) strictEqual(asks(`key ${i}`, null), LIMIT_ADMITTED);
+  deepStrictEqual(
+    map.tallies().map(({ unplaced }) => unplaced),
+    [10_000, 0],
+  );
+});
+
 test("a full table refuses or admits as the rule says, counts it, and takes back what nobody misses", (context) => {
   const rules = [
     ruleOf({ name: "refuses", limit: 2, periodMs: MINUTE_MS }),
