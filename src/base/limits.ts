@@ -204,6 +204,8 @@ export const SHED_DELAY_MS_MIN = 5;
 export const SHED_DELAY_MS_MAX = 10_000;
 export const SHED_INTERVAL_MS = 500;
 export const SHED_REQUESTS_MIN = 100;
+/** For so long after the last request that it shed a worker is said to shed. */
+export const SHED_TOLD_MS = 1_000;
 /** Targets that workers know something of together, since the gateway started; of more, each worker knows its own. */
 export const TARGET_SLOTS_MAX = 4_096;
 /** Of a breaker, and of what else is known of a target, 32 bits each. */

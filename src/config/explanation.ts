@@ -150,7 +150,7 @@ export interface ExplainedQueue {
 }
 
 export interface Explanation {
-  /** How many workers there are, and how many of them shed load at this moment; null: nobody was asked. */
+  /** How many workers there are, and how many of them shed load within the last second; null: nobody was asked. */
   readonly workers: { readonly serving: number; readonly shedding: number } | null;
   /** Null: there is no key of this name. */
   readonly key: ExplainedKey | null;

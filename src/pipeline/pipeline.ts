@@ -5,7 +5,7 @@
 import { assert } from "../base/assert.ts";
 import { nowMs, wallMs } from "../base/clock.ts";
 import { ERRORS, type ErrorRow } from "../base/errors.ts";
-import { EXCHANGES_IN_FLIGHT_MAX } from "../base/limits.ts";
+import { EXCHANGES_IN_FLIGHT_MAX, SHED_TOLD_MS } from "../base/limits.ts";
 import type { Provider, Snapshot, Target } from "../config/snapshot.ts";
 import { scansOpen } from "../providers/response-scan.ts";
 import type { CountersWriter } from "../shm/counters.ts";
@@ -76,6 +76,8 @@ export class Pipeline implements RequestHandler, RelayOwner, WaitOwner, Moment {
   readonly #tries: Tries;
   readonly #shadows: ShadowTraffic;
   readonly #shedder = new Shedder();
+  /** When a request was last shed. */
+  #shedMs = -Infinity;
   /** A turn of the loop is being measured. */
   #measures = false;
   /** Null: nothing is limited. */
@@ -113,6 +115,7 @@ export class Pipeline implements RequestHandler, RelayOwner, WaitOwner, Moment {
 
   refuses(startedMs: number): boolean {
     if (!this.#shedder.refuses(startedMs)) return false;
+    this.#shedMs = startedMs;
     this.#books.counters.add(SHED, 1);
     return true;
   }
@@ -420,7 +423,7 @@ export class Pipeline implements RequestHandler, RelayOwner, WaitOwner, Moment {
     counters.set(COUNTER.gaugeInFlight, this.#inFlight.size);
     counters.set(COUNTER.gaugeBodyBytesInFlight, this.#bodyBytesInFlight);
     counters.set(GAUGE_WAITING, this.waits?.size ?? 0);
-    counters.set(GAUGE_SHEDDING, this.#shedder.sheds ? 1 : 0);
+    counters.set(GAUGE_SHEDDING, this.tickMs - this.#shedMs < SHED_TOLD_MS ? 1 : 0);
     counters.set(COUNTER.gaugeScannerSlots, scansOpen());
     counters.set(COUNTER.heartbeatMs, Date.now());
     this.#measureTurn();

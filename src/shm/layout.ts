@@ -167,6 +167,6 @@ export const WAIT_DROPPED_0 = WAITED_MS + 1;
 export const GAUGE_WAITING = WAIT_DROPPED_0 + WAIT_DROPS.length;
 /** How long requests waited for a rate limit, whatever came of them: one more histogram, apart because it came later. */
 export const WAIT_HISTOGRAM = GAUGE_WAITING + 1;
-/** A gauge: 1 while the worker sheds load. */
+/** A gauge: 1 while the worker sheds load, and SHED_TOLD_MS longer. */
 export const GAUGE_SHEDDING = WAIT_HISTOGRAM + HISTOGRAM_LENGTH;
 export const COUNTER_LENGTH = GAUGE_SHEDDING + 1;

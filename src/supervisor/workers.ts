@@ -50,7 +50,7 @@ export interface WorkersOptions {
   readonly onSlotFree: (slot: number, pid: number) => void;
   /** Heartbeat of the worker in this slot. */
   readonly beatOf: (slot: number) => number;
-  /** Whether the worker of this slot sheds load at this moment. */
+  /** Whether the worker of this slot sheds load. */
   readonly shedsIn: (slot: number) => boolean;
   /** Whether what is on disk is the program that runs. */
   readonly isCurrent: () => boolean;

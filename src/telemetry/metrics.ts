@@ -77,7 +77,7 @@ const SHARED_GAUGES: readonly [name: string, index: number, help: string][] = [
   ["sluice_requests_in_flight", COUNTER.gaugeInFlight, "Requests in flight."],
   ["sluice_request_body_bytes_in_flight", COUNTER.gaugeBodyBytesInFlight, "Request body bytes held in memory."],
   ["sluice_scanner_slots", COUNTER.gaugeScannerSlots, "Native response scanners in use."],
-  ["sluice_workers_shedding", GAUGE_SHEDDING, "Gateway workers that shed load at this moment."],
+  ["sluice_workers_shedding", GAUGE_SHEDDING, "Gateway workers that shed requests within the last second."],
   ["sluice_limit_queue_requests", GAUGE_WAITING, "Requests that wait for a rate limit."],
   ["sluice_upstream_connections", COUNTER.gaugeUpstreamConnections, "Open connections to providers."],
 ];

@@ -60,13 +60,22 @@ async function asks(done: () => boolean): Promise<void> {
   }
 }
 
-/** While many ask without end. */
-async function crowded<T>(run: () => Promise<T>): Promise<T> {
+/** Has many ask without end, and then this one, until it is refused, which is told meanwhile. */
+async function overloaded(request: Buffer): Promise<{ answer: RawResponse; client: RawClient }> {
   const busy = slow(0.4);
   let isDone = false;
   const crowd = Promise.all(Array.from({ length: 40 }, () => asks(() => isDone)));
   try {
-    return await run();
+    return await until("it is refused", async () => {
+      const client = await RawClient.connect(path.port);
+      const answer = await client.ask(request);
+      if (answer.status === 503) {
+        await until("it is told", sheds);
+        return { answer, client };
+      }
+      client.leave();
+      return undefined;
+    });
   } finally {
     isDone = true;
     await crowd;
@@ -74,17 +83,9 @@ async function crowded<T>(run: () => Promise<T>): Promise<T> {
   }
 }
 
-/** This one, until it is refused. */
-async function overloaded(request: Buffer): Promise<{ answer: RawResponse; client: RawClient }> {
-  return crowded(() =>
-    until("it is refused", async () => {
-      const client = await RawClient.connect(path.port);
-      const answer = await client.ask(request);
-      if (answer.status === 503) return { answer, client };
-      client.leave();
-      return undefined;
-    }),
-  );
+/** As the worker tells. */
+function sheds(): boolean {
+  return path.counters.sum()[GAUGE_SHEDDING] === 1;
 }
 
 async function atRest(): Promise<void> {
@@ -102,15 +103,8 @@ test("a request is refused with 503 and retry-after, and its connection goes on"
   deepStrictEqual(headers, ["1", "application/json", "mine"]);
   strictEqual(headerOf(answer, "x-should-retry"), "");
   await until("it is calm again", async () => (await client.ask(requestBytes({ body: BODY }))).status === 200);
+  await until("nothing is told of it any more", () => !sheds());
   client.leave();
-  await atRest();
-});
-
-test("that load is shed is told while it is, and not afterwards", async () => {
-  const sheds = () => path.counters.sum()[GAUGE_SHEDDING] === 1;
-  await until("it is calm", () => !sheds());
-  await crowded(() => until("it is told", sheds));
-  await until("it is calm again", () => !sheds());
   await atRest();
 });
 
