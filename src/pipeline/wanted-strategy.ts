@@ -15,7 +15,7 @@ export function withStrategy(route: Route, strategy: Strategy): Route {
   return made;
 }
 
-/** With turns of this worker's own, and targets that teach it what it goes by. */
+/** With the turns of the route, and targets that teach it what it goes by. */
 function variantOf(route: Route, strategy: Strategy): Route {
   const { choices, fallbacks } = route;
   const learns = learnsOf(strategy);
@@ -25,7 +25,6 @@ function variantOf(route: Route, strategy: Strategy): Route {
     strategy,
     choices: all.slice(0, choices.length),
     fallbacks: fallbacks === null ? null : fallbacksOf(fallbacks, all, choices.length),
-    turn: new Int32Array(1),
   });
 }
 

@@ -145,7 +145,7 @@ function begun(count: number, headers: Readonly<Record<string, string>>, models:
   });
 }
 
-test("a strategy stands in the place of the route's, with turns of its own", () => {
+test("a strategy stands in the place of the route's", () => {
   const chance = { m: { ...targets("a", "b", "c"), strategy: "round_robin" as const } };
   deepStrictEqual(begun(4, { strategy: "round_robin" }, MODELS), ["a", "b", "c", "a"]);
   deepStrictEqual(begun(3, { strategy: "round_robin", route: "long" }, MODELS), ["l1", "l2", "l1"]);
@@ -177,6 +177,7 @@ test("what a strategy that was chosen learns is known to those who choose it lat
   );
   const own = snapshot.routes.get("m");
   strictEqual(own?.choices[choice.place]?.state, choice.state);
+  strictEqual(own?.turn, taken.turn, "all workers take turns with one word");
   deepStrictEqual([own?.strategy, own?.choices.map(({ learns }) => learns)], ["priority", [null, null]]);
   const again = askedOf(snapshot, { strategy: "latency" });
   strictEqual(again.exchange.route, taken);
