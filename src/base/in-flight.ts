@@ -1,6 +1,6 @@
 /**
  * How many attempts run at a target, of all gateway workers together: a column for each worker, which nobody else writes, and their sum. So
- * nothing needs to be atomic, and what a worker had that died is its column, in whatever moment it died. Words of shm/in-flight.ts, or of a
+ * nothing needs to be atomic, but for a bound, and what a worker had that died is its column, in whatever moment it died. Words of shm/in-flight.ts, or of a
  * process that is alone. Gateway worker; allocates nothing.
  */
 export class InFlight {
@@ -22,6 +22,15 @@ export class InFlight {
 
   enter(): void {
     this.#columns[this.#own] = (this.#columns[this.#own] ?? 0) + 1;
+  }
+
+  /** As enter(), unless there would be more than `most` then. Of workers that do so in the same moment none is let in rather than too many. */
+  enterWithin(most: number): boolean {
+    // An atomic one, so that each of two sees the other one's, or both do.
+    Atomics.add(this.#columns, this.#own, 1);
+    if (this.count <= most) return true;
+    this.leave();
+    return false;
   }
 
   leave(): void {

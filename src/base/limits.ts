@@ -189,6 +189,8 @@ export const RETRY_BUDGET_PERCENT_DEFAULT = 20;
 export const RETRY_BUDGET_MIN_DEFAULT = 10;
 export const RETRY_BUDGET_MIN_MAX = 10_000;
 export const RETRY_BUDGET_SECONDS = 10;
+/** Requests, and what was taken, by the second. */
+export const RETRY_BUDGET_WORDS = 2 * RETRY_BUDGET_SECONDS;
 /** A second attempt beside a slow one: of how many requests of 100, and at how many at a time. */
 export const HEDGE_PERCENT_DEFAULT = 5;
 export const HEDGE_IN_FLIGHT_DEFAULT = 20;
@@ -214,7 +216,7 @@ export const TARGET_WORDS = 208;
 /** Of how long attempts at a target waited: quarters of an octave from 1 ms to 18 minutes. */
 export const WAIT_BUCKETS = 80;
 /** Of a route, and of an arm of one, which have as many slots. */
-export const ROUTE_WORDS = 16;
+export const ROUTE_WORDS = 32;
 /** Of what is in flight at one: a word for each ring, and its name; whole cache lines. */
 export const IN_FLIGHT_WORDS = RINGS_MAX + 16;
 /** Latency of targets: in this time a peak that nothing confirms falls to 1/e, as in Finagle. */

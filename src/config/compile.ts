@@ -8,7 +8,7 @@ import { encodeLabel } from "../base/bytes.ts";
 import { bitsOf, FEATURES_ALL } from "../base/features.ts";
 import { headerLines } from "../base/header-lines.ts";
 import { InFlight } from "../base/in-flight.ts";
-import { ARM_WORDS, BREAKER_WORDS, KEY_PRIORITY_DEFAULT, TARGET_WORDS } from "../base/limits.ts";
+import { ARM_WORDS, BREAKER_WORDS, KEY_PRIORITY_DEFAULT, RETRY_BUDGET_WORDS, TARGET_WORDS } from "../base/limits.ts";
 import { named } from "../base/named.ts";
 import { OVERRIDES } from "../base/overrides.ts";
 import type { CapabilityConfig } from "./capability.ts";
@@ -50,12 +50,13 @@ const nothingKnown: StateOf = () => ({
   learned: new Int32Array(TARGET_WORDS),
 });
 
-/** What is known of providers, as slots of the map of breakers, and of routes. */
+/** What is known of providers, as slots of the map of breakers, of routes and of hedges. */
 export interface Slots {
   /** Of one of several credentials. */
   readonly slotOfCredential: (provider: string, credential: string) => Int32Array;
   readonly slotOfHealth: (provider: string) => Int32Array;
   readonly stateOfRoute: (name: string) => RouteState;
+  readonly hedges: () => InFlight;
 }
 
 /** Place of a target without latency histograms. */
@@ -63,15 +64,25 @@ const NOWHERE = -1;
 
 const nowhere: ArmWords = () => new Int32Array(ARM_WORDS);
 const own = () => new Int32Array(BREAKER_WORDS);
-const stateOfRoute = () => ({ turn: new Int32Array(1), answers: new Int32Array(1) });
-const ownSlots: Slots = { slotOfCredential: own, slotOfHealth: own, stateOfRoute };
+const stateOfRoute = (): RouteState => {
+  return { turn: new Int32Array(1), answers: new Int32Array(1), budget: new Int32Array(RETRY_BUDGET_WORDS) };
+};
+/** Of a process that shares with nobody. */
+export const OWN_SLOTS: Slots = {
+  slotOfCredential: own,
+  slotOfHealth: own,
+  stateOfRoute,
+  hedges: () => InFlight.alone(),
+};
+/** No route has it. */
+const ALL_ROUTES = "";
 
 /** Every provider must have its base URL: that of a demo provider was filled in by the supervisor. */
 export function compileSnapshot(
   config: Config,
   epoch: number,
   stateOf: StateOf = nothingKnown,
-  slots: Slots = ownSlots,
+  slots: Slots = OWN_SLOTS,
   wordsOf: ArmWords = nowhere,
 ): Snapshot {
   const prices: ReadonlyMap<string, Price> = new Map(Object.entries(config.prices));
@@ -113,7 +124,8 @@ export function compileSnapshot(
       copies === null ? null : target(copies.provider, copies.model, alias, seriesKey(place.name, NOWHERE));
     const routeOf = (part: ModelConfig, stateName: string) => {
       const partEnds = allTargets(part).flatMap((one) => ends.get(nameOf(one)) ?? []);
-      const state = slots.stateOfRoute(stateName);
+      const { budget } = slots.stateOfRoute(place.alias);
+      const state = { ...slots.stateOfRoute(stateName), budget };
       return compileRoute(place, part, { targets: partEnds, shadow, stateOf, breaker, state });
     };
     const route = routeOf(model, place.name);
@@ -134,6 +146,8 @@ export function compileSnapshot(
     prices,
     breaker: Object.freeze({ ...config.breaker }),
     retries: Object.freeze({ ...config.retries }),
+    retried: slots.stateOfRoute(ALL_ROUTES).budget,
+    hedges: slots.hedges(),
     timeouts: Object.freeze({ ...config.timeouts }),
     bounds: Object.freeze({ ...config.bounds }),
     shedDelayMs: config.shedDelayMs ?? 0,

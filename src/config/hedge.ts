@@ -30,11 +30,11 @@ export const HEDGE = mapping({
   percent_max: scalar(readInteger(1, 100))
     .meta({ expects: "1 to 100" })
     .default(HEDGE_PERCENT_DEFAULT)
-    .describe("So many requests of 100 at most, over the last 10 seconds of a worker; one in any case."),
+    .describe("So many requests of 100 at most, over the last 10 seconds of all workers; one in any case."),
   in_flight_max: scalar(readInteger(1, HEDGE_IN_FLIGHT_MAX))
     .meta({ expects: `1 to ${HEDGE_IN_FLIGHT_MAX}` })
     .default(HEDGE_IN_FLIGHT_DEFAULT)
-    .describe("So many at a time in a worker, those of other models counted as well."),
+    .describe("So many at a time in all workers, those of other models counted as well."),
 });
 
 export function hedgeRulesOf(form: z.output<typeof HEDGE>): HedgeRules {

@@ -33,7 +33,7 @@ export const RETRIES = mapping({
     .meta({ expects: "0 to 100" })
     .default(RETRY_BUDGET_PERCENT_DEFAULT)
     .describe(
-      "How many requests of 100 may be tried again on a target that they were at, over the last 10 seconds of a worker, so that an outage is not multiplied.",
+      "How many requests of 100 may be tried again on a target that they were at, over the last 10 seconds of all workers, so that an outage is not multiplied.",
     ),
   budget_min: scalar(readInteger(0, RETRY_BUDGET_MIN_MAX))
     .meta({ expects: `0 to ${RETRY_BUDGET_MIN_MAX}` })

@@ -273,6 +273,8 @@ export interface RouteState {
   readonly turn: Int32Array;
   /** One word: how long answers usually are (pipeline/answer-size.ts). */
   readonly answers: Int32Array;
+  /** How many of the requests of its model were hedged (pipeline/retry-budget.ts). */
+  readonly budget: Int32Array;
 }
 
 export interface Route extends RouteState {
@@ -444,6 +446,10 @@ export interface Snapshot {
   readonly prices: ReadonlyMap<string, Price>;
   readonly timeouts: Timeouts;
   readonly retries: Retries;
+  /** How many requests were tried again, of all routes (pipeline/retry-budget.ts). */
+  readonly retried: Int32Array;
+  /** Of all routes. */
+  readonly hedges: InFlight;
   readonly breaker: BreakerRules;
   readonly bounds: Bounds;
   /** How long a turn of the loop may take before requests are shed, milliseconds; 0: none are. */

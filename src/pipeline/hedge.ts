@@ -5,7 +5,7 @@
  * goes out up to SWEEP_INTERVAL_MS late.
  */
 import { assert } from "../base/assert.ts";
-import { nowMs, wallMs } from "../base/clock.ts";
+import { machineMs, nowMs, wallMs } from "../base/clock.ts";
 import { ERRORS, type ErrorRow } from "../base/errors.ts";
 import { HEDGE_BODY_BYTES_MAX } from "../base/limits.ts";
 import type { Choice, HedgeRules, Route, Target } from "../config/snapshot.ts";
@@ -27,7 +27,7 @@ import { type Race, Racer } from "./racer.ts";
 import { readBody } from "./read-body.ts";
 import { Relay } from "./relay.ts";
 import { triesOf } from "./retries.ts";
-import { RetryBudget } from "./retry-budget.ts";
+import { noteRequest, takeOne } from "./retry-budget.ts";
 import { chooseTarget, enterTarget, leaveTarget } from "./route.ts";
 import { Side, swapSides } from "./side.ts";
 import { unsplice } from "./splice.ts";
@@ -51,16 +51,9 @@ export interface HedgesParts extends TriesParts {
 
 export class Hedges implements Race {
   readonly #parts: HedgesParts;
-  /** By route: how many of its requests were hedged. */
-  readonly #budgets = new Map<string, RetryBudget>();
-  #inFlight = 0;
 
   constructor(parts: HedgesParts) {
     this.#parts = parts;
-  }
-
-  get inFlight(): number {
-    return this.#inFlight;
   }
 
   get tickMs(): number {
@@ -68,8 +61,8 @@ export class Hedges implements Race {
   }
 
   /** A request begins whose route hedges. */
-  request({ alias }: Route): void {
-    this.#budgetOf(alias).request(this.tickMs);
+  request({ budget }: Route): void {
+    noteRequest(budget, machineMs(wallMs(this.tickMs)));
   }
 
   /** Its attempt begins: how it tells, and when a second one is due. */
@@ -86,15 +79,6 @@ export class Hedges implements Race {
     return new Racer(exchange, new Relay(exchange, owner), this);
   }
 
-  #budgetOf(alias: string): RetryBudget {
-    let budget = this.#budgets.get(alias);
-    if (budget === undefined) {
-      budget = new RetryBudget();
-      this.#budgets.set(alias, budget);
-    }
-    return budget;
-  }
-
   /** Called when it is looked at: a hedge may be due. */
   look(exchange: Exchange): void {
     if (exchange.hedgeAtMs > this.tickMs) return;
@@ -104,15 +88,14 @@ export class Hedges implements Race {
       this.#begin(exchange, route, route.hedge);
   }
 
-  #begin(exchange: Exchange, route: Route, { percentMax, inFlightMax }: HedgeRules): void {
-    if (this.#inFlight >= inFlightMax || exchange.bodyBytes > HEDGE_BODY_BYTES_MAX) return;
+  #begin(exchange: Exchange, route: Route, rules: HedgeRules): void {
+    if (exchange.snapshot.hedges.count >= rules.inFlightMax || exchange.bodyBytes > HEDGE_BODY_BYTES_MAX) return;
     // One that came to its fallbacks has no other targets left.
     if (triesOf(exchange) >= route.attempts || exchange.chain.length > 0) return;
     const side = this.#prepare(exchange, route);
     if (side === null) return;
     const transport = side.target === null ? undefined : this.#parts.transportOf(side.target.provider);
-    const isLet = transport !== undefined && this.#budgetOf(route.alias).take(this.tickMs, percentMax, MIN);
-    if (transport === undefined || side.request === null || !isLet) {
+    if (transport === undefined || side.request === null || !this.#enter(exchange, route, rules)) {
       leave(exchange, side);
       return;
     }
@@ -120,11 +103,18 @@ export class Hedges implements Race {
     racer.aside = side;
     exchange.hedge = { side, racer };
     exchange.attempts += 1;
-    this.#inFlight += 1;
     this.#parts.books.counters.add(HEDGES, 1);
     const attempt = transport.send(side.request, racer, false);
     // A failure may have been told before send returned.
     if (exchange.hedge?.racer === racer) side.attempt = attempt;
+  }
+
+  /** Whether there may be one more; then it is counted. */
+  #enter({ snapshot: { hedges } }: Exchange, { budget }: Route, { percentMax, inFlightMax }: HedgeRules): boolean {
+    if (!hedges.enterWithin(inFlightMax)) return false;
+    if (takeOne(budget, machineMs(wallMs(this.tickMs)), percentMax, MIN)) return true;
+    hedges.leave();
+    return false;
   }
 
   /** A side at another target, with a request of its own; null: there is none. */
@@ -186,7 +176,7 @@ export class Hedges implements Race {
     const { hedge } = exchange;
     if (hedge === null) return null;
     exchange.hedge = null;
-    this.#inFlight -= 1;
+    exchange.snapshot.hedges.leave();
     return hedge.side;
   }
 

@@ -3,11 +3,12 @@
  * Gateway worker; called on failures only. Time and chance come from the caller. A request is tried `attempts` times at most, and a
  * retry, which meets a target again that just failed, needs a share of the budget as well.
  */
+import { machineMs } from "../base/clock.ts";
 import type { Retries, Route } from "../config/snapshot.ts";
 import { onCanary } from "./canary.ts";
 import type { Exchange } from "./exchange.ts";
 import { chooseFallback } from "./fallbacks.ts";
-import { RetryBudget } from "./retry-budget.ts";
+import { noteRequest, takeOne } from "./retry-budget.ts";
 import { chooseTarget } from "./route.ts";
 
 /** Instead of a pause: no more. */
@@ -16,7 +17,6 @@ export const NO_MORE = -1;
 const DOUBLINGS_MAX = 20;
 
 export class Retrier {
-  readonly #budget = new RetryBudget();
   readonly #chance: () => number;
 
   constructor(chance: () => number) {
@@ -24,8 +24,8 @@ export class Retrier {
   }
 
   /** A request begins whose route knows retries. */
-  request(nowMs: number): void {
-    this.#budget.request(nowMs);
+  request({ snapshot }: Exchange, wallMs: number): void {
+    noteRequest(snapshot.retried, machineMs(wallMs));
   }
 
   /** Sets the next target, and says after which pause it is tried, milliseconds; NO_MORE leaves everything as it is. */
@@ -47,10 +47,10 @@ export class Retrier {
   }
 
   #retry(exchange: Exchange, route: Route, retryAfterMs: number, nowMs: number, wallMs: number): number {
-    const { retries } = exchange.snapshot;
+    const { retries, retried } = exchange.snapshot;
     const pauseMs = Math.max(this.#pauseMs(exchange, retries), retryAfterMs);
     const tooLong = pauseMs > retries.pauseMaxMs || nowMs + pauseMs >= exchange.startedMs + exchange.totalMs;
-    if (tooLong || !this.#budget.take(nowMs, retries.budgetPercent, retries.budgetMin)) return NO_MORE;
+    if (tooLong || !takeOne(retried, machineMs(wallMs), retries.budgetPercent, retries.budgetMin)) return NO_MORE;
     if (exchange.choice !== null && !chooseTarget(exchange, route, route.once, wallMs + pauseMs, this.#chance))
       return NO_MORE;
     exchange.rounds += 1;

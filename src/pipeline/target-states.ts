@@ -1,9 +1,13 @@
 /** What workers know of targets, by provider and model, and of routes, by name: the same over reloads. Gateway worker, when it is configured. */
+import type { InFlight } from "../base/in-flight.ts";
 import type { RouteState, TargetState } from "../config/snapshot.ts";
 import type { BreakersMap } from "../shm/breakers.ts";
 import type { InFlightMap } from "../shm/in-flight.ts";
 import type { RoutesMap } from "../shm/routes.ts";
 import type { TargetsMap } from "../shm/targets.ts";
+
+/** In the place of a provider and its model, of which none has such names. */
+const HEDGES = ["", "hedges"] as const;
 
 /** The maps of one data directory. */
 export interface StateMaps {
@@ -47,4 +51,6 @@ export class TargetStates {
   readonly slotOfHealth = (provider: string): Int32Array => this.#maps.breakers.slotOfHealth(provider);
 
   readonly stateOfRoute = (name: string): RouteState => this.#maps.routes.at(name);
+
+  readonly hedges = (): InFlight => this.#maps.inFlight.at(...HEDGES, this.#column);
 }

@@ -67,7 +67,7 @@ export class Tries {
   /** Before the body is spliced for the first time. */
   prepare(exchange: Exchange): void {
     exchange.splices = [];
-    this.#retrier.request(this.#owner.tickMs);
+    this.#retrier.request(exchange, wallMs(this.#owner.tickMs));
     if (exchange.route?.hedge != null) this.#hedges.request(exchange.route);
   }
 

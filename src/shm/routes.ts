@@ -1,13 +1,14 @@
 /**
  * The map of routes: what all workers know of them together. Gateway workers only. A file of slots (slots-map.ts), one for each route, and for
- * each arm of one.
+ * each arm of one; and one for the retries of all.
  *
  *   A slot:  0  whose it is, i64
- *            8  where the next turn begins i32         12 how long answers usually are i32
+ *            8  where the next turn begins i32         12 how long answers usually are i32         16 a budget: requests, taken i32, by the second
  *
- *   Both are changed by compareExchange, and need no other word to be right. pipeline/choose.ts and pipeline/answer-size.ts say what they mean.
+ *   All are changed by compareExchange, and need no other word to be right. pipeline/choose.ts, pipeline/answer-size.ts and
+ *   pipeline/retry-budget.ts say what they mean.
  */
-import { ROUTE_WORDS } from "../base/limits.ts";
+import { RETRY_BUDGET_WORDS, ROUTE_WORDS } from "../base/limits.ts";
 import { openSlots, prepareSlots, type SlotsForm, type SlotsMap } from "./slots-map.ts";
 
 /** "SLRT" */
@@ -16,6 +17,14 @@ const FORM: SlotsForm = { name: "routes", magic: MAGIC, version: 1, words: ROUTE
 
 const TURN = 2;
 const ANSWERS = 3;
+const BUDGET = 4;
+
+/** Views of a slot. */
+export interface RouteViews {
+  readonly turn: Int32Array;
+  readonly answers: Int32Array;
+  readonly budget: Int32Array;
+}
 
 export class RoutesMap {
   readonly #slots: SlotsMap;
@@ -24,10 +33,13 @@ export class RoutesMap {
     this.#slots = slots;
   }
 
-  /** Views of one word each. */
-  at(name: string): { readonly turn: Int32Array; readonly answers: Int32Array } {
+  at(name: string): RouteViews {
     const slot = this.#slots.slotOf(name);
-    return { turn: slot.subarray(TURN, TURN + 1), answers: slot.subarray(ANSWERS, ANSWERS + 1) };
+    return {
+      turn: slot.subarray(TURN, TURN + 1),
+      answers: slot.subarray(ANSWERS, ANSWERS + 1),
+      budget: slot.subarray(BUDGET, BUDGET + RETRY_BUDGET_WORDS),
+    };
   }
 }
 

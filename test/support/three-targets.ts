@@ -1,5 +1,5 @@
 /** A route with the targets a, b and c, as one of several workers has it. */
-import { compileSnapshot } from "../../src/config/compile.ts";
+import { compileSnapshot, OWN_SLOTS } from "../../src/config/compile.ts";
 import type { Strategy } from "../../src/config/snapshot.ts";
 import { nextChoice } from "../../src/pipeline/choose.ts";
 import { openRoutes } from "../../src/shm/routes.ts";
@@ -7,7 +7,6 @@ import { exchangeOf } from "./exchange.ts";
 import { configOf, providerConfig } from "./request-path.ts";
 
 const WALL_MS = 1.8e12;
-const newSlot = () => new Int32Array(16);
 
 /** Says which target is next. */
 export function routeWith(dataDir: string, strategy: Strategy, name = "several"): () => string {
@@ -16,7 +15,7 @@ export function routeWith(dataDir: string, strategy: Strategy, name = "several")
     models: { [name]: { targets, strategy, attempts: 1 } },
   });
   const routes = openRoutes(dataDir);
-  const slots = { slotOfCredential: newSlot, slotOfHealth: newSlot, stateOfRoute: (of: string) => routes.at(of) };
+  const slots = { ...OWN_SLOTS, stateOfRoute: (of: string) => routes.at(of) };
   const route = compileSnapshot(config, 1, undefined, slots).routes.get(name);
   if (route === undefined) throw new Error("the route is not there");
   const exchange = exchangeOf();

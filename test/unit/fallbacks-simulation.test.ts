@@ -6,7 +6,7 @@
 import { ok, strictEqual } from "node:assert/strict";
 import { test } from "node:test";
 import { TARGET_WORDS } from "../../src/base/limits.ts";
-import { compileSnapshot } from "../../src/config/compile.ts";
+import { compileSnapshot, OWN_SLOTS } from "../../src/config/compile.ts";
 import {
   failureBit,
   type HealthCheck,
@@ -135,9 +135,10 @@ class Simulation {
       breaker,
       retries,
     });
-    const state = { turn: new Int32Array(1), answers: new Int32Array(1) };
+    const state = OWN_SLOTS.stateOfRoute("");
     const stateOfRoute = () => state;
     const slotsOf = {
+      ...OWN_SLOTS,
       slotOfCredential: (_: string, value: string) => slotOf(value),
       slotOfHealth: slotOf,
       stateOfRoute,
@@ -209,7 +210,7 @@ class Simulation {
     const route = snapshot.routes.get("several") as Route;
     exchange.route = route;
     this.counts.requests += 1;
-    retrier.request(this.#nowMs);
+    retrier.request(exchange, WALL_MS + this.#nowMs);
     const isLong = this.random.chance(0.1);
     ok(
       chooseAny(exchange, route, this.#wallMs, () => this.random.unit()),
