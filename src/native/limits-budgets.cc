@@ -28,6 +28,7 @@ void begin_period(Bucket& bucket, const Period& period) {
   if (bucket.budget.start_ns >= period.start_ns && bucket.budget.period_s != 0) return;
   bucket.budget.used = bucket.settled = 0;
   bucket.budget.alerted = 0;
+  bucket.touched_ns = 0;
   bucket.budget.period_s = period.length_s;
   __atomic_signal_fence(__ATOMIC_SEQ_CST);
   bucket.budget.start_ns = period.start_ns;
@@ -76,8 +77,13 @@ void LimitsProgram::tell_of_end(const Check& check, int64_t now) {
   }
 }
 
+// Of a budget that was raised, what is told begins anew: not so of one that was lowered, because workers of both may run side by side.
 void LimitsProgram::tell(uint32_t index, uint32_t threshold, Bucket& bucket, int64_t now) {
   const uint32_t bit = 1u << threshold;
+  if (limits_[index].limit > bucket.touched_ns) {
+    bucket.touched_ns = limits_[index].limit;
+    bucket.budget.alerted = 0;
+  }
   if ((bucket.budget.alerted & bit) != 0) return;
   bucket.budget.alerted |= bit;
   alerts_.push_back({index, threshold});

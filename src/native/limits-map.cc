@@ -254,7 +254,7 @@ uint32_t LimitsMap::claim(const Tag& tag, BucketKind kind, int64_t now, uint32_t
     hints_[tag.low % HINTS] = place;
   }
   buckets_[place].serial = header_->serial;
-  buckets_[place].touched_ns = now;
+  if (kind != BucketKind::BUDGET) buckets_[place].touched_ns = now;
   return place;
 }
 

@@ -71,6 +71,7 @@ struct Bucket {
       uint64_t unplaced;
     } tally;
   };
+  // When it was asked for last. BUDGET: the largest limit that `alerted` is of.
   int64_t touched_ns;
   // BUDGET: the part of `used` that is over and known. TALLY: alerts. RATE: since when it was never full, nanoseconds.
   int64_t settled;

@@ -142,6 +142,23 @@ test("each threshold is told of once in a period, whatever is corrected, and the
   strictEqual(map.tallies()[0]?.alerts, 4);
 });
 
+test("thresholds of a budget that is raised are told anew, those of one that is lowered are not", (context) => {
+  const of = (limit: number) => budgetOf({ limit, alertAt: [50, 100] });
+  const map = mapOf(directoryOf(context), [of(100)]);
+  const key = map.subject("key", "one");
+  const told = (tokens: number) => {
+    use(map, key, tokens);
+    return Array.from({ length: map.fields[LIMIT_AT.alerts] ?? 0 }, (_, i) => map.alertAt(i)?.percent);
+  };
+  deepStrictEqual([told(60), told(40)], [[50], [100]]);
+  map.configure([of(300)], LEASE_MS);
+  deepStrictEqual([told(40), told(20), told(10)], [[], [50], []]);
+  map.configure([of(200)], LEASE_MS);
+  deepStrictEqual([told(10), told(20)], [[], [100]]);
+  map.configure([of(300)], LEASE_MS);
+  deepStrictEqual(told(10), []);
+});
+
 test("no other count takes the place of a budget whose period runs", (context) => {
   const rule = budgetOf({ limit: 1_000_000 });
   const map = mapOf(directoryOf(context), [rule, ruleOf({ name: "many", limit: 1_000 })]);
