@@ -201,7 +201,7 @@ export const HEDGE_SAMPLES_MIN = 50;
 /** A hedge has its own copy of the body: larger ones are not hedged. */
 export const HEDGE_BODY_BYTES_MAX = 1_048_576;
 /** How long a turn of a worker's loop may take, all of that time, before new requests are shed; what it means that there are many. */
-export const SHED_DELAY_MS_DEFAULT = 100;
+export const SHED_DELAY_MS_DEFAULT = 50;
 export const SHED_DELAY_MS_MIN = 5;
 export const SHED_DELAY_MS_MAX = 10_000;
 export const SHED_INTERVAL_MS = 500;

@@ -108,6 +108,7 @@ async function serve(config: Config, epoch: number): Promise<void> {
     onTrouble,
     onBreaker,
     onCredential,
+    eachTurn: native.eachTurn,
   });
   const onHealth = (change: HealthChange) => tell({ type: "health", ...change });
   const checks = new HealthChecks({ transportOf, chance: Math.random, tell: onHealth });

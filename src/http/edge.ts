@@ -6,16 +6,17 @@
 import { closeSync } from "node:fs";
 import { nowMs } from "../base/clock.ts";
 import { CodedError, ERRORS } from "../base/errors.ts";
-import { BACKLOG_MAX, UNREAD_BODY_BYTES_MAX } from "../base/limits.ts";
+import { BACKLOG_MAX } from "../base/limits.ts";
 import { type Listener, placeText, UNIX_DESCRIPTOR_FIRST } from "../config/listener.ts";
 import { native } from "../native/native.ts";
-import { Exchange, type RequestHandler } from "../pipeline/exchange.ts";
+import type { RequestHandler } from "../pipeline/exchange.ts";
 import { Callers } from "./callers.ts";
-import { ClientStream, KEEP_ALIVE } from "./client-stream.ts";
+import { ClientStream } from "./client-stream.ts";
 import { Front } from "./front.ts";
 import type { Refusals } from "./refusals.ts";
 import { takeBody } from "./request-body.ts";
 import { readHead, rememberKey } from "./request-head.ts";
+import { Shed } from "./shed.ts";
 import {
   closeListenSocket,
   type ListenSocket,
@@ -39,6 +40,7 @@ interface Entrance {
 export class Edge {
   readonly #handler: RequestHandler;
   readonly #refusals: Refusals;
+  readonly #shed: Shed;
   #entrances: Entrance[] = [];
   #listening = true;
 
@@ -46,6 +48,7 @@ export class Edge {
   constructor(handler: RequestHandler, refusals: Refusals) {
     this.#handler = handler;
     this.#refusals = refusals;
+    this.#shed = new Shed(handler);
   }
 
   /** Unix listeners are descriptors of this process. Rejects with CodedError `listen_failed`. */
@@ -92,6 +95,7 @@ export class Edge {
   /** Closes every connection. After this the process can end without an abort. */
   close(): void {
     this.stopListening();
+    this.#shed.end();
     for (const { front, app } of this.#entrances) {
       front?.close();
       // Its listening socket, too.
@@ -129,26 +133,12 @@ export class Edge {
     return { app, socket, front };
   }
 
-  /**
-   * Answers a request that is shed, as cheaply as it can be: no record, no body, one write. False: something about it, or about
-   * its connection, is special.
-   */
-  #shed(stream: ClientStream, response: UwsResponse, request: UwsRequest): boolean {
-    const { snapshot, draining, shedHead, shedBody } = this.#handler;
-    const exchange = new Exchange(snapshot, stream, 0, draining);
-    if (readHead(request, exchange) !== null || exchange.method !== "POST" || exchange.closing) return false;
-    if (exchange.contentLength < 0 || exchange.contentLength > UNREAD_BODY_BYTES_MAX) return false;
-    response.writeStatus(shedHead + exchange.requestId + KEEP_ALIVE);
-    response.end(shedBody);
-    return true;
-  }
-
   /** `address`: of the client, in network order; null: the connection's own. */
   #onRequest(response: UwsResponse, request: UwsRequest, address: Uint8Array | null): void {
     const startedMs = nowMs();
     const stream = new ClientStream(response, this.#handler);
     const refused = this.#handler.refuses(startedMs);
-    if (refused && this.#shed(stream, response, request)) return;
+    if (refused && this.#shed.answer(stream, response, request, address === null)) return;
     const exchange = this.#handler.open(stream, startedMs);
     stream.attach(exchange, address);
     const verdict = readHead(request, exchange);

@@ -17,5 +17,7 @@ NAPI_MODULE_INIT() {
   sluice::register_request(env, exports);
   sluice::register_limits(env, exports);
   sluice::register_uws_response(env, exports);
+  sluice::register_shed(env, exports);
+  sluice::register_turns(env, exports);
   return exports;
 }

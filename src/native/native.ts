@@ -48,6 +48,11 @@ export interface NativeAddon extends UpstreamBinding {
   forgoIdleTime(): boolean;
   /** Gives memory back to the system that was freed and would be kept for later: what threads that ended had. All heaps but V8's. */
   trimMemory(): void;
+  /**
+   * Has `callback` called whenever all that was ready in this thread's loop has been served, until it returns false; first when that is so of
+   * what is ready now. Meanwhile the loop does not wait. It does not keep the process alive.
+   */
+  eachTurn(callback: () => boolean): void;
   /** One datagram to a unix socket, a path or an abstract name behind an @, without waiting. False: it was not taken. */
   sendDatagram(path: string, text: string): boolean;
 
@@ -115,7 +120,17 @@ export interface NativeAddon extends UpstreamBinding {
    * them, and its total counts all. `closes`: the connection ends behind them. Only where isKnownUws(). Throws for any other response.
    */
   takeFraming(response: object, closes: boolean): void;
-  /** Whether the uWebSockets.js that this process has loaded is one that readHead() and takeFraming() know. */
+  /**
+   * Until shedNoMore(), requests on connections of this response's app are answered before uWebSockets.js reads them, if they are POSTs in
+   * their usual form that came with all of their body: with `beforeId`, the request's id or `ownId` and a number, and `afterId`. Only where
+   * isKnownUws(). Throws for a response that ended.
+   */
+  shedAlso(response: object, beforeId: string, afterId: string, ownId: string): void;
+  /** How many that were. */
+  shedNoMore(): number;
+  /** Bounds of such requests. */
+  shedForm(headBytesMax: number, bodyBytesMax: number, requestIdBytesMax: number): void;
+  /** Whether the uWebSockets.js that this process has loaded is one that readHead(), takeFraming() and shedAlso() know. */
   isKnownUws(): boolean;
 
   /**

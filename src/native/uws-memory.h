@@ -23,9 +23,17 @@ struct UwsHeader {
 // bits). Read off the code of getWriteOffset and tryEnd in both binaries; uws-response.cc looks at both before it writes.
 inline constexpr size_t UWS_OFFSET_AT = 224;
 inline constexpr size_t UWS_STATE_AT = 236;
+// The same in which it is that of a connection, std::string::size() for the first two: bytes that the kernel has not taken yet, bytes of a head
+// that is not whole, and what is still to come of a body.
+inline constexpr size_t UWS_UNSENT_BYTES_AT = 56;
+inline constexpr size_t UWS_HEAD_BYTES_AT = 96;
+inline constexpr size_t UWS_BODY_BYTES_AT = 120;
 inline constexpr uint32_t UWS_STATUS_CALLED = 1;
 inline constexpr uint32_t UWS_END_CALLED = 4;
 inline constexpr uint32_t UWS_RESPONSE_PENDING = 8;
 inline constexpr uint32_t UWS_CONNECTION_CLOSE = 16;
+
+// us_socket_context_t: where us_socket_context_on_data() puts its function, in both binaries.
+inline constexpr size_t UWS_ON_DATA_AT = 72;
 
 }  // namespace sluice

@@ -61,6 +61,8 @@ export interface RequestHandler {
   readonly shedBody: string;
   /** A request begins: whether there is too much to do to take it. */
   refuses(startedMs: number): boolean;
+  /** So many more were refused without asking, in the turn of the loop in which that was said. */
+  onShed(count: number): void;
   open(down: Downstream, startedMs: number): Exchange;
   /** The head is read; `verdict` is the edge's own. True: the body is wanted, false: the exchange is answered. */
   onHead(exchange: Exchange, verdict: Verdict): boolean;

@@ -59,6 +59,8 @@ export interface PipelineParts extends Books {
   readonly onTrouble: (trouble: Trouble) => void;
   readonly onBreaker: (change: BreakerChange) => void;
   readonly onCredential: (change: CredentialChange) => void;
+  /** Calls back whenever all that was ready in the loop has been served, until that returns false. */
+  readonly eachTurn: (callback: () => boolean) => void;
 }
 
 export class Pipeline implements RequestHandler, RelayOwner, WaitOwner, Moment {
@@ -78,6 +80,7 @@ export class Pipeline implements RequestHandler, RelayOwner, WaitOwner, Moment {
   readonly #shedder = new Shedder();
   /** When a request was last shed. */
   #shedMs = -Infinity;
+  readonly #eachTurn: (callback: () => boolean) => void;
   /** A turn of the loop is being measured. */
   #measures = false;
   /** Null: nothing is limited. */
@@ -88,6 +91,7 @@ export class Pipeline implements RequestHandler, RelayOwner, WaitOwner, Moment {
     this.snapshot = parts.snapshot;
     this.#books = { ring: parts.ring, counters: parts.counters, histograms: parts.histograms, limiter: parts.limiter };
     this.#transportOf = parts.transportOf;
+    this.#eachTurn = parts.eachTurn;
     this.#troubles = new Troubles(parts.onTrouble);
     this.#health = new TargetHealth(Math.random, parts.onBreaker);
     this.waits = parts.limiter === null ? null : waitQueueOf(this, parts.limiter, parts.counters);
@@ -118,6 +122,10 @@ export class Pipeline implements RequestHandler, RelayOwner, WaitOwner, Moment {
     this.#shedMs = startedMs;
     this.#books.counters.add(SHED, 1);
     return true;
+  }
+
+  onShed(count: number): void {
+    this.#books.counters.add(SHED, count);
   }
 
   open(down: Downstream, startedMs: number): Exchange {
@@ -429,17 +437,17 @@ export class Pipeline implements RequestHandler, RelayOwner, WaitOwner, Moment {
     this.#measureTurn();
   }
 
-  /** From here to the end of what is ready now: immediates come behind it. */
   #measureTurn(): void {
+    this.#shedder.delayMs = this.snapshot.shedDelayMs;
     if (this.#measures) return;
     this.#measures = true;
-    this.#shedder.begin(nowMs(), this.snapshot.shedDelayMs);
-    setImmediate(this.#onTurn);
+    this.#shedder.begin(nowMs());
+    this.#eachTurn(this.#onTurn);
   }
 
-  readonly #onTurn = (): void => {
+  readonly #onTurn = (): boolean => {
     this.#measures = this.#shedder.end(nowMs());
-    if (this.#measures) setImmediate(this.#onTurn);
+    return this.#measures;
   };
 
   /** Ends everything: the drain's deadline has passed. */

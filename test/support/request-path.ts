@@ -15,6 +15,7 @@ import type { Config, ProviderConfig } from "../../src/config/schema.ts";
 import { type Provider, type Snapshot, targetsOf } from "../../src/config/snapshot.ts";
 import { Edge } from "../../src/http/edge.ts";
 import { Refusals } from "../../src/http/refusals.ts";
+import { native } from "../../src/native/native.ts";
 import { Pipeline } from "../../src/pipeline/pipeline.ts";
 import { type CountersReader, createCounters, openCounters } from "../../src/shm/counters.ts";
 import { createHistograms, openHistograms } from "../../src/shm/histogram-map.ts";
@@ -198,6 +199,7 @@ export class RequestPath {
       onTrouble: () => undefined,
       onBreaker: () => undefined,
       onCredential: () => undefined,
+      eachTurn: native.eachTurn,
     });
     this.#edge = new Edge(
       this.pipeline,

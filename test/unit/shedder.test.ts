@@ -1,7 +1,7 @@
 /** Load shedding in simulated time: each turn of a loop serves what came during the one before it. */
 import { ok, strictEqual } from "node:assert/strict";
 import { test } from "node:test";
-import { SWEEP_INTERVAL_MS } from "../../src/base/limits.ts";
+import { SHED_INTERVAL_MS, SWEEP_INTERVAL_MS } from "../../src/base/limits.ts";
 import { Shedder } from "../../src/pipeline/shedder.ts";
 
 const DELAY_MS = 100;
@@ -23,8 +23,14 @@ interface Outcome {
   readonly refused: number;
 }
 
+function shedderOf(delayMs: number): Shedder {
+  const shedder = new Shedder();
+  shedder.delayMs = delayMs;
+  return shedder;
+}
+
 class Loop {
-  readonly shedder = new Shedder();
+  readonly shedder = shedderOf(DELAY_MS);
   nowMs = 1_000;
   #measures = false;
   #sweepMs = 0;
@@ -57,7 +63,7 @@ class Loop {
   #sweep(): void {
     if (this.#measures || this.nowMs < this.#sweepMs) return;
     this.#sweepMs = this.nowMs + SWEEP_INTERVAL_MS;
-    this.shedder.begin(this.nowMs, DELAY_MS);
+    this.shedder.begin(this.nowMs);
     this.#measures = true;
   }
 }
@@ -103,11 +109,29 @@ test("when the load is gone nothing is refused any more, and when it comes again
   }
 });
 
+test("one short turn does not end it, and half a second without a refusal does", () => {
+  const shedder = shedderOf(DELAY_MS);
+  shedder.begin(1_000);
+  for (let atMs = 1_000; atMs < 2_000; atMs += 0.5) shedder.refuses(atMs);
+  ok(shedder.end(2_000));
+  ok(shedder.end(2_001));
+  ok(shedder.refuses(2_001 + DELAY_MS));
+  let atMs = 2_001 + DELAY_MS;
+  let turns = 0;
+  while (shedder.end(atMs)) {
+    ok(!shedder.refuses(atMs + 5));
+    atMs += 10;
+    turns += 1;
+  }
+  strictEqual(turns, SHED_INTERVAL_MS / 10);
+  ok(!shedder.sheds);
+});
+
 test("a pause, or long turns for less than half a second, refuse nobody", () => {
-  const shedder = new Shedder();
+  const shedder = shedderOf(DELAY_MS);
   let atMs = 1_000;
   for (let round = 0; round < 20; round += 1) {
-    shedder.begin(atMs, DELAY_MS);
+    shedder.begin(atMs);
     for (let i = 0; i < 1_000; i += 1) ok(!shedder.refuses(atMs + i * 0.4));
     ok(shedder.end(atMs + 400));
     ok(!shedder.end(atMs + 405));
@@ -116,8 +140,8 @@ test("a pause, or long turns for less than half a second, refuse nobody", () => 
 });
 
 test("few requests in a process that stands still are not shed", () => {
-  const shedder = new Shedder();
-  shedder.begin(1_000, DELAY_MS);
+  const shedder = shedderOf(DELAY_MS);
+  shedder.begin(1_000);
   for (let atMs = 1_000; atMs < 20_000; atMs += 300) {
     ok(!shedder.refuses(atMs + 290));
     ok(shedder.end(atMs + 300));
@@ -125,18 +149,20 @@ test("few requests in a process that stands still are not shed", () => {
 });
 
 test("nothing is shed where that is off, also when it is turned off meanwhile", () => {
-  const shedder = new Shedder();
+  const shedder = shedderOf(0);
   const flood = (fromMs: number) => {
     let refused = 0;
     for (let i = 0; i < 4_000; i += 1) if (shedder.refuses(fromMs + i / 2)) refused += 1;
     return refused;
   };
-  shedder.begin(1_000, 0);
+  shedder.begin(1_000);
   strictEqual(flood(1_000), 0);
   ok(!shedder.end(3_000));
-  shedder.begin(3_000, DELAY_MS);
+  shedder.delayMs = DELAY_MS;
+  shedder.begin(3_000);
   ok(flood(3_000) > 0);
-  shedder.end(5_000);
-  shedder.begin(5_000, 0);
+  ok(shedder.end(5_000));
+  shedder.delayMs = 0;
   strictEqual(flood(5_000), 0);
+  ok(!shedder.end(5_001));
 });

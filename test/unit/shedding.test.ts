@@ -30,13 +30,31 @@ after(() => {
   provider.stop();
 });
 
+function burn(ms: number): void {
+  const end = performance.now() + ms;
+  while (performance.now() < end);
+}
+
+/**
+ * Every turn of the loop is a long one, until this is undone: those in which a crowd of this process hears its answers, too, while nobody
+ * asks.
+ */
+function dragged(): { undo(): void } {
+  let handle: NodeJS.Immediate;
+  const drag = () => {
+    burn(2 * DELAY_MS);
+    handle = setImmediate(drag);
+  };
+  handle = setImmediate(drag);
+  return { undo: () => clearImmediate(handle) };
+}
+
 /** Every request takes so long before it is looked at, until this is undone. */
 function slow(ms: number): { undo(): void } {
   const { pipeline } = path;
   const refuses = pipeline.refuses.bind(pipeline);
   pipeline.refuses = (startedMs) => {
-    const end = performance.now() + ms;
-    while (performance.now() < end);
+    burn(ms);
     return refuses(Math.max(startedMs, performance.now()));
   };
   return {
@@ -63,6 +81,7 @@ async function asks(done: () => boolean): Promise<void> {
 /** Has many ask without end, and then this one, until it is refused, which is told meanwhile. */
 async function overloaded(request: Buffer): Promise<{ answer: RawResponse; client: RawClient }> {
   const busy = slow(0.4);
+  const long = dragged();
   let isDone = false;
   const crowd = Promise.all(Array.from({ length: 40 }, () => asks(() => isDone)));
   try {
@@ -79,6 +98,7 @@ async function overloaded(request: Buffer): Promise<{ answer: RawResponse; clien
   } finally {
     isDone = true;
     await crowd;
+    long.undo();
     busy.undo();
   }
 }
@@ -140,6 +160,43 @@ test("it leaves no record, and nothing is in flight", async () => {
   client.leave();
   await atRest();
 });
+
+test("those behind the first one of a turn are refused with the same answer, and counted", async () => {
+  const all = refusing();
+  const before = shed();
+  let asked = 0;
+  let first = 0;
+  const { pipeline } = path;
+  const { refuses } = pipeline;
+  pipeline.refuses = (startedMs) => {
+    first += 1;
+    return refuses(startedMs);
+  };
+  const clients = await Promise.all(Array.from({ length: 50 }, () => RawClient.connect(path.port)));
+  const known = new Set<string>();
+  const sent = requestBytes({ body: BODY });
+  await until("some were refused by the addon", async () => {
+    const answers = await Promise.all(clients.map((client) => client.ask(sent)));
+    asked += answers.length;
+    for (const answer of answers) {
+      known.add(headerOf(answer, "x-request-id"));
+      deepStrictEqual(linesOf(answer), linesOf(answers[0]));
+      deepStrictEqual(answer.body, answers[0]?.body);
+    }
+    return first < asked && shed() - before === asked - first;
+  });
+  strictEqual(known.size, asked);
+  all.undo();
+  for (const client of clients) strictEqual((await client.ask(sent)).status, 200);
+  for (const client of clients) client.leave();
+  await atRest();
+});
+
+/** Lines of the head but for those that differ; the package writes one of its own. */
+function linesOf(answer: RawResponse | undefined): string[] {
+  const lines = (answer?.headers ?? []).map(([name, value]) => `${name.toLowerCase()}: ${value}`);
+  return lines.filter((line) => !/^(date|x-request-id|uwebsockets): ./.test(line)).sort();
+}
 
 test("one whose body is not dropped in passing, or that is no POST, is refused in the usual way", async () => {
   const text = Buffer.from(`{"model":"other","x":"${"x".repeat(100_000)}"}`);
