@@ -3,7 +3,11 @@
  * bytes reserved, scanners, upstream connections, file descriptors, memory. Also that it was this fault and no other.
  */
 import { ok } from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import type { ErrorRow } from "../../src/base/errors.ts";
+import { IN_FLIGHT_WORDS } from "../../src/base/limits.ts";
+import { PAGE_BYTES } from "../../src/shm/layout.ts";
 import { openFiles, residentBytes } from "./process-tree.ts";
 import { RawClient } from "./raw-client.ts";
 import type { Sluice } from "./sluice.ts";
@@ -17,6 +21,8 @@ const MIB = 1_048_576;
  */
 const GROWTH_BYTES_MAX = 32 * MIB;
 const DESCRIPTORS_SLACK = 8;
+/** In front of the columns of a slot. */
+const NAME_WORDS = 2;
 /** Quarters that are added where a kind was counted less often than it was tried. */
 const MORE_MAX = 4;
 
@@ -81,11 +87,21 @@ export function workerPid(sluice: Sluice): number {
   return pid;
 }
 
-/** Requests in flight, bytes reserved, scanners taken and upstream connections open. */
+/** Requests in flight, attempts and hedges in their map, bytes reserved, scanners taken and upstream connections open. */
 export async function heldBy(sluice: Sluice): Promise<number> {
   const names = ["requests_in_flight", "request_body_bytes_in_flight", "scanner_slots", "upstream_connections"];
   const values = await Promise.all(names.map((name) => sluice.metric(`sluice_${name}`)));
-  return values.reduce((sum, value) => sum + value, 0);
+  return values.reduce((sum, value) => sum + value, 0) + attemptsIn(sluice.dataDir);
+}
+
+/** What all columns of in-flight.map have; what was taken off too often counts as well. */
+function attemptsIn(dataDir: string): number {
+  const file = readFileSync(join(dataDir, "in-flight.map"));
+  const words = new Int32Array(file.buffer, file.byteOffset + PAGE_BYTES);
+  let sum = 0;
+  for (let at = 0; at < words.length; at += IN_FLIGHT_WORDS)
+    for (let word = NAME_WORDS; word < IN_FLIGHT_WORDS; word += 1) sum += Math.abs(words[at + word] ?? 0);
+  return sum;
 }
 
 /** The same request by one client after the other on one connection while it lasts; `manner`: what a client does then. */
