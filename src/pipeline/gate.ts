@@ -1,6 +1,6 @@
 /** Whether a target takes a try at this moment. Gateway worker; reads shared memory, allocates nothing. */
 import type { Choice, Route } from "../config/snapshot.ts";
-import { BLOCKED, enterBreaker, forgo, PASSES, PROBES } from "./breaker.ts";
+import { BLOCKED, blockedMs, enterBreaker, forgo, PASSES, PROBES } from "./breaker.ts";
 import type { Exchange } from "./exchange.ts";
 import { isUnhealthy } from "./provider-health.ts";
 
@@ -32,4 +32,20 @@ export function enterChoice(
   }
   exchange.probing = entered === PROBES;
   return true;
+}
+
+/** After how long the first of its breakers lets a try through, milliseconds; 0: it is not known. */
+export function blockedForMs({ choices, fallbacks }: Route, wallMs: number): number {
+  const least = Math.min(leastBlockedMs(choices, wallMs), leastBlockedMs(fallbacks?.extra ?? [], wallMs));
+  return least === Infinity ? 0 : least;
+}
+
+function leastBlockedMs(choices: readonly Choice[], wallMs: number): number {
+  let least = Infinity;
+  for (const { state } of choices) {
+    const ms = blockedMs(state.breaker, wallMs);
+    // A probe may be back at any time, or never.
+    if (ms >= 0 && ms < least) least = ms;
+  }
+  return least;
 }

@@ -1,6 +1,6 @@
 /** Model -> route -> target, as far as the key may. Step of the pipeline; look-ups in the snapshot only. */
 import { nowMs, wallMs } from "../base/clock.ts";
-import { ERRORS } from "../base/errors.ts";
+import { ERRORS, type ErrorRow } from "../base/errors.ts";
 import { type ConditionalRoute, failureBit, type Route } from "../config/snapshot.ts";
 import { forgo } from "./breaker.ts";
 import { noteBlocked } from "./canary.ts";
@@ -11,8 +11,9 @@ import { holds } from "./conditions.ts";
 import { modelDecides } from "./endpoint.ts";
 import type { Exchange, Verdict } from "./exchange.ts";
 import { chooseFallback, chooseInstead, chooseNext } from "./fallbacks.ts";
-import { enterChoice } from "./gate.ts";
+import { blockedForMs, enterChoice } from "./gate.ts";
 import { noteAsked } from "./lessons.ts";
+import { retryLines } from "./limit-headers.ts";
 import {
   asWanted,
   checkOverrides,
@@ -92,10 +93,18 @@ function enterRoute(exchange: Exchange, route: Route): Verdict {
     exchange.target = route.target;
     return route.hasCapabilities ? refuseIncapable(exchange, route) : null;
   }
-  if (!chooseAny(exchange, route, wallMs(nowMs()), Math.random))
-    return refuseIncapable(exchange, route) ?? exchange.fail(ERRORS.noTarget, exchange.model);
+  const atMs = wallMs(nowMs());
+  if (!chooseAny(exchange, route, atMs, Math.random))
+    return refuseIncapable(exchange, route) ?? refuseUnavailable(exchange, route, atMs);
   if (route.once !== 0) noteBlocked(exchange, route);
   return null;
+}
+
+/** None of its targets takes it; the client is told when the first breaker lets a try through. */
+export function refuseUnavailable(exchange: Exchange, route: Route, atMs: number): ErrorRow {
+  const waitMs = blockedForMs(route, atMs);
+  if (waitMs > 0) exchange.limitLines += retryLines(waitMs);
+  return exchange.fail(ERRORS.noTarget, exchange.model);
 }
 
 /**

@@ -18,7 +18,7 @@ import { WAIT_DROPPED_0, WAITED_MS, WAITS } from "../shm/layout.ts";
 import { admitSomewhere, attemptSomewhere } from "./admit.ts";
 import type { Exchange, Verdict } from "./exchange.ts";
 import type { Limiter, Refused } from "./limit.ts";
-import { chooseAny, leaveTarget } from "./route.ts";
+import { chooseAny, leaveTarget, refuseUnavailable } from "./route.ts";
 import { Waiting, WaitLine } from "./wait-line.ts";
 import { appliesTo, lineId, ruleId } from "./wait-line-id.ts";
 
@@ -321,9 +321,10 @@ export function waitMsOf({ ownLines, snapshot, bodyMs, startedMs, totalMs }: Exc
 
 /** The target, as if it came now. The route stays the one that it was. */
 function chooseAgain(exchange: Exchange): Verdict {
-  const { route, model } = exchange;
+  const { route } = exchange;
   if (route === null || route.choices.length === 0) return null;
-  return chooseAny(exchange, route, wallMs(nowMs()), Math.random) ? null : exchange.fail(ERRORS.noTarget, model);
+  const atMs = wallMs(nowMs());
+  return chooseAny(exchange, route, atMs, Math.random) ? null : refuseUnavailable(exchange, route, atMs);
 }
 
 /** Until its limit is asked again. What is held comes back at any time, which the sweep looks for. */
