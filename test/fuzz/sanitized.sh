@@ -19,7 +19,8 @@ cd "$copy"
 [ $# -gt 0 ] || set -- test/fuzz/request-scan*.test.ts test/fuzz/response-scan.test.ts test/unit/scan-*.test.ts \
   test/fuzz/upstream-parser.test.ts test/unit/upstream-parser.test.ts test/fuzz/upstream-connections.test.ts \
   test/unit/upstream-native*.test.ts test/faults/transport-growing.test.ts test/fuzz/request-head.test.ts \
-  test/unit/key-tags.test.ts test/faults/uws-head.test.ts test/faults/uws-response.test.ts test/fuzz/streamed-answers.test.ts
+  test/unit/key-tags.test.ts test/faults/uws-head.test.ts test/faults/uws-response.test.ts \
+  test/faults/uws-shed.test.ts test/unit/turns.test.ts test/fuzz/streamed-answers.test.ts
 for file; do
   "$root/node_modules/.bin/node" --disable-warning=ExperimentalWarning "$file"
 done
