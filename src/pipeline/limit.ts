@@ -242,7 +242,7 @@ export class Limiter {
 
   /** So much of a stream goes on without another look at the limits. What says how much it takes at most is not cut for having long words. */
   #allow(exchange: Exchange, tokens: number): void {
-    if (tokens < 0 || !canCut(exchange.endpoint)) return;
+    if (tokens < 0 || !exchange.stream || !canCut(exchange.endpoint)) return;
     exchange.outputReserved = tokens;
     exchange.deltasAllowed = Math.min(tokens, CONTENT_MOST);
     exchange.contentAllowed = Math.min(tokens * tokenBytes(exchange), CONTENT_MOST);

@@ -31,7 +31,7 @@ export function responseHead(exchange: Exchange, { status, lines, upstreamReques
 /** The provider's limits are of all of us together; a client reads one set of these headers, and one time to wait. */
 function withoutTheirLimits(exchange: Exchange, status: number, lines: string): string {
   if (exchange.limitLines === "") return lines;
-  const theirs = lines.includes("\r\nx-ratelimit-") ? withoutHeaders(lines, LIMIT_HEADERS) : lines;
+  const theirs = lines.includes("x-ratelimit-") ? withoutHeaders(lines, LIMIT_HEADERS) : lines;
   return status >= CLIENT_ERROR && advisesRetry(exchange) ? withoutHeaders(theirs, RETRY_HEADERS) : theirs;
 }
 
