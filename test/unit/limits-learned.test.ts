@@ -40,6 +40,8 @@ class Worker {
     const exchange = exchangeOf({ snapshot: this.#snapshot });
     classify(exchange);
     exchange.model = model;
+    // What is reserved is only kept of what may be cut.
+    exchange.stream = true;
     exchange.route = this.#snapshot.routes.get(model) ?? null;
     exchange.target = exchange.route?.target ?? null;
     strictEqual(this.#limiter.admit(exchange), null);
