@@ -9,7 +9,7 @@ import type { LimitPart } from "../../src/base/limit-terms.ts";
 import { Limiter } from "../../src/pipeline/limit.ts";
 import { LIMIT_ADMITTED, LIMIT_AT, prepareLimits } from "../../src/shm/limits.ts";
 import { exchangeOf, snapshotOf } from "../../test/support/exchange.ts";
-import { ruleOf } from "../../test/support/limits.ts";
+import { decide, ruleOf } from "../../test/support/limits.ts";
 import { compare } from "./contest.ts";
 
 const LEASE_MS = 60_000;
@@ -43,7 +43,7 @@ function configure(rules: typeof EIGHT): void {
 }
 
 function admit(): void {
-  if (map.admit() !== LIMIT_ADMITTED) throw new Error("it is refused");
+  if (decide(map) !== LIMIT_ADMITTED) throw new Error("it is refused");
 }
 
 function admitAndSettle(): void {

@@ -2,9 +2,7 @@
 import { ERRORS, type ErrorRow } from "../base/errors.ts";
 import { fail, succeed } from "./breaker.ts";
 import type { Exchange } from "./exchange.ts";
-
 import { failureOf, isOfTarget } from "./failure.ts";
-
 import { noteFailure } from "./lessons.ts";
 
 /** A breaker opened or closed. */

@@ -157,12 +157,6 @@ export class LimitsMap {
   /** Decides about the request of `fields`, where the answer is then. CRLF name: value for each header about it. */
   readonly decide = native.limitsAdmit;
 
-  /** The same: the decision. */
-  admit(): number {
-    this.decide();
-    return this.fields[DECISION] ?? LIMIT_BUSY;
-  }
-
   /** Puts what was used in the place of what was reserved with these tickets; each once. */
   settle(ticket: number, inputTokens: number, outputTokens: number, costNanodollars: number, targetTicket = -1): void {
     this.#fillUsed(ticket, inputTokens, outputTokens, costNanodollars);

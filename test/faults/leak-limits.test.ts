@@ -9,7 +9,7 @@ import { attachLimits, LIMIT_AT } from "../../src/shm/limits.ts";
 import { mockProvider, standardConfig } from "../support/config.ts";
 import { answerOf, expectError } from "../support/expect-error.ts";
 import { LeakCheck, repeatRequest, together } from "../support/leak.ts";
-import { ruleOf } from "../support/limits.ts";
+import { decide, ruleOf } from "../support/limits.ts";
 import { RawClient } from "../support/raw-client.ts";
 import { requestBytes } from "../support/raw-request.ts";
 import { Sluice } from "../support/sluice.ts";
@@ -62,7 +62,7 @@ function fillCounts(): void {
     map.fields.fill(-1);
     map.text("user", `filling-${user}`);
     map.fields[LIMIT_AT.amounts.requests] = 1;
-    map.admit();
+    decide(map);
   }
 }
 

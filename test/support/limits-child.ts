@@ -8,14 +8,14 @@ import process from "node:process";
 import type { LimitRule } from "../../src/base/limit-terms.ts";
 import { native } from "../../src/native/native.ts";
 import { attachLimits, LIMIT_ADMITTED, LIMIT_AT, LIMIT_BUSY, type LimitsMap } from "../../src/shm/limits.ts";
-import { HELD_TIME_MS } from "./limits.ts";
+import { decide, HELD_TIME_MS } from "./limits.ts";
 
 const LEASE_MS = 60_000;
 
 /** On a machine with too much to do, the holder of the lock may have to wait for a CPU. */
-function decide(map: LimitsMap): number {
+function decidePatiently(map: LimitsMap): number {
   for (;;) {
-    const decision = map.admit();
+    const decision = decide(map);
     if (decision !== LIMIT_BUSY) return decision;
   }
 }
@@ -25,7 +25,7 @@ function admissions(map: LimitsMap, count: number, settles: boolean): number {
   native.limitsHoldTime(HELD_TIME_MS);
   let admitted = 0;
   for (let i = 0; i < count; i += 1) {
-    if (decide(map) === LIMIT_ADMITTED) admitted += 1;
+    if (decidePatiently(map) === LIMIT_ADMITTED) admitted += 1;
     const ticket = map.fields[LIMIT_AT.ticket] ?? -1;
     if (settles && ticket >= 0) map.settle(ticket, 0, 0, 0);
   }
@@ -40,7 +40,7 @@ map.fields[LIMIT_AT.parts.key] = map.subject("key", "one");
 map.fields[LIMIT_AT.amounts.requests] = 1;
 map.fields[LIMIT_AT.amounts.concurrency] = 1;
 map.fields[LIMIT_AT.amounts.tokens] = 1;
-if (what === "admit") process.stdout.write(`${map.admit()}\n`);
+if (what === "admit") process.stdout.write(`${decide(map)}\n`);
 if (what === "lock") native.limitsHoldLock();
 process.stdout.write("ready\n");
 await once(process.stdin, "data");

@@ -8,7 +8,7 @@ import process from "node:process";
 import type { TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
 import type { LimitRule } from "../../src/base/limit-terms.ts";
-import { LIMIT_AT, type LimitsMap } from "../../src/shm/limits.ts";
+import { LIMIT_AT, LIMIT_BUSY, type LimitsMap } from "../../src/shm/limits.ts";
 
 const CHILD = fileURLToPath(new URL("./limits-child.ts", import.meta.url));
 
@@ -71,10 +71,16 @@ export function fill(
   fields[LIMIT_AT.assumed] = 0;
 }
 
+/** The decision about the request that was said. */
+export function decide(map: LimitsMap): number {
+  map.decide();
+  return map.fields[LIMIT_AT.decision] ?? LIMIT_BUSY;
+}
+
 /** Asks for it; the decision. */
 export function admit(map: LimitsMap, key: number, amounts: Amounts = {}): number {
   fill(map, key, amounts);
-  return map.admit();
+  return decide(map);
 }
 
 /** Of the last request; -1: it has none. */

@@ -13,7 +13,7 @@ import {
   type LimitsMap,
   prepareLimits,
 } from "../../src/shm/limits.ts";
-import { admit, directoryOf, LimitsChild, ruleOf, ticketOf } from "../support/limits.ts";
+import { admit, decide, directoryOf, LimitsChild, ruleOf, ticketOf } from "../support/limits.ts";
 
 const LEASE_MS = 10_000;
 const NOON_MS = Date.parse("2026-03-28T12:00:00Z");
@@ -111,7 +111,7 @@ test("a budget and a rate admit together or not at all", (context) => {
     map.fields[LIMIT_AT.amounts.cost] = cost;
     map.fields[LIMIT_AT.assumedCost] = 0;
     map.fields[LIMIT_AT.bills] = bills;
-    return map.admit();
+    return decide(map);
   };
   strictEqual(ask(1_001), LIMIT_NEVER);
   strictEqual(ask(1_000), LIMIT_ADMITTED);
@@ -170,7 +170,7 @@ test("no other count takes the place of a budget whose period runs", (context) =
     map.fields[LIMIT_AT.bills] = 0;
     map.fields[LIMIT_AT.amounts.requests] = 1;
     map.text("key", `other ${i}`);
-    map.admit();
+    decide(map);
     if (i % 1_000 === 0) native.limitsHoldTime(NOON_MS + i);
   }
   ok(map.state().reclaimed > 0);

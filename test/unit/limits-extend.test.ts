@@ -4,7 +4,7 @@ import { test } from "node:test";
 import type { LimitRule } from "../../src/base/limit-terms.ts";
 import { native } from "../../src/native/native.ts";
 import { LIMIT_ADMITTED, LIMIT_AT, type LimitsMap, prepareLimits } from "../../src/shm/limits.ts";
-import { type Amounts, admit, DAY_MS, directoryOf, MINUTE_MS, ruleOf, ticketOf } from "../support/limits.ts";
+import { type Amounts, admit, DAY_MS, decide, directoryOf, MINUTE_MS, ruleOf, ticketOf } from "../support/limits.ts";
 
 const LEASE_MS = 600_000;
 const NOON_MS = Date.parse("2026-03-28T12:00:00Z");
@@ -114,7 +114,7 @@ test("what was assumed of an answer is covered as far as the limit had it", (con
   map.fields[amounts.output_tokens] = 512;
   map.fields[amounts.tokens] = 542;
   map.fields[LIMIT_AT.assumed] = 512;
-  strictEqual(map.admit(), LIMIT_ADMITTED);
+  strictEqual(decide(map), LIMIT_ADMITTED);
   strictEqual(map.fields[LIMIT_AT.covered], 70);
 });
 
@@ -130,7 +130,7 @@ test("money covers as many tokens as it pays, and more of it is of what they cos
   map.fields[LIMIT_AT.assumed] = 512;
   map.fields[LIMIT_AT.assumedCost] = 5_120;
   map.fields[LIMIT_AT.bills] = 1;
-  strictEqual(map.admit(), LIMIT_ADMITTED);
+  strictEqual(decide(map), LIMIT_ADMITTED);
   deepStrictEqual([map.fields[LIMIT_AT.covered], ticketOf(map) >= 0], [90, true]);
   const ticket = ticketOf(map);
   strictEqual(map.extend(ticket, -1, 1, 64, 640), 0);
@@ -138,7 +138,7 @@ test("money covers as many tokens as it pays, and more of it is of what they cos
   map.fields[amounts.output_tokens] = 10;
   map.fields[amounts.cost] = 100;
   map.fields[LIMIT_AT.assumedCost] = 0;
-  strictEqual(map.admit(), LIMIT_ADMITTED);
+  strictEqual(decide(map), LIMIT_ADMITTED);
   strictEqual(map.fields[LIMIT_AT.covered], 10);
   strictEqual(map.extend(ticketOf(map), -1, 1, 64, 640), 50);
   strictEqual(map.spent(rule(stage, 0), new Map([["key", "one"]]))?.used, 1_000);

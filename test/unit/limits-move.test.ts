@@ -4,7 +4,7 @@ import { test } from "node:test";
 import type { LimitPart, LimitRule } from "../../src/base/limit-terms.ts";
 import { native } from "../../src/native/native.ts";
 import { LIMIT_ADMITTED, LIMIT_AT, LIMIT_REFUSED, type LimitsMap, prepareLimits } from "../../src/shm/limits.ts";
-import { DAY_MS, directoryOf, ticketOf as requestTicketOf, ruleOf } from "../support/limits.ts";
+import { DAY_MS, decide, directoryOf, ticketOf as requestTicketOf, ruleOf } from "../support/limits.ts";
 
 const LEASE_MS = 60_000;
 const NOON_MS = Date.parse("2026-03-28T12:00:00Z");
@@ -59,7 +59,7 @@ class Stage {
 
   admit(provider: string, tokens = 0): number {
     this.fill(provider, tokens);
-    return this.map.admit();
+    return decide(this.map);
   }
 
   ticket(provider: string, tokens = 0): number {
@@ -161,7 +161,7 @@ test("a request that reserved nothing before reserves at the next target", (cont
   const { fields } = stage.map;
   stage.fill("a", 10);
   fields[parts.target] = -1;
-  strictEqual(stage.map.admit(), LIMIT_ADMITTED);
+  strictEqual(decide(stage.map), LIMIT_ADMITTED);
   strictEqual(ticketOf(stage.map), -1);
   strictEqual(stage.move(-1, "b", 10), LIMIT_ADMITTED);
   stage.map.settle(requestTicketOf(stage.map), 4, 0, 0);

@@ -48,11 +48,12 @@ class Stage {
 
   constructor(context: TestContext, limits: readonly LimitRule[], queue: Partial<NonNullable<Snapshot["queue"]>> = {}) {
     this.map = prepareLimits(directoryOf(context));
-    const admit = this.map.admit.bind(this.map);
-    this.map.admit = () => {
+    const { decide } = this.map;
+    const counted = () => {
       this.attempts += 1;
-      return admit();
+      return decide();
     };
+    Object.assign(this.map, { decide: counted });
     const key = { enabled: true, expiresAtMs: null, team: null, models: null };
     const keys = Object.entries(PRIORITIES).map(([name, priority]) => ({ ...key, name, hash: hashOf(name), priority }));
     const waitRules = { maxWaitMs: 60 * SECOND_MS, maxRequests: 10_000, maxBytes: 1_000_000, ...queue };
@@ -321,7 +322,8 @@ test("a thousand that wait are not asked for at every turn", (context) => {
   stage.pass(10 * SECOND_MS);
   const admitted = stage.admitted.length;
   ok(admitted >= 19 && admitted <= 20, String(admitted));
-  ok(stage.attempts - before <= 3 * admitted + 10, String(stage.attempts - before));
+  const attempts = stage.attempts - before;
+  ok(attempts >= admitted && attempts <= 3 * admitted + 10, String(attempts));
   ok(stage.timersRun <= 3 * admitted + 10, String(stage.timersRun));
 });
 
