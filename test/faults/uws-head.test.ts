@@ -1,14 +1,15 @@
 /** The head of a request as the addon reads it out of memory is the one that uWebSockets.js itself hands out. */
 
-import { App, us_listen_socket_close, us_socket_local_port } from "uWebSockets.js";
+import { App } from "uWebSockets.js";
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
-import { after, test } from "node:test";
+import { test } from "node:test";
 import { headerList } from "../../src/base/header-lines.ts";
 import { readHead } from "../../src/http/request-head.ts";
 import { native } from "../../src/native/native.ts";
 import { Exchange } from "../../src/pipeline/exchange.ts";
 import { SeenDown, snapshotOf } from "../support/exchange.ts";
 import { RawClient } from "../support/raw-client.ts";
+import { listen } from "../support/uws-port.ts";
 
 const snapshot = snapshotOf();
 const FORWARDED = Array.from({ length: 60 }, (_, i): [string, string] => [`x-${i}`, "v".repeat(i)]);
@@ -34,13 +35,7 @@ const app = App().any("/*", (response, request) => {
   seen = { exchange, method, path, query, headers, beyondItsHandler: () => native.readHead(request) };
   response.end();
 });
-const port = await new Promise<number>((resolve, reject) => {
-  app.listen("127.0.0.1", 0, (socket) => {
-    if (socket === false) reject(new Error("it cannot listen"));
-    else resolve(us_socket_local_port(socket as Parameters<typeof us_socket_local_port>[0]));
-    after(() => us_listen_socket_close(socket as Parameters<typeof us_listen_socket_close>[0]));
-  });
-});
+const port = await listen(app);
 
 async function headOf(target: string, headers: readonly (readonly [string, string])[]): Promise<Seen> {
   const client = await RawClient.connect(port);

@@ -1,10 +1,11 @@
 /** Answers whose framing was taken from uWebSockets.js: the bytes are ours, and the rest of its rules stays. */
-import { App, type HttpResponse, us_listen_socket_close, us_socket_local_port } from "uWebSockets.js";
+import { App, type HttpResponse } from "uWebSockets.js";
 import { deepStrictEqual, ok, strictEqual, throws } from "node:assert/strict";
-import { after, test } from "node:test";
+import { test } from "node:test";
 import { native } from "../../src/native/native.ts";
 import { RawClient } from "../support/raw-client.ts";
 import { until, within } from "../support/until.ts";
+import { listen } from "../support/uws-port.ts";
 
 const GET = "GET / HTTP/1.1\r\nhost: h\r\n\r\n";
 const GET_AND_CLOSE = "GET / HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n";
@@ -16,13 +17,7 @@ const app = App().any("/*", (response) => {
   response.onAborted(() => undefined);
   handle(response);
 });
-const port = await new Promise<number>((resolve, reject) => {
-  app.listen("127.0.0.1", 0, (socket) => {
-    if (socket === false) reject(new Error("it cannot listen"));
-    else resolve(us_socket_local_port(socket as Parameters<typeof us_socket_local_port>[0]));
-    after(() => us_listen_socket_close(socket as Parameters<typeof us_listen_socket_close>[0]));
-  });
-});
+const port = await listen(app);
 
 /** Sends the request, and waits until it is handled. */
 async function send(client: RawClient, request: string, handler: Handler): Promise<void> {

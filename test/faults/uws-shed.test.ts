@@ -2,15 +2,16 @@
  * Requests that the addon answers before uWebSockets.js reads them: which ones these are, and that nothing else on their connections
  * changes. Server and clients share a loop, so what was sent has been read some turns later.
  */
-import { App, type HttpResponse, us_listen_socket_close, us_socket_local_port } from "uWebSockets.js";
+import { App, type HttpResponse } from "uWebSockets.js";
 import { deepStrictEqual, match, ok, strictEqual, throws } from "node:assert/strict";
-import { after, afterEach, test } from "node:test";
+import { afterEach, test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import { native } from "../../src/native/native.ts";
 import { RawClient } from "../support/raw-client.ts";
 import { chunkedRequest, requestBytes } from "../support/raw-request.ts";
 import { headerOf } from "../support/raw-response.ts";
 import { until, within } from "../support/until.ts";
+import { listen } from "../support/uws-port.ts";
 
 const HEAD_BYTES_MAX = 1_000;
 const BODY_BYTES_MAX = 5_000;
@@ -26,13 +27,7 @@ const app = App().any("/*", (response) => {
   response.onAborted(() => undefined);
   handle(response);
 });
-const port = await new Promise<number>((resolve, reject) => {
-  app.listen("127.0.0.1", 0, (socket) => {
-    if (socket === false) reject(new Error("it cannot listen"));
-    else resolve(us_socket_local_port(socket as Parameters<typeof us_socket_local_port>[0]));
-    after(() => us_listen_socket_close(socket as Parameters<typeof us_listen_socket_close>[0]));
-  });
-});
+const port = await listen(app);
 native.shedForm(HEAD_BYTES_MAX, BODY_BYTES_MAX, REQUEST_ID_BYTES_MAX);
 
 afterEach(() => {
