@@ -8,7 +8,7 @@ import { RawClient } from "../support/raw-client.ts";
 import { requestBytes } from "../support/raw-request.ts";
 import { headerOf } from "../support/raw-response.ts";
 import { Sluice } from "../support/sluice.ts";
-import { until } from "../support/until.ts";
+import { until, within } from "../support/until.ts";
 import { Upstream } from "../support/upstream.ts";
 
 /** Connections of each worker. */
@@ -91,6 +91,10 @@ async function send(from: RawClient[], count: number, model: string): Promise<vo
   }
 }
 
+async function goneOf(busy: RawClient[]): Promise<void> {
+  await Promise.all(busy.map(({ closed }) => closed));
+}
+
 async function explained(): Promise<number[]> {
   const { text } = await sluice.command("explain", "--key", "default", "--model", "even", "--json");
   const { targets: told } = JSON.parse(text) as { targets: { provider: string; inFlight: number }[] };
@@ -160,14 +164,15 @@ for (const generation of ["current", "earlier"] as const) {
       return all.length === 2 ? all : null;
     });
     const [left, right] = await connections();
+    // What stays when the one or the other worker dies: all of a dead one's connections are gone.
+    const others = [goneOf(left.slice(-4)).then(() => 2), goneOf(right.slice(-2)).then(() => 4)];
     await send(left, 4, "first");
     await send(right, 2, "first");
     if (generation === "earlier") strictEqual((await sluice.command("restart")).code, 0);
     deepStrictEqual(counted(), [6, 0]);
     process.kill(pids[0] ?? 0, "SIGKILL");
-    await until("the provider knows", () => held()[0] < 6);
-    const [alive] = held();
-    ok(alive === 4 || alive === 2, `${alive} are left`);
+    const alive = await within("the end of a worker's connections", Promise.race(others));
+    await until("the provider knows", () => held()[0] === alive);
     await until("they are taken off", () => counted()[0] === alive);
     await until("there are two workers", async () => (await sluice.metric("sluice_workers_up")) === 2);
     const [later] = await connections();

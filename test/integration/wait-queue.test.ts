@@ -98,7 +98,9 @@ test("who leaves while it waits takes no permit, and reaches no provider", async
   leaver.abort();
   deepStrictEqual(await Promise.all(left), Array(5).fill("left"));
   await waiting(0);
-  strictEqual(await sluice.metric("sluice_limit_queue_dropped_total", { reason: "client_gone" }), 5);
+  await until("they are counted as dropped", async () => {
+    return (await sluice.metric("sluice_limit_queue_dropped_total", { reason: "client_gone" })) === 5;
+  });
   await upstream.open("left");
   await first.text();
   strictEqual((await chat("left")).status, 200);
