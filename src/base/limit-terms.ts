@@ -31,6 +31,17 @@ export interface BudgetCalendar {
   readonly timeZone: string;
 }
 
+/** Where a request stands: of requests and of tokens, the limit that is nearest to its end; a limit below 0: there is none. */
+export interface LimitStanding {
+  readonly requestsLimit: number;
+  readonly requestsLeft: number;
+  /** Until it is full again, whole milliseconds. */
+  readonly requestsResetMs: number;
+  readonly tokensLimit: number;
+  readonly tokensLeft: number;
+  readonly tokensResetMs: number;
+}
+
 /** One quantity of one rule of `rate_limits`, or a budget, resolved. */
 export interface LimitRule {
   /** Of the rule; with the quantity it is unique, and the same after a reload. */

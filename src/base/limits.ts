@@ -40,6 +40,8 @@ export const CONNECTIONS_PER_PROVIDER_DEFAULT = 4_096;
 export const QUEUE_PER_PROVIDER_DEFAULT = 1_024;
 /** Bytes in one uWebSockets.js cork callback. Its buffer is 16 KB and more is lost (measured). */
 export const CORK_BYTES_MAX = 15_360;
+/** What a head says of where limits stand, bytes: more than it ever is (native/limits-headers.h). */
+export const LIMIT_LINES_BYTES_MAX = 512;
 /** A chunk of an answer with its head is made in one buffer of this size, bytes: what a read brings, and a head. Larger ones get their own. */
 export const FRAME_BYTES_MAX = 131_072;
 /** The beginning of a server-sent event that is held until its end is there, bytes. A larger event goes out in pieces. */

@@ -12,7 +12,8 @@
  * - nothing touches `res` after it ended or was aborted.
  */
 import { assert } from "../base/assert.ts";
-import { CORK_BYTES_MAX, LINGER_BYTES_MAX, UNREAD_BODY_BYTES_MAX } from "../base/limits.ts";
+import type { LimitStanding } from "../base/limit-terms.ts";
+import { CORK_BYTES_MAX, LIMIT_LINES_BYTES_MAX, LINGER_BYTES_MAX, UNREAD_BODY_BYTES_MAX } from "../base/limits.ts";
 import { native } from "../native/native.ts";
 import { type Downstream, type Exchange, NO_BYTES, type RequestHandler } from "../pipeline/exchange.ts";
 import { chunkFrame, dateHeader, headBytes } from "./frames.ts";
@@ -24,6 +25,7 @@ const NO_BACKLOG: Uint8Array[] = [];
 export const KEEP_ALIVE = "\r\nkeep-alive: timeout=8";
 const CLOSE = "\r\nconnection: close";
 const LINE_BREAK_BYTES = 2;
+const HEAD_END = Buffer.from("\r\n\r\n");
 /** Of an answer whose end is not known yet. */
 const OPEN_END = Number.MAX_SAFE_INTEGER;
 
@@ -110,8 +112,8 @@ export class ClientStream implements Downstream {
     this.lingering = true;
     // writeStatus ends with a line break of its own: as white space behind the JSON it belongs to the body.
     const bytes = Buffer.from(body);
-    const head = `${this.#head}${CLOSE}\r\ncontent-length: ${bytes.length + LINE_BREAK_BYTES}\r\n\r\n`;
-    this.#slice = Buffer.concat([Buffer.from(head, "latin1"), bytes]);
+    const head = `${this.#head}${CLOSE}\r\ncontent-length: ${bytes.length + LINE_BREAK_BYTES}`;
+    this.#slice = Buffer.concat([headBytes(head, this.#standing()), HEAD_END, bytes]);
     writing = this;
     this.#response.cork(writeEarly);
   }
@@ -150,7 +152,7 @@ export class ClientStream implements Downstream {
 
   /** Of an answer of known length. */
   #writeSized(chunk: Uint8Array): void {
-    if (!this.#headSent && chunk.length === this.#length && chunk.length <= CORK_BYTES_MAX - this.#head.length) {
+    if (!this.#headSent && chunk.length === this.#length && chunk.length <= this.#corkRoom()) {
       this.#replyWhole(chunk);
       return;
     }
@@ -163,7 +165,7 @@ export class ClientStream implements Downstream {
 
   /** Of an answer in chunks; `isLast`: and its end. */
   #writeFrame(chunk: Uint8Array, isLast: boolean): void {
-    const frame = chunkFrame(this.#headSent ? "" : this.#startFraming(), chunk, isLast);
+    const frame = chunkFrame(this.#headSent ? "" : this.#startFraming(), this.#standing(), chunk, isLast);
     this.#framedBytes += frame.length;
     if (isLast) this.#ending = true;
     if (this.blocked) this.#keep(frame);
@@ -173,7 +175,7 @@ export class ClientStream implements Downstream {
   /** An answer of which nothing is sent yet then has a length, if it fits a cork. */
   end(last: Uint8Array): void {
     if (this.closed) return;
-    const begins = !this.#headSent && last.length <= CORK_BYTES_MAX - this.#head.length;
+    const begins = !this.#headSent && last.length <= this.#corkRoom();
     if (this.#length >= 0) this.#endSized(last);
     else if (!begins) this.#writeFrame(last, true);
     else if (last.length > 0) this.#replyWhole(last);
@@ -196,6 +198,16 @@ export class ClientStream implements Downstream {
     this.#response.close();
   }
 
+  /** For a body in one cork with its head. */
+  #corkRoom(): number {
+    return CORK_BYTES_MAX - this.#head.length - (this.#standing() === null ? 0 : LIMIT_LINES_BYTES_MAX);
+  }
+
+  /** What the head says of limits besides. */
+  #standing(): LimitStanding | null {
+    return this.#exchange === null ? null : this.#exchange.standing;
+  }
+
   #isHead(): boolean {
     return this.#exchange?.method === "HEAD";
   }
@@ -214,7 +226,7 @@ export class ClientStream implements Downstream {
     const head = this.#head + connectionLine;
     this.#headSent = true;
     this.#head = "";
-    this.#response.writeStatus(headBytes(head));
+    this.#response.writeStatus(headBytes(head, this.#standing()));
   }
 
   #replyWhole(body: Uint8Array | string): void {
@@ -234,10 +246,10 @@ export class ClientStream implements Downstream {
     this.#response.onWritable(() => this.#onWritable());
   }
 
-  /** Of an answer in chunks: its head, all of it. */
+  /** Of an answer in chunks: its head. */
   #startFraming(): string {
-    const framing = `\r\ntransfer-encoding: chunked${this.#connectionLine(false)}\r\n`;
-    const head = `HTTP/1.1 ${this.#head}${framing}${dateHeader(Date.now())}\r\n`;
+    const framing = `${dateHeader(Date.now())}transfer-encoding: chunked${this.#connectionLine(false)}`;
+    const head = `HTTP/1.1 ${this.#head}\r\n${framing}`;
     this.#takeFraming(this.#response, this.#closing());
     this.#headSent = true;
     this.#head = "";

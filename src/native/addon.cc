@@ -16,6 +16,7 @@ NAPI_MODULE_INIT() {
   sluice::register_hold(env, exports);
   sluice::register_request(env, exports);
   sluice::register_limits(env, exports);
+  sluice::register_limits_head(env, exports);
   sluice::register_uws_response(env, exports);
   sluice::register_shed(env, exports);
   sluice::register_turns(env, exports);

@@ -77,6 +77,7 @@ void register_loop(napi_env env, napi_value exports);
 void register_upstream(napi_env env, napi_value exports);
 void register_request(napi_env env, napi_value exports);
 void register_limits(napi_env env, napi_value exports);
+void register_limits_head(napi_env env, napi_value exports);
 void register_uws_response(napi_env env, napi_value exports);
 void register_shed(napi_env env, napi_value exports);
 void register_turns(napi_env env, napi_value exports);

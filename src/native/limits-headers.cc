@@ -86,6 +86,8 @@ void write_three(Text& text, const Names& names, const Standing& standing) {
 
 }  // namespace
 
+int64_t whole_ms(int64_t ns) { return rounded_up(ns, MS_NS); }
+
 size_t write_standing(char* out, const Standing& requests, const Standing& tokens) {
   Text text(out);
   write_three(text, OF_REQUESTS, requests);

@@ -9,8 +9,11 @@
 
 namespace sluice {
 
-// Twice three headers: names, numbers of up to 19 digits, spans.
-constexpr size_t STANDING_BYTES_MAX = 512;
+// Twice three headers: names, numbers of up to 19 digits, spans; LIMIT_LINES_BYTES_MAX is more.
+constexpr size_t STANDING_BYTES_MAX = 448;
+
+// Never too short.
+int64_t whole_ms(int64_t ns);
 
 // CRLF name: value for each header; nothing where no limit of a kind applies. Returns how many bytes were written.
 size_t write_standing(char* out, const Standing& requests, const Standing& tokens);

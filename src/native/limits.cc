@@ -24,7 +24,7 @@ enum Field : uint32_t {
   TICKET,
   LIMIT,
   RETRY_MS,
-  REQUESTS_STANDING,                // limit, remaining, reset in milliseconds
+  REQUESTS_STANDING,                // limit, remaining, reset in milliseconds, rounded up
   TOKENS_STANDING = REQUESTS_STANDING + 3,
   ALERTS = TOKENS_STANDING + 3,     // how many there are of limitsAlert()
   QUIET,                            // 1: a refusal is not counted, because it will be asked again
@@ -174,7 +174,7 @@ napi_value text(napi_env env, napi_callback_info info) {
 void put_standing(double* out, const Standing& standing) {
   out[0] = static_cast<double>(standing.limit);
   out[1] = static_cast<double>(standing.remaining);
-  out[2] = static_cast<double>(standing.reset_ns) / NS_PER_MS;
+  out[2] = static_cast<double>(whole_ms(standing.reset_ns));
 }
 
 // More than any limit has, and little enough to be multiplied by a day in 2^-32 ns.
@@ -231,7 +231,7 @@ void put_answer(Limits& own, const Answer& answer) {
   put_standing(own.fields + TOKENS_STANDING, answer.tokens);
 }
 
-// limitsAdmit(): lines of the answer's head that say where the request's limits stand; the rest is in `limitFields`.
+// limitsAdmit(): the answer is in `limitFields`.
 napi_value admit(napi_env env, napi_callback_info) {
   if (!is_open(env)) return nullptr;
   Limits& own = limits();
@@ -241,10 +241,7 @@ napi_value admit(napi_env env, napi_callback_info) {
   put_answer(own, answer);
   own.fields[ALERTS] = static_cast<double>(own.program.alerts().size());
   own.fields[COVERED] = static_cast<double>(answer.covered);
-  napi_value result = nullptr;
-  char lines[STANDING_BYTES_MAX];
-  napi_create_string_latin1(env, lines, write_standing(lines, answer.requests, answer.tokens), &result);
-  return result;
+  return nullptr;
 }
 
 // limitsMove(parts): decision; `parts`: bits of those that are others now. The ticket is in `limitFields`, before and after.

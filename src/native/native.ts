@@ -148,8 +148,11 @@ export interface NativeAddon extends UpstreamBinding {
   limitsText(part: number, text: string): void;
   /** The request of limitsAdmit(), and its answer. */
   readonly limitFields: Float64Array;
-  /** What a client is told of it: lines of a head. */
-  limitsAdmit(): string;
+  limitsAdmit(): void;
+  /** Where limitsHead() writes from now on, for ever; what it says: of requests and then of tokens limit (-1: there is none), left, reset in ms. */
+  limitsHeadInto(bytes: Uint8Array): Float64Array;
+  /** Writes a head there, latin1, and behind it the lines that say where limits stand. Where they end. Throws where there is no room. */
+  limitsHead(text: string, at: number): number;
   /** What limitsAdmit() would decide and answer, with nothing changed; fills `out` (321 numbers) with the limits that apply: native/limits.cc. */
   limitsPeek(out: Float64Array): number;
   /** The ticket and the amounts in `limitFields`. */

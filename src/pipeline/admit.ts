@@ -61,8 +61,11 @@ class Soonest<T> {
 }
 
 /** What a refusal depends on, or leaves behind. */
-type Standing = Pick<Exchange, "choice" | "chain" | "target" | "tried" | "limitLines" | "refusedBy" | "detail">;
+type Standing = Pick<
+  Exchange,
+  "choice" | "chain" | "target" | "tried" | "standing" | "retryLines" | "refusedBy" | "detail"
+>;
 
-function standingOf({ choice, chain, target, tried, limitLines, refusedBy, detail }: Exchange): Standing {
-  return { choice, chain, target, tried, limitLines, refusedBy, detail };
+function standingOf({ choice, chain, target, tried, standing, retryLines, refusedBy, detail }: Exchange): Standing {
+  return { choice, chain, target, tried, standing, retryLines, refusedBy, detail };
 }

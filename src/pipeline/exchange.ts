@@ -3,6 +3,7 @@
  * main thread. `Downstream` is what the pipeline sees of the client's connection (http/client-stream.ts implements it).
  */
 import type { ErrorRow } from "../base/errors.ts";
+import type { LimitStanding } from "../base/limit-terms.ts";
 import type { Choice, KeyRecord, Route, Snapshot, Target } from "../config/snapshot.ts";
 import { CONTENT_MOST } from "../providers/response-scan.ts";
 import type { Attempt, UpstreamRequest } from "../upstream/transport.ts";
@@ -213,8 +214,10 @@ export class Exchange implements Spoke {
   contentAllowed = CONTENT_MOST;
   /** The same of limits that count its target apart. */
   targetTicket = -1;
-  /** Where it stands, for the head of its answer: CRLF name: value for each header; empty: no limit applies. */
-  limitLines = "";
+  /** Where it stands, for the head of its answer; null: no limit applies that says it. */
+  standing: LimitStanding | null = null;
+  /** When to try again, for the head of its answer: CRLF name: value for each header; empty: nobody says. */
+  retryLines = "";
   /** Name of the limit or budget that refused it; empty: none did. */
   refusedBy = "";
   /** Its place in the queue of a limit; null: it does not wait. */

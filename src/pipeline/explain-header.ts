@@ -25,7 +25,7 @@ export function noteLimits(exchange: Exchange, limiter: Limiter): void {
   // Only what admit() says counts.
   exchange.detail = "";
   exchange.refusedBy = "";
-  exchange.limitLines = "";
+  exchange.retryLines = "";
 }
 
 /** "key:requests:588/600": what was left of the limit. */

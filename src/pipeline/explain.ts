@@ -243,6 +243,6 @@ function perOf({ calendar, periodMs }: PeekedLimit["rule"]): string {
 function refusalOf(exchange: Exchange, row: NonNullable<Verdict>, waitMs: number): ExplainedRefusal {
   const { error } = JSON.parse(errorBody(row, exchange.detail)) as { readonly error: { readonly message: string } };
   const { status, code } = row;
-  const retryAfterMs = Number(RETRY_AFTER_MS.exec(exchange.limitLines)?.[1] ?? 0);
+  const retryAfterMs = Number(RETRY_AFTER_MS.exec(exchange.retryLines)?.[1] ?? 0);
   return { status, code, message: error.message, retryAfterMs, waitMs };
 }

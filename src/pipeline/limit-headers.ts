@@ -26,10 +26,5 @@ export function adviseRetry(exchange: Exchange, lines: string, nowMs: number): v
   const waitMs = exchange.roomAtMs - nowMs;
   if (waitMs <= 0 || waitMs > RETRY_ADVICE_MS_MAX) return;
   const isSaid = lines.includes("\r\nretry-after");
-  if (!isSaid || waitMs < retryAfterMs(lines, wallMs(nowMs))) exchange.limitLines += retryLines(waitMs);
-}
-
-/** Whether the client is told when to try again, by us. */
-export function advisesRetry({ limitLines }: Exchange): boolean {
-  return limitLines !== "" && limitLines.includes("\r\nretry-after: ");
+  if (!isSaid || waitMs < retryAfterMs(lines, wallMs(nowMs))) exchange.retryLines = retryLines(waitMs);
 }

@@ -5,7 +5,7 @@
  */
 import { nowMs } from "../base/clock.ts";
 import { ERRORS, type ErrorRow } from "../base/errors.ts";
-import type { BudgetCalendar, LimitPart, LimitQuantity, LimitRule } from "../base/limit-terms.ts";
+import type { BudgetCalendar, LimitPart, LimitQuantity, LimitRule, LimitStanding } from "../base/limit-terms.ts";
 import { OUTPUT_TOKENS_EXTENDED, TOKEN_BYTES_MAX } from "../base/limits.ts";
 import { routesOf, type Snapshot, type Target, type Timeouts } from "../config/snapshot.ts";
 import { BYTES_PER_TOKEN, CONTENT_MOST } from "../providers/response-scan.ts";
@@ -197,7 +197,8 @@ export class Limiter {
 
   /** Others wait for this limit, so nobody is admitted before them. */
   refuseBehind(exchange: Exchange, rule: LimitRule, retryMs: number): ErrorRow {
-    exchange.limitLines = retryLines(retryMs);
+    exchange.standing = null;
+    exchange.retryLines = retryLines(retryMs);
     exchange.refusedBy = rule.name;
     return exchange.fail(ERRORS.limitReached, ruleText(rule));
   }
@@ -205,7 +206,9 @@ export class Limiter {
   #decide(exchange: Exchange): number {
     this.#subjects.fill(exchange);
     this.#fillAmounts(exchange);
-    exchange.limitLines = this.#map.decide();
+    this.#map.decide();
+    exchange.standing = this.#standing();
+    exchange.retryLines = "";
     const decision = this.#field(LIMIT_AT.decision);
     if (this.#field(LIMIT_AT.alerts) > 0) this.#alert(exchange);
     if (decision !== LIMIT_ADMITTED) return decision;
@@ -215,6 +218,28 @@ export class Limiter {
     this.#allow(exchange, this.#field(LIMIT_AT.covered));
     if (this.#ofTargets) exchange.gate = this;
     return decision;
+  }
+
+  #standing(): LimitStanding | null {
+    const { requests, tokens } = LIMIT_AT;
+    const requestsLimit = this.#whole(requests);
+    const tokensLimit = this.#whole(tokens);
+    if (requestsLimit < 0 && tokensLimit < 0) return null;
+    return {
+      requestsLimit,
+      requestsLeft: this.#whole(requests + 1),
+      requestsResetMs: this.#whole(requests + 2),
+      tokensLimit,
+      tokensLeft: this.#whole(tokens + 1),
+      tokensResetMs: this.#whole(tokens + 2),
+    };
+  }
+
+  /** A whole number, which is kept without an object of its own where it has 31 bits. */
+  #whole(index: number): number {
+    const value = this.#fields[index] ?? ABSENT;
+    const small = value | 0;
+    return small === value ? small : value;
   }
 
   /** What admit() and attempt() would say, and how each limit stands that applies; changes nothing but the exchange. */
@@ -316,7 +341,7 @@ export class Limiter {
     exchange.refusedBy = rule.name;
     if (rule.calendar !== null) return exchange.fail(ERRORS.budgetUsedUp, budgetText(rule, rule.calendar));
     if (decision === LIMIT_NEVER) return exchange.fail(ERRORS.limitTooSmall, ruleText(rule));
-    if (decision === LIMIT_REFUSED) exchange.limitLines += retryLines(this.#field(LIMIT_AT.retryMs));
+    if (decision === LIMIT_REFUSED) exchange.retryLines = retryLines(this.#field(LIMIT_AT.retryMs));
     return exchange.fail(ERRORS.limitReached, ruleText(rule));
   }
 

@@ -4,7 +4,6 @@
  */
 import type { ErrorRow } from "../base/errors.ts";
 import type { Exchange } from "./exchange.ts";
-import { advisesRetry } from "./limit-headers.ts";
 import { ownHead } from "./response-head.ts";
 
 /** What a client should wait before it tries again, seconds. */
@@ -39,7 +38,7 @@ export function errorEvent(error: ErrorRow, detail: string): string {
 /** Answers an exchange that has sent nothing yet. */
 export function answerError(exchange: Exchange, error: ErrorRow): void {
   let extra = "";
-  const advises = advisesRetry(exchange);
+  const advises = exchange.retryLines !== "";
   if (error.status === UNAVAILABLE && !advises) extra += `\r\nretry-after: ${RETRY_AFTER_S}`;
   // The OpenAI SDKs retry every 429 and 5xx unless they are told not to; others may retry 402, which no waiting of theirs helps.
   if (

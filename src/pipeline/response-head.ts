@@ -9,7 +9,7 @@ import { withoutHeaders } from "../base/header-lines.ts";
 import type { ResponseHead } from "../upstream/transport.ts";
 import type { Exchange } from "./exchange.ts";
 import { explainLine } from "./explain-header.ts";
-import { advisesRetry, LIMIT_HEADERS, RETRY_HEADERS } from "./limit-headers.ts";
+import { LIMIT_HEADERS, RETRY_HEADERS } from "./limit-headers.ts";
 import { serverTiming } from "./server-timing.ts";
 
 const STATUS_LINES = new Map(Object.entries(STATUS_CODES).map(([code, text]) => [Number(code), `${code} ${text}`]));
@@ -30,9 +30,9 @@ export function responseHead(exchange: Exchange, { status, lines, upstreamReques
 
 /** The provider's limits are of all of us together; a client reads one set of these headers, and one time to wait. */
 function withoutTheirLimits(exchange: Exchange, status: number, lines: string): string {
-  if (exchange.limitLines === "") return lines;
-  const theirs = lines.includes("x-ratelimit-") ? withoutHeaders(lines, LIMIT_HEADERS) : lines;
-  return status >= CLIENT_ERROR && advisesRetry(exchange) ? withoutHeaders(theirs, RETRY_HEADERS) : theirs;
+  const { standing, retryLines } = exchange;
+  const theirs = standing !== null && lines.includes("x-ratelimit-") ? withoutHeaders(lines, LIMIT_HEADERS) : lines;
+  return retryLines !== "" && status >= CLIENT_ERROR ? withoutHeaders(theirs, RETRY_HEADERS) : theirs;
 }
 
 /** The head of an answer of our own; `extra`: more header lines, each with its CRLF before it. */
@@ -42,5 +42,5 @@ export function ownHead(exchange: Exchange, extra: string): string {
 
 function ownLines(exchange: Exchange): string {
   const why = exchange.ownLines === "" ? "" : explainLine(exchange);
-  return `${exchange.limitLines}${why}\r\nserver-timing: ${serverTiming(exchange)}\r\nx-request-id: ${exchange.requestId}`;
+  return `${exchange.retryLines}${why}\r\nserver-timing: ${serverTiming(exchange)}\r\nx-request-id: ${exchange.requestId}`;
 }

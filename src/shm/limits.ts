@@ -72,7 +72,7 @@ export const LIMIT_AT = {
   /** Which rule refused. */
   limit: LIMIT,
   retryMs: RETRY_MS,
-  /** Of the nearest limit: how many (-1: there is none), how many are left, and milliseconds until all are. */
+  /** Of the nearest limit: how many (-1: there is none), how many are left, and whole milliseconds until all are. */
   requests: REQUESTS,
   tokens: TOKENS,
   /** How many thresholds of budgets were reached: alertAt(). */
@@ -154,7 +154,7 @@ export class LimitsMap {
   #periodsEndMs = Number.POSITIVE_INFINITY;
   #wanted: readonly { readonly key: ReadonlySet<string>; readonly route: ReadonlySet<string> }[] = [];
 
-  /** Decides about the request of `fields`, where the answer is then. CRLF name: value for each header about it. */
+  /** Decides about the request of `fields`, where the answer is then. */
   readonly decide = native.limitsAdmit;
 
   /** Puts what was used in the place of what was reserved with these tickets; each once. */

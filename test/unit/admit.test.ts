@@ -92,8 +92,8 @@ class Stage {
   }
 }
 
-function retryMs({ limitLines }: Exchange): number {
-  return Number(/\r\nretry-after-ms: (\d+)/.exec(limitLines)?.[1] ?? Number.NaN);
+function retryMs({ retryLines }: Exchange): number {
+  return Number(/\r\nretry-after-ms: (\d+)/.exec(retryLines)?.[1] ?? Number.NaN);
 }
 
 /** Each of the three is used, twenty seconds after the one before, in this order. */
@@ -116,7 +116,7 @@ test("when all targets refuse, the client waits for the first that has room, whe
   deepStrictEqual(stage.outcome("chat"), ["rate_limit_exceeded", "c", 20]);
   const { exchange, verdict } = stage.ask("chat");
   deepStrictEqual([verdict, verdict?.status, exchange.refusedBy], [ERRORS.limitReached, 429, "each"]);
-  match(exchange.limitLines, /\r\nretry-after: 20\r\nretry-after-ms: 20000$/);
+  match(exchange.retryLines, /\r\nretry-after: 20\r\nretry-after-ms: 20000$/);
 });
 
 test("fallbacks stand in for targets whose limits have no room, each of them, also where one of them is a target itself", (context) => {

@@ -202,7 +202,7 @@ test("who has no time left when its wait ends is refused, and not admitted to be
   stage.queue.expire(waits);
   deepStrictEqual([stage.refused, stage.admitted, stage.dropped()], [["waits"], [], { deadline: 1 }]);
   strictEqual(waits.error, ERRORS.limitReached);
-  ok(waits.limitLines.includes("\r\nretry-after-ms: "));
+  ok(waits.retryLines.includes("\r\nretry-after-ms: "));
   strictEqual(stage.ask("many", "next").outcome, "admitted", "it took no permit");
 });
 
@@ -215,7 +215,7 @@ test("who has waited as long as it may is refused with the usual answer, and cou
   stage.pass(100);
   deepStrictEqual([stage.refused, stage.dropped(), stage.rejections()], [["waits"], { deadline: 1 }, 1]);
   strictEqual(waits.error, ERRORS.limitReached);
-  ok(waits.limitLines.includes("\r\nretry-after-ms: "));
+  ok(waits.retryLines.includes("\r\nretry-after-ms: "));
   stage.end(exchange);
   strictEqual(stage.ask("many", "next").outcome, "admitted", "it took no permit");
 });
@@ -231,7 +231,7 @@ test("clients may wait for less, or not at all; where there is no room before th
   strictEqual(stage.ask("many", "waits").outcome, "waits");
   const behind = stage.ask("many", "behind", { ownLines: "\r\nx-sluice-queue-ms: 0" });
   strictEqual(behind.outcome, "rate_limit_exceeded");
-  ok(behind.exchange.limitLines.includes("\r\nretry-after: 1"));
+  ok(behind.exchange.retryLines.includes("\r\nretry-after: 1"));
   const short = stage.ask("many", "short", { ownLines: "\r\nx-sluice-queue-ms: 150" });
   stage.pass(300);
   deepStrictEqual([short.exchange.waiting, stage.refused], [null, ["short"]]);
