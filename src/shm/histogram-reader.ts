@@ -7,7 +7,6 @@ import { HDR_COUNTS } from "../base/hdr-geometry.ts";
 import { RINGS_MAX } from "../base/limits.ts";
 import { native } from "../native/native.ts";
 import {
-  BLOCK_BYTES,
   blockAt,
   HEAD_WORDS,
   HEADS_BYTES,
@@ -16,12 +15,10 @@ import {
   PLACE_AT,
   SINCE_AT,
   WRITTEN_AT,
-  WRITTEN_BYTES,
 } from "./histogram-map.ts";
 import { PAGE_BYTES } from "./layout.ts";
 
 const OCTAVES = HDR_COUNTS / OCTAVE_COUNTS - 1;
-const COUNTS_WORD = HEADS_BYTES / 4;
 /** Of the workers' counts. */
 const MODULUS = 2 ** 32;
 
@@ -43,27 +40,58 @@ export interface Unwritten {
   readonly total: number;
 }
 
+/**
+ * The heads of one writer, and the counts of histograms as they are asked for. All of them at once would be 80 MB of addresses, which V8 takes
+ * for memory that a collection of garbage might give back: it then tries.
+ */
+class Block<T extends Counts> {
+  readonly heads: Uint32Array;
+  readonly #map: (offset: number, bytes: number) => ArrayBuffer;
+  readonly #type: new (
+    buffer: ArrayBuffer,
+  ) => T;
+  readonly #bytes: number;
+  readonly #counts = new Map<number, T>();
+
+  /** `at`: where it begins. */
+  constructor(
+    descriptor: number,
+    at: number,
+    type: { new (buffer: ArrayBuffer): T; readonly BYTES_PER_ELEMENT: number },
+  ) {
+    this.#map = (offset, bytes) => native.mapDescriptor(descriptor, at + offset, bytes);
+    this.#type = type;
+    this.#bytes = HDR_COUNTS * type.BYTES_PER_ELEMENT;
+    this.heads = new Uint32Array(this.#map(0, HEADS_BYTES));
+  }
+
+  countsOf(histogram: number): T {
+    const known = this.#counts.get(histogram);
+    if (known !== undefined) return known;
+    const counts = new this.#type(this.#map(HEADS_BYTES + histogram * this.#bytes, this.#bytes));
+    this.#counts.set(histogram, counts);
+    return counts;
+  }
+}
+
 /** The blocks of slots that have had a writer. */
 class Blocks {
-  readonly words: Uint32Array[] = [];
+  readonly all: Block<Uint32Array>[] = [];
   readonly #descriptor: number;
-  readonly #bytes: number;
   readonly #used: Uint8Array;
   readonly #mapped = new Set<number>();
 
-  /** `bytes`: how much of each block is looked at. */
-  constructor(descriptor: number, bytes: number) {
+  constructor(descriptor: number) {
     this.#descriptor = descriptor;
-    this.#bytes = bytes;
     this.#used = new Uint8Array(native.mapDescriptor(descriptor, 0, PAGE_BYTES), 0, RINGS_MAX);
   }
 
-  /** Maps those that came since. */
+  /** Takes in those that came since. */
   look(): void {
     for (let slot = 0; slot < RINGS_MAX; slot += 1) {
       if (this.#used[slot] !== 1 || this.#mapped.has(slot)) continue;
       this.#mapped.add(slot);
-      this.words.push(new Uint32Array(native.mapDescriptor(this.#descriptor, blockAt(slot), this.#bytes)));
+      this.all.push(new Block(this.#descriptor, blockAt(slot), Uint32Array));
     }
   }
 }
@@ -74,7 +102,7 @@ export class HistogramsGauge {
   readonly #blocks: Blocks;
 
   constructor(descriptor: number) {
-    this.#blocks = new Blocks(descriptor, HEADS_BYTES);
+    this.#blocks = new Blocks(descriptor);
     this.sinceMs = new Float64Array(native.mapDescriptor(descriptor, 0, PAGE_BYTES), SINCE_AT, 1)[0] ?? 0;
   }
 
@@ -82,26 +110,24 @@ export class HistogramsGauge {
   recorded(): number {
     let sum = 0;
     this.#blocks.look();
-    for (const words of this.#blocks.words) {
-      for (let histogram = 0; histogram < HISTOGRAMS; histogram += 1) sum += words[histogram * HEAD_WORDS] ?? 0;
+    for (const { heads } of this.#blocks.all) {
+      for (let histogram = 0; histogram < HISTOGRAMS; histogram += 1) sum += heads[histogram * HEAD_WORDS] ?? 0;
     }
     return sum % MODULUS;
   }
 }
 
+/** The descriptor has to stay open. */
 export class HistogramsReader {
   readonly #blocks: Blocks;
   readonly #place: Float64Array;
-  readonly #writtenHeads: Uint32Array;
   /** Since the start, not modulo anything: exact up to 2^53. */
-  readonly #written: Float64Array;
+  readonly #written: Block<Float64Array>;
 
   constructor(descriptor: number) {
-    this.#blocks = new Blocks(descriptor, BLOCK_BYTES);
+    this.#blocks = new Blocks(descriptor);
     this.#place = new Float64Array(native.mapDescriptor(descriptor, 0, PAGE_BYTES), PLACE_AT, 2);
-    const written = native.mapDescriptor(descriptor, WRITTEN_AT, WRITTEN_BYTES);
-    this.#writtenHeads = new Uint32Array(written, 0, HEADS_BYTES / 4);
-    this.#written = new Float64Array(written, HEADS_BYTES);
+    this.#written = new Block(descriptor, WRITTEN_AT, Float64Array);
   }
 
   /** Takes in the workers that came since it was made, or since the last call. Before the calls below. */
@@ -125,7 +151,7 @@ export class HistogramsReader {
   total(histogram: number): Float64Array | null {
     if (this.#recorded(histogram) === 0 && this.#writtenTotal(histogram) === 0) return null;
     const { counts } = this.#newSinceWritten(histogram);
-    addCounts(counts, this.#written, histogram * HDR_COUNTS, this.#octavesWritten(histogram));
+    this.#addWritten(counts, histogram, 1);
     return counts;
   }
 
@@ -136,56 +162,60 @@ export class HistogramsReader {
     if (total === this.#writtenTotal(histogram)) return null;
     const { counts, octaves, empty } = this.#newSinceWritten(histogram);
     if (!empty) return { histogram, counts, octaves, total };
-    this.#writtenHeads[histogram * HEAD_WORDS] = total;
+    this.#written.heads[histogram * HEAD_WORDS] = total;
     return null;
   }
 
   /** It is on disk. */
   commit({ histogram, counts, octaves, total }: Unwritten): void {
     const head = histogram * HEAD_WORDS;
-    addCounts(this.#written.subarray(histogram * HDR_COUNTS), counts, 0, octaves);
-    this.#writtenHeads[head] = total;
-    this.#writtenHeads[head + 1] = this.#octavesWritten(histogram) | octaves;
+    addCounts(this.#written.countsOf(histogram), counts, octaves);
+    this.#written.heads[head] = total;
+    this.#written.heads[head + 1] = this.#octavesWritten(histogram) | octaves;
   }
 
   /** Touches no page that no worker touched. */
   #newSinceWritten(histogram: number): { counts: Float64Array; octaves: number; empty: boolean } {
     const counts = new Float64Array(HDR_COUNTS);
-    const at = histogram * HDR_COUNTS;
     let octaves = 0;
-    for (const words of this.#blocks.words) {
-      const touched = words[histogram * HEAD_WORDS + 1] ?? 0;
-      addCounts(counts, words, COUNTS_WORD + at, touched);
+    for (const block of this.#blocks.all) {
+      const touched = block.heads[histogram * HEAD_WORDS + 1] ?? 0;
+      if (touched !== 0) addCounts(counts, block.countsOf(histogram), touched);
       octaves |= touched;
     }
     // What was written is a part of what is there: its octaves are among those above.
-    addCounts(counts, this.#written, at, this.#octavesWritten(histogram), -1);
+    this.#addWritten(counts, histogram, -1);
     return { counts, octaves, empty: isEmptyAfterWrap(counts, octaves) };
+  }
+
+  #addWritten(counts: Float64Array, histogram: number, factor: number): void {
+    const octaves = this.#octavesWritten(histogram);
+    if (octaves !== 0) addCounts(counts, this.#written.countsOf(histogram), octaves, factor);
   }
 
   /** Modulo 2^32. */
   #recorded(histogram: number): number {
     let total = 0;
-    for (const words of this.#blocks.words) total += words[histogram * HEAD_WORDS] ?? 0;
+    for (const { heads } of this.#blocks.all) total += heads[histogram * HEAD_WORDS] ?? 0;
     return total % MODULUS;
   }
 
   /** What `#recorded` was when the last interval was read. */
   #writtenTotal(histogram: number): number {
-    return this.#writtenHeads[histogram * HEAD_WORDS] ?? 0;
+    return this.#written.heads[histogram * HEAD_WORDS] ?? 0;
   }
 
   #octavesWritten(histogram: number): number {
-    return this.#writtenHeads[histogram * HEAD_WORDS + 1] ?? 0;
+    return this.#written.heads[histogram * HEAD_WORDS + 1] ?? 0;
   }
 }
 
-/** Adds the counts at `from[at]`, `factor` times, in the octaves that were ever touched. */
-function addCounts(counts: Float64Array, from: Counts, at: number, octaves: number, factor = 1): void {
+/** Adds the counts, `factor` times, in the octaves that were ever touched. */
+function addCounts(counts: Float64Array, from: Counts, octaves: number, factor = 1): void {
   for (let octave = 0; octave < OCTAVES; octave += 1) {
     if ((octaves & (1 << octave)) === 0) continue;
     const end = endOf(octave);
-    for (let i = beginOf(octave); i < end; i += 1) counts[i] = (counts[i] ?? 0) + factor * (from[at + i] ?? 0);
+    for (let i = beginOf(octave); i < end; i += 1) counts[i] = (counts[i] ?? 0) + factor * (from[i] ?? 0);
   }
 }
 

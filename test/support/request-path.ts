@@ -171,6 +171,7 @@ export class RequestPath {
   readonly origins: Origins;
   readonly counters: CountersReader;
   readonly histograms: HistogramsReader;
+  readonly #memoryFile: number;
   readonly dataDir: string;
   readonly #edge: Edge;
   readonly #sweep: NodeJS.Timeout;
@@ -185,10 +186,9 @@ export class RequestPath {
     const counters = openCounters(dataDir, slot);
     this.origins = new Origins(counters);
     const transportOf = (provider: Provider) => this.origins.transportOf(provider);
-    const descriptor = createHistograms();
-    const histograms = openHistograms(descriptor, slot);
-    this.histograms = new HistogramsReader(descriptor).look();
-    closeSync(descriptor);
+    this.#memoryFile = createHistograms();
+    const histograms = openHistograms(this.#memoryFile, slot);
+    this.histograms = new HistogramsReader(this.#memoryFile).look();
     this.pipeline = new Pipeline({
       snapshot,
       ring,
@@ -242,6 +242,7 @@ export class RequestPath {
   }
 
   stop(): void {
+    closeSync(this.#memoryFile);
     clearInterval(this.#sweep);
     this.#edge.close();
     this.origins.retireAll();

@@ -3,7 +3,7 @@ import { deepStrictEqual, strictEqual } from "node:assert/strict";
 import { closeSync, mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { test } from "node:test";
+import { after, test } from "node:test";
 import { ERRORS } from "../../src/base/errors.ts";
 import { hdrIndexOf } from "../../src/base/hdr-geometry.ts";
 import type { Price } from "../../src/config/snapshot.ts";
@@ -35,7 +35,7 @@ const counters = openCounters(dataDir, slot);
 const descriptor = createHistograms();
 const books = { ring: writer, counters, limiter: null, histograms: openHistograms(descriptor, slot) };
 const histograms = new HistogramsReader(descriptor).look();
-closeSync(descriptor);
+after(() => closeSync(descriptor));
 const reader = new RingReader(listRings(dataDir)[0] ?? "");
 
 const price: Price = { inputPico: 2_500_000, cachedInputPico: 1_250_000, outputPico: 10_000_000 };
