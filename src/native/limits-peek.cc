@@ -34,10 +34,9 @@ uint32_t LimitsProgram::peek(const Request& request, Answer* answer, Peeked* out
 void LimitsProgram::peek_at(Check* check, Peeked* out, int64_t now) {
   static const Bucket UNUSED = {};
   const Limit& limit = limits_[check->limit];
-  check->tag = tag_of(limit);
   check->never = check->over = false;
   check->retry_ns = check->reset_ns = check->room = 0;
-  const uint32_t place = map_.find(check->tag);
+  const uint32_t place = map_.find(tag_of(limit));
   const Bucket& bucket = place == LimitsMap::NONE ? UNUSED : map_.bucket(place);
   look_at(limit, bucket, check, now);
   // Any place: no decision may say that there is none.

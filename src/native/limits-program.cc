@@ -47,7 +47,7 @@ void LimitsProgram::configure(const std::vector<std::string>& names, const doubl
     one.observes = figure[2] != 0;
     one.admits_unplaced = figure[3] != 0;
     one.settles = one.kind == BucketKind::HELD || one.kind == BucketKind::BUDGET || counts_tokens(one.quantity);
-    one.scope = static_cast<uint32_t>(figure[4]);
+    one.scope = static_cast<uint8_t>(figure[4]);
     one.wants = static_cast<uint32_t>(figure[5]);
     one.limit = static_cast<int64_t>(figure[6]);
     one.burst = static_cast<int64_t>(figure[7]);
@@ -219,7 +219,6 @@ void LimitsProgram::add_check(Step* step, int64_t amount) {
   check.step = step;
   check.limit = step->limit;
   check.amount = amount;
-  check.tag = step->tag;
 }
 
 // Clients may make up as many users as they like, and have addresses: a quarter of the table is for what the configuration names.
@@ -227,7 +226,7 @@ uint32_t LimitsProgram::spared_by(const Limit& limit) { return (limit.scope & OF
 
 void LimitsProgram::look(Check* check, int64_t now) {
   const Limit& limit = limits_[check->limit];
-  check->place = map_.claim(check->tag, limit.kind, now, check->step->place, spared_by(limit));
+  check->place = map_.claim(check->step->tag, limit.kind, now, check->step->place, spared_by(limit));
   check->never = check->over = false;
   check->retry_ns = check->reset_ns = check->room = 0;
   if (check->place == LimitsMap::NONE) {
@@ -261,13 +260,14 @@ void LimitsProgram::look_at_rate(const Limit& limit, const Bucket& bucket, Check
   const SignedWide full = full_again(limit, bucket, start);
   const SignedWide unit = static_cast<SignedWide>(limit.unit);
   const SignedWide most = start + static_cast<SignedWide>(limit.most);
-  check->before = full > start ? full : start;
+  check->is_full = full <= start;
+  const SignedWide before = check->is_full ? start : full;
   check->window_start = now;
-  check->after = check->before + check->amount * unit;
+  check->after = before + check->amount * unit;
   check->admits = check->after <= most;
   check->never = check->amount > limit.burst;
   if (!check->admits) check->retry_ns = whole_ns(check->after - most);
-  const SignedWide then = check->admits ? check->after : check->before;
+  const SignedWide then = check->admits ? check->after : before;
   // For the headers only; a double has 53 bits of what is a whole multiple of the unit.
   check->room = most > then ? static_cast<int64_t>(rough(most - then) * limit.per_fine + 1e-6) : 0;
   check->reset_ns = whole_ns(then - start);
@@ -328,7 +328,7 @@ bool LimitsProgram::take_leases(int64_t now) {
 }
 
 void LimitsProgram::charge_rate(const Limit& limit, Bucket& bucket, const Check& check) {
-  if (check.before == fine(check.window_start)) bucket.settled = check.window_start;
+  if (check.is_full) bucket.settled = check.window_start;
   set_unit(bucket, limit.unit);
   set_full_at(bucket, check.after);
 }

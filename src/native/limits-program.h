@@ -19,7 +19,7 @@ namespace sluice {
 __extension__ typedef unsigned __int128 Wide;
 __extension__ typedef __int128 SignedWide;
 
-enum Quantity : uint32_t { REQUESTS = 0, INPUT_TOKENS, OUTPUT_TOKENS, TOKENS, CONCURRENCY, BYTES, COST, QUANTITIES };
+enum Quantity : uint8_t { REQUESTS = 0, INPUT_TOKENS, OUTPUT_TOKENS, TOKENS, CONCURRENCY, BYTES, COST, QUANTITIES };
 
 // What a limit may count apart: its scope is a set of these.
 enum Part : uint32_t { KEY = 0, TEAM, USER, ADDRESS, MODEL, ROUTE, TARGET, PROVIDER, PARTS };
@@ -29,33 +29,35 @@ constexpr uint32_t OF_TARGETS = 1u << TARGET | 1u << PROVIDER;
 // Parts of which clients say what they are.
 constexpr uint32_t OF_CLIENTS = 1u << USER | 1u << ADDRESS;
 
-struct Limit {
-  Tag tag;
-  Tag tally;
-  Quantity quantity;
-  BucketKind kind;
-  bool observes;
-  bool admits_unplaced;
-  // Something of it is corrected, or given back, at the end of a request.
-  bool settles;
-  // Bits of Part.
-  uint32_t scope;
-  // Parts of which it wants certain subjects only.
-  uint32_t wants;
-  int64_t limit;
-  int64_t burst;
-  int64_t period_ns;
+// What every request asks of it stands first, in one line of the cache.
+struct alignas(64) Limit {
   Wide unit;
   // RATE: what the burst is in fine time.
   Wide most;
   // How many units are in one of the fine time, roughly.
   double per_fine;
+  int64_t limit;
+  int64_t burst;
+  BucketKind kind;
+  Quantity quantity;
+  // Bits of Part.
+  uint8_t scope;
+  bool observes : 1;
+  bool admits_unplaced : 1;
+  // Something of it is corrected, or given back, at the end of a request.
+  bool settles : 1;
+  int64_t period_ns;
+  Tag tag;
+  Tag tally;
+  // Parts of which it wants certain subjects only.
+  uint32_t wants;
   static constexpr uint32_t THRESHOLDS = 4;
   // BUDGET: at how much of it somebody is told; 0: none.
   int64_t alerts[THRESHOLDS];
   // BUDGET, seconds since 1970: when its period began, ends, and the next one ends. Below 0: never.
   int64_t bounds_s[3];
 };
+static_assert(offsetof(Limit, period_ns) == 64);
 
 struct Request {
   static constexpr int32_t ABSENT = -1;
@@ -196,14 +198,15 @@ class LimitsProgram {
     Step* step;
     uint32_t limit;
     uint32_t place;
-    Tag tag;
     int64_t amount;
     bool admits;
     bool never;
     // More than there is, whether it is admitted or not.
     bool over;
-    // RATE, in 2^-32 ns: when it is full again without and with this request.
-    SignedWide before, after;
+    // RATE: it is full now.
+    bool is_full;
+    // RATE, in 2^-32 ns: when it is full again with this request.
+    SignedWide after;
     // RATE: now.
     int64_t window_start;
     int64_t room;
@@ -313,7 +316,7 @@ class LimitsProgram {
   int64_t room_of(const Charge& charge, const Limit& limit, int64_t now);
   void take_more(Charge* charge, int64_t more, int64_t now);
   void tell_of_end(const Charge& charge, const Limit& limit, int64_t now);
-  void note(const Limit& limit, const Check& check, const Taken& taken, Charge* charge);
+  void note(const Limit& limit, const Tag& tag, const Check& check, const Taken& taken, Charge* charge);
   void settle_charges(const Ticket& ticket, const Used& used, const Now& now);
   void close_ticket(int32_t number);
   void correct(const Charge& charge, int64_t used, const Now& clock);

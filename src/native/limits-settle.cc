@@ -21,12 +21,12 @@ void LimitsProgram::keep_charges(std::vector<Charge>* charges, uint32_t side) {
   for (uint32_t i = 0; i < check_count_; i++) {
     const Limit& limit = limits_[checks_[i].limit];
     // In its place: put together elsewhere it would be read before it is written.
-    if (checks_[i].admits && limit.settles && side_of(limit) == side) note(limit, checks_[i], taken_[i], &charges->emplace_back());
+    if (checks_[i].admits && limit.settles && side_of(limit) == side) note(limit, checks_[i].step->tag, checks_[i], taken_[i], &charges->emplace_back());
   }
 }
 
-void LimitsProgram::note(const Limit& limit, const Check& check, const Taken& taken, Charge* charge) {
-  charge->tag = check.tag;
+void LimitsProgram::note(const Limit& limit, const Tag& tag, const Check& check, const Taken& taken, Charge* charge) {
+  charge->tag = tag;
   charge->limit = limit.tag.low;
   charge->amount = check.amount;
   charge->before = 0;

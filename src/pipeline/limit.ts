@@ -207,7 +207,7 @@ export class Limiter {
     this.#subjects.fill(exchange);
     this.#fillAmounts(exchange);
     this.#map.decide();
-    exchange.standing = this.#standing();
+    exchange.standing = standingIn(this.#fields);
     exchange.retryLines = "";
     const decision = this.#field(LIMIT_AT.decision);
     if (this.#field(LIMIT_AT.alerts) > 0) this.#alert(exchange);
@@ -218,28 +218,6 @@ export class Limiter {
     this.#allow(exchange, this.#field(LIMIT_AT.covered));
     if (this.#ofTargets) exchange.gate = this;
     return decision;
-  }
-
-  #standing(): LimitStanding | null {
-    const { requests, tokens } = LIMIT_AT;
-    const requestsLimit = this.#whole(requests);
-    const tokensLimit = this.#whole(tokens);
-    if (requestsLimit < 0 && tokensLimit < 0) return null;
-    return {
-      requestsLimit,
-      requestsLeft: this.#whole(requests + 1),
-      requestsResetMs: this.#whole(requests + 2),
-      tokensLimit,
-      tokensLeft: this.#whole(tokens + 1),
-      tokensResetMs: this.#whole(tokens + 2),
-    };
-  }
-
-  /** A whole number, which is kept without an object of its own where it has 31 bits. */
-  #whole(index: number): number {
-    const value = this.#fields[index] ?? ABSENT;
-    const small = value | 0;
-    return small === value ? small : value;
   }
 
   /** What admit() and attempt() would say, and how each limit stands that applies; changes nothing but the exchange. */
@@ -358,6 +336,29 @@ export class Limiter {
   #field(index: number): number {
     return this.#fields[index] ?? ABSENT;
   }
+}
+
+/** What the last decision left there; null: no limit applied that says it. */
+function standingIn(fields: Float64Array): LimitStanding | null {
+  const { requests, tokens } = LIMIT_AT;
+  const requestsLimit = wholeAt(fields, requests);
+  const tokensLimit = wholeAt(fields, tokens);
+  if (requestsLimit < 0 && tokensLimit < 0) return null;
+  return {
+    requestsLimit,
+    requestsLeft: wholeAt(fields, requests + 1),
+    requestsResetMs: wholeAt(fields, requests + 2),
+    tokensLimit,
+    tokensLeft: wholeAt(fields, tokens + 1),
+    tokensResetMs: wholeAt(fields, tokens + 2),
+  };
+}
+
+/** A whole number, which needs no object of its own where it has 31 bits. */
+function wholeAt(fields: Float64Array, index: number): number {
+  const value = fields[index] ?? ABSENT;
+  const small = value | 0;
+  return small === value ? small : value;
 }
 
 /** A target that it could not go to has room for it after `forMs`. */
