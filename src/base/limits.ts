@@ -208,6 +208,8 @@ export const SHED_DELAY_MS_MIN = 5;
 export const SHED_DELAY_MS_MAX = 10_000;
 export const SHED_INTERVAL_MS = 500;
 export const SHED_REQUESTS_MIN = 100;
+/** While requests are shed: how often it is tried whether longer turns would have room for all. */
+export const SHED_PROBE_MS = 5_000;
 /** For so long after the last request that it shed a worker is said to shed. */
 export const SHED_TOLD_MS = 1_000;
 /** Targets that workers know something of together, since the gateway started; of more, each worker knows its own. */

@@ -6,15 +6,19 @@
  *   calm      one turn of each sweep is measured, and nothing is refused.
  *   alert     the last turn took more than a quarter of what one may: each is measured.
  *   shedding  they all took too long, for SHED_INTERVAL_MS: a short queue is good and one that stands is bad (CoDel, RFC 8289). What comes
- *             up when its turn has lasted half as long as one may is refused, until that was nothing for SHED_INTERVAL_MS. So each turn has
- *             as much work as it should have, and what is refused is only what is too much. One short turn does not end it: a crowd that
- *             pauses for a moment would have half a second to queue up in again.
+ *             up when its turn has lasted a fifth of what one may is refused, until that was nothing for SHED_INTERVAL_MS. What share is
+ *             refused does not depend on how long turns are, and whoever waits less holds a connection for less time: with fewer of them
+ *             in use each costs less. One short turn does not end it: a crowd that pauses for a moment would have half a second to queue up
+ *             in again.
+ *   probing   after SHED_PROBE_MS of that: turns may take half of what one may again. Clients that ask again as soon as they are answered,
+ *             refused ones too, may fill short turns for ever that could serve all of them; if one has to be refused now it was not that.
  */
-import { SHED_INTERVAL_MS, SHED_REQUESTS_MIN } from "../base/limits.ts";
+import { SHED_INTERVAL_MS, SHED_PROBE_MS, SHED_REQUESTS_MIN } from "../base/limits.ts";
 
 const MS_PER_S = 1_000;
-/** Of how long a turn may take: when what comes up is refused, and what is a short turn. */
+/** Of how long a turn may take: when what comes up is refused, at first and while requests are shed; and what is a short turn. */
 const LATE_SHARE = 0.5;
+const SHED_LATE_SHARE = 0.2;
 const SHORT_SHARE = 0.25;
 
 export class Shedder {
@@ -29,6 +33,8 @@ export class Shedder {
   #sheds = false;
   /** When one was refused last. */
   #refusedMs = 0;
+  /** When it is tried whether turns of the usual length have room for all. */
+  #probeMs = 0;
 
   get sheds(): boolean {
     return this.#sheds;
@@ -59,10 +65,20 @@ export class Shedder {
   refuses(atMs: number): boolean {
     if (this.#turnMs === 0) return false;
     this.#begun += 1;
-    if (this.delayMs === 0 || atMs - this.#turnMs <= this.delayMs * LATE_SHARE) return false;
+    if (this.delayMs === 0 || atMs - this.#turnMs <= this.#lateMs(atMs)) return false;
     this.#sheds ||= this.#stands(atMs);
-    if (this.#sheds) this.#refusedMs = atMs;
+    if (this.#sheds) this.#note(atMs);
     return this.#sheds;
+  }
+
+  #lateMs(atMs: number): number {
+    return this.delayMs * (this.#sheds && atMs < this.#probeMs ? SHED_LATE_SHARE : LATE_SHARE);
+  }
+
+  /** One is refused. */
+  #note(atMs: number): void {
+    this.#refusedMs = atMs;
+    if (atMs >= this.#probeMs) this.#probeMs = atMs + SHED_PROBE_MS;
   }
 
   /** Few requests, in a process that has no CPU time, are no load that could be shed. */

@@ -1,10 +1,12 @@
 /** Load shedding in simulated time: each turn of a loop serves what came during the one before it. */
 import { ok, strictEqual } from "node:assert/strict";
 import { test } from "node:test";
-import { SHED_INTERVAL_MS, SWEEP_INTERVAL_MS } from "../../src/base/limits.ts";
+import { SHED_INTERVAL_MS, SHED_PROBE_MS, SWEEP_INTERVAL_MS } from "../../src/base/limits.ts";
 import { Shedder } from "../../src/pipeline/shedder.ts";
 
 const DELAY_MS = 100;
+/** Of it, for what is served while requests are shed. */
+const TURN_MS = 20;
 /** Of an answer, from its request's arrival. */
 const BOUND_MS = 1_000;
 
@@ -20,6 +22,8 @@ interface Outcome {
   /** Of the time, for answers within the bound. */
   readonly goodput: number;
   readonly longestTurnMs: number;
+  /** How long each took, milliseconds. */
+  readonly turns: readonly number[];
   readonly refused: number;
 }
 
@@ -40,7 +44,8 @@ class Loop {
   run({ times, costMs, refusedMs }: Load, seconds: number, settleSeconds = 3): Outcome {
     const countMs = this.nowMs + settleSeconds * 1_000;
     const endMs = this.nowMs + seconds * 1_000;
-    let [goodMs, longestTurnMs, refused, lastTurnMs] = [0, 0, 0, 1];
+    const turns: number[] = [];
+    let [goodMs, refused, lastTurnMs] = [0, 0, 1];
     while (this.nowMs < endMs) {
       this.#sweep();
       const beganMs = this.nowMs;
@@ -53,11 +58,11 @@ class Loop {
       }
       if (this.#arrived < 1) this.nowMs += 1;
       lastTurnMs = this.nowMs - beganMs;
-      if (beganMs >= countMs) longestTurnMs = Math.max(longestTurnMs, lastTurnMs);
+      if (beganMs >= countMs) turns.push(lastTurnMs);
       this.#arrived = (this.#arrived % 1) + (lastTurnMs * times) / costMs;
       if (this.#measures) this.#measures = this.shedder.end(this.nowMs);
     }
-    return { goodput: goodMs / (this.nowMs - countMs), longestTurnMs, refused };
+    return { goodput: goodMs / (this.nowMs - countMs), longestTurnMs: Math.max(...turns), turns, refused };
   }
 
   #sweep(): void {
@@ -116,15 +121,56 @@ test("one short turn does not end it, and half a second without a refusal does",
   ok(shedder.end(2_000));
   ok(shedder.end(2_001));
   ok(shedder.refuses(2_001 + DELAY_MS));
+  ok(!shedder.refuses(2_001 + TURN_MS));
   let atMs = 2_001 + DELAY_MS;
   let turns = 0;
   while (shedder.end(atMs)) {
-    ok(!shedder.refuses(atMs + 5));
+    ok(!shedder.refuses(atMs + TURN_MS));
     atMs += 10;
     turns += 1;
   }
   strictEqual(turns, SHED_INTERVAL_MS / 10);
   ok(!shedder.sheds);
+});
+
+test("while requests are shed turns are short, so who is served waits little", () => {
+  const { turns } = new Loop().run({ times: 3, ...STREAM }, 30);
+  const short = turns.filter((lastedMs) => lastedMs <= 2 * TURN_MS);
+  ok(short.length >= 0.98 * turns.length, `${short.length} of ${turns.length}`);
+});
+
+/** Who was refused asks again at once, in the next turn; so does who was answered. */
+function crowd(shedder: Shedder, fromMs: number, clients: number, endMs: number): { atMs: number; refused: number } {
+  let [atMs, refused] = [fromMs, 0];
+  shedder.begin(atMs);
+  while (atMs < endMs && shedder.sheds) {
+    for (let i = 0; i < clients; i += 1) {
+      const refuses = shedder.refuses(atMs);
+      atMs += refuses ? STREAM.refusedMs : STREAM.costMs;
+      if (refuses) refused += 1;
+    }
+    shedder.end(atMs);
+  }
+  return { atMs, refused };
+}
+
+test("clients that ask again at once are all served in the end, if a turn has room for all of them", () => {
+  const loop = new Loop();
+  loop.run({ times: 3, ...STREAM }, 10);
+  ok(loop.shedder.sheds);
+  const room = (DELAY_MS * 0.5) / STREAM.costMs;
+  const { atMs, refused } = crowd(loop.shedder, loop.nowMs, room - 1, loop.nowMs + 60_000);
+  ok(!loop.shedder.sheds);
+  ok(refused > 0);
+  ok(atMs - loop.nowMs <= SHED_PROBE_MS + 2 * SHED_INTERVAL_MS, `${atMs - loop.nowMs} ms`);
+});
+
+test("if a turn has not, it goes on", () => {
+  const loop = new Loop();
+  loop.run({ times: 3, ...STREAM }, 10);
+  const clients = 2 * (DELAY_MS / STREAM.costMs);
+  crowd(loop.shedder, loop.nowMs, clients, loop.nowMs + 60_000);
+  ok(loop.shedder.sheds);
 });
 
 test("a pause, or long turns for less than half a second, refuse nobody", () => {
