@@ -25,9 +25,13 @@ const LEGEND =
   "latency in ms; + is what is added to direct, in the same round; CPU in us, of all processes; medians over the rounds";
 
 export function reportOf(result: Result): string {
-  return [[...headOf(result), LEGEND].join("\n"), ...result.scenarios.map(scenarioText), noiseText(result)].join(
-    "\n\n",
-  );
+  const { scenarios } = result;
+  return [
+    [...headOf(result), LEGEND].join("\n"),
+    ...scenarios.map(scenarioText),
+    ...limitsText(scenarios),
+    noiseText(result),
+  ].join("\n\n");
 }
 
 /** What is to be known about a run, line by line. */
@@ -69,6 +73,14 @@ function limitsNote({ turns }: ScenarioResult): string[] {
   if (ratios.length === 0) return [];
   const [low, high] = [Math.min(...ratios), Math.max(...ratios)].map((one) => one.toFixed(3));
   return [`ten limits: CPU per request ${median(ratios).toFixed(3)}x of that without limits; rounds ${low} to ${high}`];
+}
+
+/** Of all scenarios that were run with limits and without; no line where there is one, or none. */
+function limitsText(scenarios: readonly ScenarioResult[]): string[] {
+  const ratios = scenarios.map(({ turns }) => limitsRatios(turns)).filter(({ length }) => length > 0);
+  if (ratios.length < 2) return [];
+  const mean = Math.exp(ratios.reduce((sum, one) => sum + Math.log(median(one)), 0) / ratios.length);
+  return [`ten limits, ${ratios.length} scenarios: ${mean.toFixed(3)}x of the CPU per request (geometric mean)`];
 }
 
 function voidNote({ contestant, round, voided }: ScenarioResult["turns"][number]): string[] {

@@ -207,15 +207,16 @@ export class Limiter {
     this.#subjects.fill(exchange);
     this.#fillAmounts(exchange);
     this.#map.decide();
-    exchange.standing = standingIn(this.#fields);
+    const fields = this.#fields;
+    exchange.standing = standingIn(fields);
     exchange.retryLines = "";
-    const decision = this.#field(LIMIT_AT.decision);
-    if (this.#field(LIMIT_AT.alerts) > 0) this.#alert(exchange);
+    const decision = fields[LIMIT_AT.decision] ?? ABSENT;
+    if ((fields[LIMIT_AT.alerts] ?? 0) > 0) this.#alert(exchange);
     if (decision !== LIMIT_ADMITTED) return decision;
     exchange.refusedBy = "";
-    exchange.limitTicket = this.#field(LIMIT_AT.ticket);
-    exchange.targetTicket = this.#field(LIMIT_AT.targetTicket);
-    this.#allow(exchange, this.#field(LIMIT_AT.covered));
+    exchange.limitTicket = fields[LIMIT_AT.ticket] ?? ABSENT;
+    exchange.targetTicket = fields[LIMIT_AT.targetTicket] ?? ABSENT;
+    this.#allow(exchange, fields[LIMIT_AT.covered] ?? ABSENT);
     if (this.#ofTargets) exchange.gate = this;
     return decision;
   }

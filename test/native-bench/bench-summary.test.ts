@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { cpuChanges } from "../../native-bench/runner/against.ts";
 import { percentilesOf } from "../../native-bench/runner/percentiles.ts";
-import { scenarioText } from "../../native-bench/runner/report.ts";
+import { reportOf, scenarioText } from "../../native-bench/runner/report.ts";
 import type { Result, Turn } from "../../native-bench/runner/result.ts";
 import { parseScenario } from "../../native-bench/runner/scenario.ts";
 import {
@@ -87,6 +87,27 @@ test("requests with a name have a row of latency, and the first byte has one for
   assert.doesNotMatch(text, /first byte/);
   const streams = named.map((each) => ({ ...each, cpuUsPerEvent: 1 }));
   assert.match(scenarioText(scenarioResult(scenario, { turns: streams, ...NONE, failed: {} })), /^ {2}first byte/m);
+});
+
+/** Two of each, as in LIMITS_RACE; `cost`: of limits, over the CPU time without them. */
+function limitsTurns(cost: number, voided?: string): Turn[] {
+  const own = { round: 0, p50Us: 1 };
+  return [
+    turn({ ...own, contestant: "sluice", cpuUs: 10 }),
+    turn({ ...own, contestant: "sluice-2", cpuUs: 30 }),
+    turn({ ...own, contestant: "sluice-limited", cpuUs: 10 * cost, ...(voided === undefined ? {} : { voided }) }),
+    turn({ ...own, contestant: "sluice-limited-2", cpuUs: 30 * cost }),
+  ];
+}
+
+test("what limits cost is told of each scenario, and of all of them by their geometric mean", () => {
+  const scenario = (turns: Turn[]) => scenarioResult(parseScenario("s", CLOSED), { turns, ...NONE, failed: {} });
+  const of = (...scenarios: Turn[][]) => reportOf(resultOf(scenarios.map(scenario)));
+  const both = of(limitsTurns(1), limitsTurns(1.21), TURNS);
+  assert.match(both, /ten limits: CPU per request 1\.210x of that without limits/);
+  assert.match(both, /ten limits, 2 scenarios: 1\.100x of the CPU per request/);
+  assert.doesNotMatch(of(limitsTurns(1.21), limitsTurns(1, "noise")), /ten limits, /);
+  assert.doesNotMatch(of(TURNS), /ten limits/);
 });
 
 test("a void turn counts for nothing, and its round has no pair", () => {
