@@ -20,7 +20,7 @@ export const LOAD_SHEDDING = z.preprocess(
       .meta({ expects: "duration" })
       .default(SHED_DELAY_MS_DEFAULT)
       .describe(
-        "How long a turn of a worker's event loop may take. When all turns of half a second took longer, requests that come up when a turn has lasted half of it are refused (503).",
+        "How long a turn of a worker's event loop may take. When all turns of half a second took longer, requests are refused (503) that come up when a turn has lasted a fifth of it.",
       ),
   }),
 );
