@@ -247,11 +247,12 @@ function holds(secure: boolean): void {
     const provider = await Provider.open(t, secure);
     const growing = new Growing(MB, MB / 2).begin(provider.origin);
     await until("the half came", () => provider.pending === HEAD(provider.host, MB).length + MB / 2);
-    // What is read late, such as a TLS ticket.
-    for (let i = 0; i < 10; i += 1) await turn();
-    const before = performance.nodeTiming.uvMetricsInfo.events;
-    for (let i = 0; i < 100; i += 1) await turn();
-    ok(performance.nodeTiming.uvMetricsInfo.events - before < 50);
+    // Not at first: a TLS ticket, for one, is read late. A loop that is woken for it has an event in each turn for ever.
+    await until("turns pass without events", async () => {
+      const before = performance.nodeTiming.uvMetricsInfo.events;
+      for (let i = 0; i < 100; i += 1) await turn();
+      return performance.nodeTiming.uvMetricsInfo.events - before < 50;
+    });
     growing.add();
     await growing.over();
     deepStrictEqual(growing.heard.events, GOOD);

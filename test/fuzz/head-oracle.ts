@@ -60,8 +60,7 @@ function valuesOf({ headers }: Head, name: string): string[] {
 /** The row that refuses it; null: it is accepted. */
 export function verdictOf(head: Head): ErrorRow | null {
   if (!isSound(head)) return ERRORS.badFraming;
-  if (Buffer.byteLength(head.target) - (head.target.includes("?") ? 1 : 0) > TARGET_BYTES_MAX)
-    return ERRORS.targetTooLong;
+  if (Buffer.byteLength(head.target) > TARGET_BYTES_MAX) return ERRORS.targetTooLong;
   const bytes = head.headers.map(([name, value]) => Buffer.byteLength(name + value) + 4);
   if (bytes.reduce((sum, one) => sum + one, 0) > HEADER_BYTES_MAX) return ERRORS.headersTooLarge;
   return isValid(head) ? null : ERRORS.invalidHeader;
