@@ -3,7 +3,7 @@
  * answers; then arrivals at a multiple of that rate, whatever the answers do, with load shedding and without. Goodput: right answers a
  * second that were there within a second of the moment at which their request was due. One worker; loopback only; ends what it started.
  *
- *   node native-bench/overload.ts [--seconds 8] [--times 3] [--kinds 4]
+ *   node native-bench/overload.ts [--seconds 8] [--times 3] [--kinds 3]
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -39,11 +39,11 @@ interface Kind {
 const KINDS: readonly Kind[] = [
   { title: "500 us of work each, as a stream of 30 events", form: { mock: { latencyMs: 20 } }, burdenUs: 500 },
   { title: "small answers", form: { mock: { latencyMs: 20 } }, burdenUs: 0 },
-  ...[20, 100].map((chunks) => ({
-    title: `streams of ${chunks} events, 5 ms apart`,
-    form: { mock: { latencyMs: 20, chunks, chunkDelayMs: 5 }, requests: [{ stream: true }] },
+  {
+    title: "streams of 20 events, 5 ms apart",
+    form: { mock: { latencyMs: 20, chunks: 20, chunkDelayMs: 5 }, requests: [{ stream: true }] },
     burdenUs: 0,
-  })),
+  },
 ];
 
 type Load = (scenario: Scenario) => Promise<LoadReport>;
