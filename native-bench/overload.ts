@@ -3,7 +3,7 @@
  * answers; then arrivals at a multiple of that rate, whatever the answers do, with load shedding and without. Goodput: right answers a
  * second that were there within a second of the moment at which their request was due. One worker; loopback only; ends what it started.
  *
- *   node native-bench/overload.ts [--seconds 8] [--times 3] [--kinds 3]
+ *   node native-bench/overload.ts [--seconds 8] [--times 3] [--kinds 4]
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -42,6 +42,11 @@ const KINDS: readonly Kind[] = [
   {
     title: "streams of 20 events, 5 ms apart",
     form: { mock: { latencyMs: 20, chunks: 20, chunkDelayMs: 5 }, requests: [{ stream: true }] },
+    burdenUs: 0,
+  },
+  {
+    title: "streams of 50 events, 10 ms apart",
+    form: { mock: { latencyMs: 20, chunks: 50, chunkDelayMs: 10 }, requests: [{ stream: true }] },
     burdenUs: 0,
   },
 ];

@@ -109,6 +109,7 @@ async function serve(config: Config, epoch: number): Promise<void> {
     onBreaker,
     onCredential,
     eachTurn: native.eachTurn,
+    setPatience: native.upstreamPatience,
   });
   const onHealth = (change: HealthChange) => tell({ type: "health", ...change });
   const checks = new HealthChecks({ transportOf, chance: Math.random, tell: onHealth });

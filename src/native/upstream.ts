@@ -53,6 +53,11 @@ export interface UpstreamBinding {
   upstreamRelease(connection: number, bodyReady: number): void;
   /** Stops or goes on reading. What was read before still comes. */
   upstreamPause(connection: number, paused: boolean): void;
+  /**
+   * On all connections: how long more of an answer may wait after some of it was read. At 0, as at first, all of it is read at once; any other
+   * number is for a loop that has no rest, because whatever waits has it turn.
+   */
+  upstreamPatience(ms: number): void;
   /** Ends a connection in any state. Nothing happens if it has ended. */
   upstreamClose(connection: number): void;
   /** Connections that are not closed. */

@@ -5,7 +5,7 @@
 import { assert } from "../base/assert.ts";
 import { nowMs, wallMs } from "../base/clock.ts";
 import { ERRORS, type ErrorRow } from "../base/errors.ts";
-import { EXCHANGES_IN_FLIGHT_MAX, SHED_TOLD_MS } from "../base/limits.ts";
+import { EXCHANGES_IN_FLIGHT_MAX } from "../base/limits.ts";
 import type { Provider, Snapshot, Target } from "../config/snapshot.ts";
 import { scansOpen } from "../providers/response-scan.ts";
 import type { CountersWriter } from "../shm/counters.ts";
@@ -41,10 +41,10 @@ import { ownHead } from "./response-head.ts";
 import { leaveTarget, route, routeEarly } from "./route.ts";
 import { type Books, releaseScan, settle } from "./settle.ts";
 import { ShadowTraffic } from "./shadow.ts";
-import { Shedder } from "./shedder.ts";
 import { type BreakerChange, TargetHealth } from "./target-health.ts";
 import { mayTryAgain, Tries } from "./tries.ts";
 import { type Trouble, Troubles } from "./trouble.ts";
+import { type Loop, Turns } from "./turns.ts";
 import { Upload } from "./upload.ts";
 import { takeUser } from "./user-header.ts";
 import { type WaitOwner, WaitQueue } from "./wait-queue.ts";
@@ -52,15 +52,13 @@ import { Wheel } from "./wheel.ts";
 
 const OK = 200;
 
-export interface PipelineParts extends Books {
+export interface PipelineParts extends Books, Loop {
   readonly snapshot: Snapshot;
   readonly transportOf: (provider: Provider) => Transport | undefined;
   /** For the log. */
   readonly onTrouble: (trouble: Trouble) => void;
   readonly onBreaker: (change: BreakerChange) => void;
   readonly onCredential: (change: CredentialChange) => void;
-  /** Calls back whenever all that was ready in the loop has been served, until that returns false. */
-  readonly eachTurn: (callback: () => boolean) => void;
 }
 
 export class Pipeline implements RequestHandler, RelayOwner, WaitOwner, Moment {
@@ -77,12 +75,7 @@ export class Pipeline implements RequestHandler, RelayOwner, WaitOwner, Moment {
   readonly #inFlight = new Wheel<Exchange>(nowMs());
   readonly #tries: Tries;
   readonly #shadows: ShadowTraffic;
-  readonly #shedder = new Shedder();
-  /** When a request was last shed. */
-  #shedMs = -Infinity;
-  readonly #eachTurn: (callback: () => boolean) => void;
-  /** A turn of the loop is being measured. */
-  #measures = false;
+  readonly #turns: Turns;
   /** Null: nothing is limited. */
   readonly waits: WaitQueue | null;
   #bodyBytesInFlight = 0;
@@ -91,7 +84,7 @@ export class Pipeline implements RequestHandler, RelayOwner, WaitOwner, Moment {
     this.snapshot = parts.snapshot;
     this.#books = { ring: parts.ring, counters: parts.counters, histograms: parts.histograms, limiter: parts.limiter };
     this.#transportOf = parts.transportOf;
-    this.#eachTurn = parts.eachTurn;
+    this.#turns = new Turns(parts);
     this.#troubles = new Troubles(parts.onTrouble);
     this.#health = new TargetHealth(Math.random, parts.onBreaker);
     this.waits = parts.limiter === null ? null : waitQueueOf(this, parts.limiter, parts.counters);
@@ -118,8 +111,7 @@ export class Pipeline implements RequestHandler, RelayOwner, WaitOwner, Moment {
   }
 
   refuses(startedMs: number): boolean {
-    if (!this.#shedder.refuses(startedMs)) return false;
-    this.#shedMs = startedMs;
+    if (!this.#turns.refuses(startedMs)) return false;
     this.#books.counters.add(SHED, 1);
     return true;
   }
@@ -431,24 +423,11 @@ export class Pipeline implements RequestHandler, RelayOwner, WaitOwner, Moment {
     counters.set(COUNTER.gaugeInFlight, this.#inFlight.size);
     counters.set(COUNTER.gaugeBodyBytesInFlight, this.#bodyBytesInFlight);
     counters.set(GAUGE_WAITING, this.waits?.size ?? 0);
-    counters.set(GAUGE_SHEDDING, this.tickMs - this.#shedMs < SHED_TOLD_MS ? 1 : 0);
+    counters.set(GAUGE_SHEDDING, this.#turns.hasShed(this.tickMs) ? 1 : 0);
     counters.set(COUNTER.gaugeScannerSlots, scansOpen());
     counters.set(COUNTER.heartbeatMs, Date.now());
-    this.#measureTurn();
+    this.#turns.measure(this.snapshot.shedDelayMs);
   }
-
-  #measureTurn(): void {
-    this.#shedder.delayMs = this.snapshot.shedDelayMs;
-    if (this.#measures) return;
-    this.#measures = true;
-    this.#shedder.begin(nowMs());
-    this.#eachTurn(this.#onTurn);
-  }
-
-  readonly #onTurn = (): boolean => {
-    this.#measures = this.#shedder.end(nowMs());
-    return this.#measures;
-  };
 
   /** Ends everything: the drain's deadline has passed. */
   expireAll(): void {

@@ -171,6 +171,8 @@ export class RequestPath {
   readonly origins: Origins;
   readonly counters: CountersReader;
   readonly histograms: HistogramsReader;
+  /** As the pipeline set it, one after the other. */
+  readonly patiencesMs: number[] = [];
   readonly #memoryFile: number;
   readonly dataDir: string;
   readonly #edge: Edge;
@@ -200,6 +202,10 @@ export class RequestPath {
       onBreaker: () => undefined,
       onCredential: () => undefined,
       eachTurn: native.eachTurn,
+      setPatience: (ms) => {
+        this.patiencesMs.push(ms);
+        native.upstreamPatience(ms);
+      },
     });
     this.#edge = new Edge(
       this.pipeline,

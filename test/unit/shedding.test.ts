@@ -124,6 +124,9 @@ test("a request is refused with 503 and retry-after, and its connection goes on"
   strictEqual(headerOf(answer, "x-should-retry"), "");
   await until("it is calm again", async () => (await client.ask(requestBytes({ body: BODY }))).status === 200);
   await until("nothing is told of it any more", () => !sheds());
+  // More of an answer may wait for half of what a turn may take, and no longer than requests are shed.
+  await until("nothing waits any more", () => path.patiencesMs.at(-1) === 0);
+  deepStrictEqual(path.patiencesMs.slice(0, 2), [Math.round(DELAY_MS / 2), 0]);
   client.leave();
   await atRest();
 });

@@ -235,6 +235,15 @@ napi_value upstream_reason(napi_env env, napi_callback_info info) {
   return result;
 }
 
+// upstreamPatience(ms)
+napi_value upstream_patience(napi_env env, napi_callback_info info) {
+  napi_value argv[1];
+  uint32_t ms = 0;
+  if (!arguments(env, info, 1, argv) || !ok(env, napi_get_value_uint32(env, argv[0], &ms))) return nullptr;
+  if (hub_of_thread != nullptr) hub_of_thread->patience_ms = ms;
+  return nullptr;
+}
+
 }  // namespace
 
 void register_upstream(napi_env env, napi_value exports) {
@@ -245,6 +254,7 @@ void register_upstream(napi_env env, napi_value exports) {
   define(env, exports, "upstreamSend", upstream_send);
   define(env, exports, "upstreamRelease", upstream_release);
   define(env, exports, "upstreamPause", upstream_pause);
+  define(env, exports, "upstreamPatience", upstream_patience);
   define(env, exports, "upstreamClose", upstream_close);
   define(env, exports, "upstreamConnections", upstream_connections);
   define(env, exports, "upstreamReason", upstream_reason);

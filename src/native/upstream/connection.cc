@@ -143,7 +143,7 @@ void Connection::become_ready(int events) {
   if ((events & UV_WRITABLE) != 0) write();
   if (state_ == State::CLOSED || (events & (UV_READABLE | UV_DISCONNECT)) == 0) return;
   if (paused_) hung_up_ = true;
-  else read();
+  else if (!may_wait()) read();
 }
 
 void Connection::finish_connect() {
@@ -171,6 +171,17 @@ void Connection::connected() {
 
 // ---- reading
 
+// Whether it is more of an answer, of which all that had come was read a moment ago. epoll tells of it again in the next turn.
+bool Connection::may_wait() const {
+  if (hub_->patience_ms == 0 || state_ != State::ACTIVE || !parser_.answered) return false;
+  return uv_now(hub_->loop) - emptied_ms_ < hub_->patience_ms;
+}
+
+// A read of so much leaves more of it there, or nothing.
+void Connection::note_read(ssize_t length) {
+  emptied_ms_ = length < static_cast<ssize_t>(READ_BYTES) ? uv_now(hub_->loop) : 0;
+}
+
 void Connection::read() {
   if (tls_ == nullptr) read_plain();
   else read_encrypted();
@@ -179,6 +190,7 @@ void Connection::read() {
 void Connection::read_plain() {
   uint8_t* room = hub_->batch.room();
   const ssize_t length = recv(fd_, room, READ_BYTES, 0);
+  note_read(length);
   if (length > 0) {
     hub_->batch.keep(static_cast<size_t>(length));
     feed(room, static_cast<size_t>(length));
@@ -194,6 +206,7 @@ void Connection::read_nothing(ssize_t length) {
 
 void Connection::read_encrypted() {
   const ssize_t length = recv(fd_, hub_->sealed.data(), READ_BYTES, 0);
+  note_read(length);
   if (length <= 0) {
     read_nothing(length);
     return;

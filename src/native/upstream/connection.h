@@ -56,6 +56,8 @@ class Connection {
   void connected();
   void begin_request();
 
+  bool may_wait() const;
+  void note_read(ssize_t length);
   void read();
   void read_plain();
   void read_encrypted();
@@ -94,6 +96,8 @@ class Connection {
   int write_error_ = 0;
   // What comes due: an error number, or TLS_ERROR.
   int due_error_ = 0;
+  // When all that had come was read, in the loop's time; 0: there was more.
+  uint64_t emptied_ms_ = 0;
   State state_ = State::CONNECTING;
   bool waiting_ = false;
   // A response has ended on it.

@@ -53,6 +53,8 @@ class Hub {
   TextBuffer wire;
   // By number; null: closed.
   std::vector<std::shared_ptr<TlsContext>> contexts;
+  // How long more of an answer may wait, so that it is read in larger pieces.
+  uint32_t patience_ms = 0;
   // The head of a request while upstreamSend runs.
   std::string head;
 
