@@ -139,9 +139,10 @@ int64_t LimitsProgram::amount_of(const Request& request, const Limit& limit) {
   return certain > most ? certain : most;
 }
 
-// A budget counts what nobody can know before, too; below 0 is what it cannot count.
+// What a provider is paid for counts also where nobody can know before how much it is; below 0 is what a budget cannot count.
 bool LimitsProgram::counts(const Limit& limit, const Request& request, int64_t amount) {
-  return limit.kind == BucketKind::BUDGET ? amount >= 0 && request.bills : amount > 0;
+  if (limit.kind == BucketKind::BUDGET) return amount >= 0 && request.bills;
+  return amount > 0 || (request.bills && counts_tokens(limit.quantity));
 }
 
 Tag LimitsProgram::tag_of(const Limit& limit) const {
@@ -353,10 +354,13 @@ void LimitsProgram::stand(Answer* answer, bool charged) {
     if (limit.kind == BucketKind::HELD || limit.kind == BucketKind::BUDGET || check.place == LimitsMap::NONE) continue;
     Standing& standing = limit.quantity == REQUESTS ? answer->requests : answer->tokens;
     // What was looked at as charged, and then was not.
-    const int64_t room = !charged && check.admits ? check.room + check.amount : check.room;
+    const bool spared = !charged && check.admits;
+    const int64_t room = spared ? check.room + check.amount : check.room;
+    const bool less = spared && limit.kind == BucketKind::RATE;
+    const int64_t reset_ns =
+        less ? whole_ns(check.after - check.amount * static_cast<SignedWide>(limit.unit) - fine(check.window_start)) : check.reset_ns;
     const bool nearer = standing.limit < 0 || room < standing.remaining;
-    if (nearer || (room == standing.remaining && check.reset_ns > standing.reset_ns))
-      standing = {limit.limit, room, check.reset_ns};
+    if (nearer || (room == standing.remaining && reset_ns > standing.reset_ns)) standing = {limit.limit, room, reset_ns};
   }
 }
 

@@ -19,6 +19,8 @@ const KEYS = [
   "tokens",
   "beyond",
   "unsaid",
+  "numbers",
+  "none",
   "window",
   "large",
   "observed",
@@ -34,6 +36,8 @@ const RULES = [
   { name: "again", scope: ["key"], keys: ["sdk"], requests: "2/s", burst: 1 },
   { name: "at once", scope: ["key"], keys: ["held", "killed"], concurrency: 4 },
   { name: "hundred", scope: ["key"], keys: ["tokens", "beyond", "unsaid", "large"], tokens: "100/day" },
+  { name: "prompts", scope: ["key"], keys: ["numbers"], input_tokens: "10/day" },
+  { name: "answers", scope: ["key"], keys: ["none"], output_tokens: "10/day" },
   { name: "window", scope: ["key", "model"], keys: ["window"], requests: "3/day", algorithm: "fixed_window" },
   { scope: ["user"], keys: ["users"], requests: "2/day" },
   { scope: ["address", "key"], keys: ["address"], requests: "2/day" },
@@ -194,6 +198,20 @@ test("a provider that gives more than it was asked for passes the limit by no mo
 test("a request that does not say how much it wants reserves all there is, and is not refused for that", async () => {
   const { tokens, passed } = await crowd("unsaid", {});
   ok(passed >= 1 && tokens <= 100, `${tokens} tokens in ${passed} answers`);
+});
+
+test("what nobody can know before, such as a prompt in numbers, is counted as its provider says it", async () => {
+  const { headers } = asked("numbers");
+  const body = { model: "text-embedding-3-small", input: [[1, 2, 3]] };
+  const list: number[] = [];
+  for (let i = 0; i < 3; i += 1) list.push((await ask(sluice, "/embeddings", { body, headers })).status);
+  // 8 tokens each.
+  deepStrictEqual(list, [200, 200, 429]);
+});
+
+test("a request that allows no answer is counted with the one that it gets", async () => {
+  // 9 tokens each.
+  deepStrictEqual(await statuses("none", 3, { max_tokens: 0 }), [200, 200, 429]);
 });
 
 test("a window begins anew with its period, and counts pairs of key and model apart", async () => {

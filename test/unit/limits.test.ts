@@ -124,6 +124,14 @@ test("a request that one limit refuses takes nothing of the others", (context) =
   strictEqual(admit(map, key), LIMIT_REFUSED);
 });
 
+test("what a refused request did not take is there at once, as its headers say", (context) => {
+  const rules = [ruleOf({ name: "calls" }), ruleOf({ name: "tokens", quantity: "input_tokens", limit: 5 })];
+  const map = mapOf(context, ...rules);
+  const key = map.subject("key", "one");
+  strictEqual(admit(map, key, { input: 6 }), LIMIT_NEVER);
+  deepStrictEqual([...map.fields.subarray(LIMIT_AT.requests, LIMIT_AT.requests + 3)], [10, 10, 0]);
+});
+
 test("subjects are counted apart, and a limit for some of them is for no others", (context) => {
   const map = mapOf(
     context,
