@@ -18,6 +18,8 @@ enum Field : int32_t { NONE = 0, MODEL = 1, STREAM = 2, STREAM_OPTIONS = 3, INCL
 
 // What a request may ask for, by its bit: base/features.ts.
 enum Feature : int32_t { TOOLS = 1, IMAGES = 2, JSON_OBJECT = 4, JSON_SCHEMA = 8 };
+// Beside them, and none that a target may lack: `input` or `prompt` is a list.
+constexpr int32_t LISTED = 16;
 
 constexpr size_t LOOKED_FOR_MAX = 16;
 
@@ -44,7 +46,7 @@ enum Out : int32_t {
   USER_START = 18,    // of the opening quote of user, if it is a string
   USER_END = 19,
   // Of a scan that looks for more:
-  FEATURES = 20,      // bits of Feature
+  FEATURES = 20,      // bits of Feature, and LISTED
   FOUND = 21,         // of each field that it looks for, start and end of its value; no end: it is an object or array
   OUT_LENGTH = FOUND + 2 * LOOKED_FOR_MAX
 };

@@ -57,12 +57,13 @@ class Look {
       const std::string& name = (*fields_)[i];
       if (name.size() == key.length && std::memcmp(name.data(), key.text, key.length) == 0) found_ = FOUND + 2 * static_cast<int>(i);
     }
-    return found_ >= 0 || member_ == TOOL_LIST;
+    return found_ >= 0 || member_ == TOOL_LIST || member_ == INPUT || member_ == PROMPT;
   }
 
   // Its value begins at `at` with `first`. An empty list of tools is none.
   void at_value(uint8_t first, int32_t at, bool is_filled_array) {
     if (member_ == TOOL_LIST && is_filled_array) out_[FEATURES] |= TOOLS;
+    if ((member_ == INPUT || member_ == PROMPT) && first == '[') out_[FEATURES] |= LISTED;
     if (found_ < 0) return;
     out_[found_] = at;
     out_[found_ + 1] = -1;
@@ -82,7 +83,7 @@ class Look {
     if (member_ == OTHER || end - start - 2 > SPELLED_MAX) return;
     if (!Plain<16>(body + key_start, body + key_end).is("type")) return;
     const Plain<16> type(body + start + 1, body + end - 1);
-    if (member_ == MESSAGES && (type.is("image_url") || type.is("input_image"))) out_[FEATURES] |= IMAGES;
+    if ((member_ == MESSAGES || member_ == INPUT) && (type.is("image_url") || type.is("input_image"))) out_[FEATURES] |= IMAGES;
     const bool of_format = (member_ == FORMAT && depth == 2) || (member_ == TEXT && depth == 3);
     if (of_format && type.is("json_object")) out_[FEATURES] |= JSON_OBJECT;
     if (of_format && type.is("json_schema")) out_[FEATURES] |= JSON_SCHEMA;
@@ -90,7 +91,7 @@ class Look {
 
  private:
   // A member of the outermost object in which something counts.
-  enum Member : uint8_t { OTHER, MESSAGES, FORMAT, TEXT, TOOL_LIST };
+  enum Member : uint8_t { OTHER, MESSAGES, INPUT, PROMPT, FORMAT, TEXT, TOOL_LIST };
 
   // The longest of those names, with every character an escape.
   static constexpr size_t SPELLED_MAX = 6 * 11;
@@ -98,7 +99,8 @@ class Look {
   static Member member_named(const Plain<64>& key) {
     switch (key.length) {
       case 4: return key.is("text") ? TEXT : OTHER;
-      case 5: return key.is("input") ? MESSAGES : key.is("tools") ? TOOL_LIST : OTHER;
+      case 5: return key.is("input") ? INPUT : key.is("tools") ? TOOL_LIST : OTHER;
+      case 6: return key.is("prompt") ? PROMPT : OTHER;
       case 8: return key.is("messages") ? MESSAGES : OTHER;
       case 9: return key.is("functions") ? TOOL_LIST : OTHER;
       case 15: return key.is("response_format") ? FORMAT : OTHER;

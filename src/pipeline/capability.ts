@@ -6,7 +6,7 @@ import { ERRORS, type ErrorRow } from "../base/errors.ts";
 import { FEATURES, FEATURES_ALL } from "../base/features.ts";
 import type { Capability, Choice, Route, Target } from "../config/snapshot.ts";
 import { estimateTokens } from "../providers/response-scan.ts";
-import { takesModel } from "./endpoint.ts";
+import { ENDPOINT_CHAT, ENDPOINT_RESPONSES, takesModel } from "./endpoint.ts";
 import type { Exchange } from "./exchange.ts";
 import { scan } from "./read-body.ts";
 
@@ -24,23 +24,24 @@ function excludeUnfit(exchange: Exchange, choices: readonly Choice[]): void {
   }
 }
 
-/** Of its prompt, by the estimate of limits, and of one answer, as far as it says. */
+/** Of its prompt, by the estimate of limits, and of one answer, as far as it says. How long each of several prompts is, is not known. */
 function tokensOf({ endpoint, textBytes, features }: Exchange): number {
   if (!takesModel(endpoint) || features < 0) return 0;
-  return estimateTokens(textBytes) + Math.max(scan.outputMax, 0);
+  const isSeveral = scan.listed && endpoint !== ENDPOINT_CHAT && endpoint !== ENDPOINT_RESPONSES;
+  return (isSeveral ? 0 : estimateTokens(textBytes)) + Math.max(scan.outputMax, 0);
 }
 
 function fits(capability: Capability | null, need: number, features: number): boolean {
   return capability === null || (need <= capability.contextTokens && (features & ~capability.supports) === 0);
 }
 
-/** 400 when none of its targets can take it: what is missing at the one that has the most of it. */
-export function refuseIncapable(exchange: Exchange, route: Route): ErrorRow | null {
+/** 400 when none of its targets can take it: what is missing at the one that has the most of it. `out`: bits of those that it does not want. */
+export function refuseIncapable(exchange: Exchange, route: Route, out: number): ErrorRow | null {
   const need = tokensOf(exchange);
   const features = Math.max(exchange.features, 0);
   let window = 0;
   let missing = features;
-  for (const target of targetsOf(route)) {
+  for (const target of targetsOf(route, out)) {
     if (fits(target.capability, need, features)) return null;
     const { contextTokens, supports } = target.capability ?? ANYTHING;
     const lacks = features & ~supports;
@@ -54,8 +55,9 @@ export function refuseIncapable(exchange: Exchange, route: Route): ErrorRow | nu
 
 const ANYTHING: Capability = { contextTokens: Number.POSITIVE_INFINITY, supports: FEATURES_ALL };
 
-function targetsOf({ target, choices }: Route): readonly Target[] {
-  return choices.length === 0 ? [target] : choices.map((choice) => choice.target);
+function targetsOf({ target, choices }: Route, out: number): readonly Target[] {
+  if (choices.length === 0) return [target];
+  return choices.filter(({ place }) => (out & (1 << place)) === 0).map((choice) => choice.target);
 }
 
 function namesOf(features: number): string {

@@ -88,14 +88,15 @@ function routeOf(exchange: Exchange, own: Route, before: readonly ConditionalRou
 
 function enterRoute(exchange: Exchange, route: Route): Verdict {
   exchange.route = route;
+  const { excluded: unwanted } = exchange;
   if (route.hasCapabilities) checkCapabilities(exchange, route);
   if (route.choices.length === 0) {
     exchange.target = route.target;
-    return route.hasCapabilities ? refuseIncapable(exchange, route) : null;
+    return route.hasCapabilities ? refuseIncapable(exchange, route, unwanted) : null;
   }
   const atMs = wallMs(nowMs());
   if (!chooseAny(exchange, route, atMs, Math.random))
-    return refuseIncapable(exchange, route) ?? refuseUnavailable(exchange, route, atMs);
+    return refuseIncapable(exchange, route, unwanted) ?? refuseUnavailable(exchange, route, atMs);
   if (route.once !== 0) noteBlocked(exchange, route);
   return null;
 }

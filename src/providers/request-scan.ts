@@ -2,6 +2,7 @@
  * The request scan: what a JSON body says about routing, as offsets into the client's own bytes. Gateway worker; its
  * fields are those of the thread's last scan, whatever instance made it. The work is done in native/scan.cc.
  */
+import { FEATURES_ALL } from "../base/features.ts";
 import { JSON_DEPTH_MAX } from "../base/limits.ts";
 import { native } from "../native/native.ts";
 
@@ -19,6 +20,8 @@ export const SCAN_MEMORY = 7;
 export const SCAN_FIELDS = ["", "model", "stream", "stream_options", "stream_options.include_usage"] as const;
 
 const { scanned } = native;
+/** Beside the bits of FEATURES. */
+const LISTED = 16;
 /** Where what lookFor() asked for begins in it. */
 const FOUND = 21;
 
@@ -101,7 +104,11 @@ export class ScanFields {
 
   /** Bits of FEATURES, of a scan that looked for them. */
   get features(): number {
-    return this.field(20);
+    return this.field(20) & FEATURES_ALL;
+  }
+  /** Of the same: whether `input` or `prompt` is a list. */
+  get listed(): boolean {
+    return (this.field(20) & LISTED) !== 0;
   }
   /** Offset of the value of a field that was looked for, by its place; -1: there is none. */
   fieldStart(place: number): number {

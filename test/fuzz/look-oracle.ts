@@ -13,6 +13,7 @@ const ROOTS = [
   "model",
   "messages",
   "input",
+  "prompt",
   "tools",
   "functions",
   "response_format",
@@ -81,6 +82,10 @@ export function featuresOf(document: Plain): number {
     json_schema: formatsOf(document).includes("json_schema"),
   };
   return bitsOf((Object.keys(has) as Feature[]).filter((name) => has[name]));
+}
+
+export function isListed(document: Plain): boolean {
+  return Array.isArray(document["input"]) || Array.isArray(document["prompt"]);
 }
 
 function isFilled(list: unknown): boolean {

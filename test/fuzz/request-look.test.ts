@@ -7,7 +7,7 @@ import { describe, it } from "node:test";
 import { RequestScan, SCAN_OK, type ScanFields } from "../../src/providers/request-scan.ts";
 import { RequestScanParts } from "../../src/providers/request-scan-parts.ts";
 import { JsonMaker } from "./json-maker.ts";
-import { featuresOf, LOOKED_FOR, lookDocument, spelled } from "./look-oracle.ts";
+import { featuresOf, isListed, LOOKED_FOR, lookDocument, spelled } from "./look-oracle.ts";
 import { mutate } from "./mutation.ts";
 import { partCuts, partsProblem, splicedProblem } from "./parts-comparison.ts";
 import { Random } from "./random.ts";
@@ -33,6 +33,7 @@ const PARTS = [new LookingParts(), new LookingParts(true)];
 
 interface Found {
   readonly features: number;
+  readonly listed: boolean;
   /** The values that were looked for; undefined: there is none, or it is an object or array. */
   readonly values: readonly unknown[];
 }
@@ -42,7 +43,7 @@ function foundBy(scan: ScanFields, body: Buffer): Found {
     const [start, end] = [scan.fieldStart(place), scan.fieldEnd(place)];
     return start < 0 || end < 0 ? undefined : JSON.parse(body.toString("utf8", start, end));
   });
-  return { features: scan.features, values };
+  return { features: scan.features, listed: scan.listed, values };
 }
 
 function inPieces(parts: RequestScanParts, random: Random, body: Buffer): Found {
@@ -60,7 +61,7 @@ function expectedOf(text: string): Found {
   const document = JSON.parse(text);
   const scalar = (value: unknown) => typeof value !== "object" || value === null;
   const values = LOOKED_FOR.map((name) => (scalar(document[name]) ? document[name] : undefined));
-  return { features: featuresOf(document), values };
+  return { features: featuresOf(document), listed: isListed(document), values };
 }
 
 describe("a request scan that looks for more", () => {

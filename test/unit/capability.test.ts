@@ -1,8 +1,10 @@
 /** What targets can take: those that cannot are left out, in every try, and a request that none can take is refused. */
 import { deepStrictEqual, match, strictEqual } from "node:assert/strict";
 import { test } from "node:test";
-import { ERRORS } from "../../src/base/errors.ts";
+import { ERRORS, type ErrorRow } from "../../src/base/errors.ts";
+import { OVERRIDES } from "../../src/base/overrides.ts";
 import type { CapabilityConfig } from "../../src/config/capability.ts";
+import type { Config } from "../../src/config/schema.ts";
 import { classify } from "../../src/pipeline/endpoint.ts";
 import type { Exchange } from "../../src/pipeline/exchange.ts";
 import { readBody } from "../../src/pipeline/read-body.ts";
@@ -54,6 +56,21 @@ test("prompt and answer have to fit", () => {
 test("embeddings count as prompts, and what is no model's business fits anywhere", () => {
   strictEqual(chosen(routed([WINDOW(9), WINDOW(10)], { input: "x".repeat(40) }, "/v1/embeddings")), "t1");
   strictEqual(chosen(routed([WINDOW(1)], { prompt: "x".repeat(400) }, "/v1/images/generations")), "t0");
+});
+
+test("of several prompts none is measured; the parts of one are", () => {
+  const list = Array(20).fill("x".repeat(40));
+  const content = { input: [{ role: "user", content: list.join("") }] };
+  deepStrictEqual(
+    [
+      chosen(routed([WINDOW(20), WINDOW(1_000)], { input: list }, "/v1/embeddings")),
+      chosen(routed([WINDOW(20), WINDOW(1_000)], { model: "m", prompt: list, max_tokens: 20 }, "/v1/completions")),
+      chosen(routed([WINDOW(20), WINDOW(1_000)], { model: "m", prompt: list, max_tokens: 21 }, "/v1/completions")),
+      chosen(routed([WINDOW(20), WINDOW(1_000)], { prompt: list.join("") }, "/v1/completions")),
+      chosen(routed([WINDOW(20), WINDOW(1_000)], content, "/v1/responses")),
+    ],
+    ["t0", "t0", "t1", "t1", "t1"],
+  );
 });
 
 test("what a target does not support goes elsewhere", () => {
@@ -114,3 +131,37 @@ test("a request that nobody supports is told what is missing", () => {
   );
   match(both.message, /asks for: tools, json_object\.$/);
 });
+
+test("a target that the request asks for, and that cannot take it, is no outage: others do not count", () => {
+  const key = {
+    name: "k",
+    hash: "h",
+    enabled: true,
+    expiresAtMs: null,
+    models: null,
+    team: null,
+    overrides: OVERRIDES,
+  };
+  const [row, message] = routedTo("main/t0", key);
+  strictEqual(row, ERRORS.contextTooLong);
+  match(message, /maximum context length is 50 tokens; this request has about 100,/);
+  deepStrictEqual(routedTo("main/t1", key), [null, ""]);
+});
+
+function routedTo(target: string, key: Config["keys"][number]): readonly [ErrorRow | null, string] {
+  const list = [50, 200, 60].map((tokens, index) => {
+    return { provider: "main", model: `t${index}`, weight: 1, priority: 0, capability: WINDOW(tokens) };
+  });
+  const models = { m: { targets: list, strategy: "priority" as const, attempts: 3 } };
+  const snapshot = snapshotOf({ models, keys: [key] });
+  const exchange = exchangeOf({
+    path: "/v1/chat/completions",
+    body: JSON.stringify({ model: "m", ...PROMPT }),
+    snapshot,
+  });
+  exchange.key = snapshot.keyRecords[0] ?? null;
+  exchange.ownLines = `\r\nx-sluice-target: ${target}`;
+  strictEqual(classify(exchange) ?? readBody(exchange), null);
+  const refusal = route(exchange);
+  return [refusal, refusal === null ? "" : errorBody(refusal, exchange.detail)];
+}
