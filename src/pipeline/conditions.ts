@@ -11,6 +11,8 @@ import { scan } from "./read-body.ts";
 const QUOTE = 0x22;
 /** Each byte of a value can be an escape. */
 const SPELLED_BYTES_MAX = CONDITION_VALUE_BYTES_MAX * 6 + 2;
+/** Of a string that was cut somewhere: up to the last whole escape. */
+const WHOLE_CHARACTERS = /^(?:[^\\]|\\u[0-9a-f]{4}|\\[^u])*/i;
 const CRLF = "\r\n";
 
 /** All of it. */
@@ -68,10 +70,19 @@ function bodyHolds({ body }: Condition, exchange: Exchange): boolean {
 }
 
 function fieldPasses({ body }: Exchange, start: number, end: number, test: Test): boolean {
-  if (body === null || start < 0 || end < 0 || end - start > SPELLED_BYTES_MAX) return false;
+  if (body === null || start < 0 || end < 0) return false;
+  if (end - start > SPELLED_BYTES_MAX) return body[start] === QUOTE && begins(body, start, test);
   const text = body.toString("utf8", start, end);
   if (body[start] !== QUOTE) return text !== "null" && (test.numbers.has(Number(text)) || passes(test, text));
   return passes(test, text.includes("\\") ? String(JSON.parse(text)) : text.slice(1, -1));
+}
+
+/** A text that is longer than any value: what it begins with is enough. */
+function begins(body: Buffer, from: number, { prefixes }: Test): boolean {
+  if (prefixes.length === 0) return false;
+  const [spelled = '"'] = WHOLE_CHARACTERS.exec(body.toString("utf8", from, from + SPELLED_BYTES_MAX)) ?? [];
+  const text = String(JSON.parse(`${spelled}"`));
+  return prefixes.some((prefix) => text.startsWith(prefix));
 }
 
 function passes({ exact, prefixes }: Test, text: string): boolean {

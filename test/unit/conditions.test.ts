@@ -84,6 +84,13 @@ describe("what the body says", () => {
     ["a text", { body: { effort: "high" } }, { effort: "high" }, { effort: "higher" }],
     ["one of several", { body: { effort: ["high", "low"] } }, { effort: "low" }, { effort: null }],
     ["the beginning of a text", { body: { user: "batch-*" } }, { user: "batch-7" }, { user: "a-batch-7" }],
+    [
+      "the beginning of a long text",
+      { body: { user: "batch-*" } },
+      { user: `batch-${"7".repeat(5_000)}` },
+      { user: "7".repeat(5_000) },
+    ],
+    ["any long text", { body: { user: "*" } }, { user: "7".repeat(5_000) }, { user: ["7".repeat(5_000)] }],
     ["any text", { body: { user: "*" } }, { user: "somebody" }, {}],
     ["a number", { body: { n: "2" } }, { n: 2.0 }, { n: 3 }],
     ["truth", { body: { store: "true" } }, { store: true }, { store: false }],
@@ -99,6 +106,16 @@ describe("what the body says", () => {
   test("escapes are what they stand for", () => {
     const body = '{"model":"m","\\u0065ffort":"h\\u0069gh"}';
     strictEqual(takenBy([{ body: { effort: "high" } }], {}, { body }), "m/r0");
+  });
+
+  test("the beginning of a long text may be cut within an escape", () => {
+    for (const rest of ["\\\\", "\\u0037", '\\"', "x\\\\", "ü"]) {
+      for (let shift = 0; shift < 6; shift += 1) {
+        const body = `{"model":"m","user":"b\\u0061tch-${"x".repeat(shift)}${rest.repeat(1_600)}"}`;
+        strictEqual(takenBy([{ body: { user: "batch-*" } }], {}, { body }), "m/r0");
+        strictEqual(takenBy([{ body: { user: "butch-*" } }], {}, { body }), "m");
+      }
+    }
   });
 
   test("of a field that is repeated the last one counts", () => {
