@@ -5,6 +5,7 @@ import { type Ends, ownTargets } from "./arms.ts";
 import { type Finding, findingAt } from "./finding.ts";
 import type { ModelForm } from "./model.ts";
 import type { Form } from "./schema.ts";
+import { TAKEN_HEADERS } from "./strategy-check.ts";
 
 type Path = readonly PropertyKey[];
 
@@ -79,6 +80,8 @@ function stickyFindings(
 ): readonly Finding[] {
   if (sticky === "header" && header === undefined)
     return [findingAt([...path, "sticky"], "this needs 'header' as well, the name of one")];
+  if (sticky === "header" && TAKEN_HEADERS.has(header?.toLowerCase() ?? ""))
+    return [findingAt([...path, "header"], "requests cannot go by this header, because it is not passed on")];
   if (sticky === "header" || header === undefined) return [];
   return [keyAt([...path, "header"], "this is for 'sticky: header'")];
 }

@@ -33,8 +33,13 @@ function listed(value: unknown): unknown {
   return typeof value === "string" ? [value] : value;
 }
 
+/** Undefined: what is wrong is something else. */
+function notListed({ code }: { readonly code: string }): string | undefined {
+  return code === "invalid_type" ? "expected a value, or a list of values" : undefined;
+}
+
 const VALUES = z
-  .preprocess(listed, z.array(scalar(readFact)).min(1).max(CONDITION_VALUES_MAX))
+  .preprocess(listed, z.array(scalar(readFact), { error: notListed }).min(1).max(CONDITION_VALUES_MAX))
   .meta({ expects: "value, or list of values" });
 const few = (names: Readonly<Record<string, unknown>>) => Object.keys(names).length <= CONDITION_NAMES_MAX;
 const tests = (read: Read<string>) =>

@@ -7,7 +7,7 @@ import { quoted } from "./secret.ts";
 import type { Strategy } from "./snapshot.ts";
 
 /** Headers that are not passed on, so that nobody has to wonder what requests of one key have in common. */
-const TAKEN_HEADERS: ReadonlySet<string> = new Set([
+export const TAKEN_HEADERS: ReadonlySet<string> = new Set([
   ...["authorization", "api-key", "x-api-key", "cookie", "proxy-authorization", "host", "x-request-id"],
   ...["connection", "content-length", "expect", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"],
   ...["accept-encoding", "forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-port", "x-forwarded-proto"],

@@ -72,6 +72,11 @@ problem(
   "70: this needs 'header' as well, the name of one",
 );
 problem(
+  "sticky by a header that is not passed on",
+  "{ provider: demo, canary: { provider: other, sticky: header, header: Authorization } }",
+  "86: requests cannot go by this header, because it is not passed on",
+);
+problem(
   "a header that nothing is sticky by",
   "{ provider: demo, canary: { provider: other, header: x-a } }",
   "62: this is for 'sticky: header'",

@@ -67,6 +67,11 @@ problem(
   "98: there is no provider 'demos'; did you mean 'demo'?",
 );
 problem(
+  "a field within a field",
+  withRoutes("[{ name: a, when: { body: { reasoning: { effort: high } } }, provider: demo }]"),
+  "79: expected a value, or a list of values",
+);
+problem(
   "an unknown condition",
   withRoutes("[{ name: a, when: { steam: true }, provider: demo }]"),
   "60: unknown key 'steam'; did you mean 'stream'?",

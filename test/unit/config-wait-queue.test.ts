@@ -57,8 +57,23 @@ test("what no limit needs is a warning", () => {
     "f.yaml:5:19: there are no rate_limits that refuse, so nothing waits",
   ]);
   deepEqual(heads(textOf("user_header: x-user-id", none)), [
-    "f.yaml:5:14: no limit and no budget has the scope user, so nobody asks for it",
+    "f.yaml:5:14: no limit, no budget and no model goes by users, so nobody asks for it",
   ]);
+});
+
+test("models that go by users need the header that names them", () => {
+  const two = "targets: [{ provider: own }, { provider: own }]";
+  for (const model of [
+    `{ strategy: hash, hash_by: user, ${two} }`,
+    "{ provider: own, canary: { provider: own, sticky: user } }",
+    `{ provider: own, routes: [{ name: r, when: { stream: true }, strategy: hash, hash_by: user, ${two} }] }`,
+  ]) {
+    const text = textOf("user_header: x-user-id", "rate_limits: []").replace(
+      /^models: .*$/m,
+      `models: { m: ${model} }`,
+    );
+    deepEqual(heads(text), []);
+  }
 });
 
 test("what is right means what it says, and has defaults", () => {
