@@ -94,7 +94,7 @@ function environment(page: Page, commands: readonly CommandEntry[]): void {
     const names = readers.map(({ path }) => path.join(" ")).join(", ");
     page.item(
       variable,
-      `Used by ${names} and sluice check where the command line names no file. The package's sluice sets it to /etc/sluice/sluice.yaml.`,
+      `Used by ${names} where the command line names no file. The package's sluice sets it to /etc/sluice/sluice.yaml.`,
     );
   }
 }

@@ -1,5 +1,5 @@
 /**
- * `sluice check FILE`: says what is wrong with a configuration, or what it means. Exit code 1 if it cannot be used, with the records
+ * `sluice check FILE`, or with `-c FILE`: says what is wrong with a configuration, or what it means. Exit code 1 if it cannot be used, with the records
  * that are in its data directory. It shows where credentials come from and never what they are.
  */
 import { Command } from "commander";
@@ -14,16 +14,19 @@ import { durationText, sizeText } from "../config/scalar.ts";
 import type { Config, Form, KeyConfig, ProviderConfig, ProviderForm } from "../config/schema.ts";
 import { routeName } from "../config/series.ts";
 import { storeRefusal } from "../telemetry/sinks/store.ts";
-import { CONFIG_VARIABLE } from "./config-option.ts";
+import { CONFIG_VARIABLE, namedConfigOption } from "./config-option.ts";
 import { section } from "./section.ts";
 import { print, warn } from "./terminal.ts";
 
 export function checkCommand(): Command {
   return new Command("check")
     .description("check a configuration file: what is wrong with it, or what it means")
-    .argument("[file]", `configuration file; may be left out where ${CONFIG_VARIABLE} names one`)
-    .action((file: string | undefined, _: unknown, command: Command) => {
-      const path = file ?? process.env[CONFIG_VARIABLE];
+    .argument("[file]", `configuration file; may be left out where --config or ${CONFIG_VARIABLE} names one`)
+    .addOption(namedConfigOption("configuration file"))
+    .action((file: string | undefined, { config }: { config?: string }, command: Command) => {
+      const isTwice = file !== undefined && command.getOptionValueSource("config") === "cli";
+      if (isTwice) command.error("error: the configuration file is named twice, as an argument and with --config");
+      const path = file ?? config;
       if (path === undefined) command.error("error: missing required argument 'file'");
       process.exitCode = check(path, process.env);
     });

@@ -5,5 +5,10 @@ import { Option } from "commander";
 export const CONFIG_VARIABLE = "SLUICE_CONFIG";
 
 export function configOption(description: string): Option {
-  return new Option("-c, --config <file>", description).default("sluice.yaml").env(CONFIG_VARIABLE);
+  return namedConfigOption(description).default("sluice.yaml");
+}
+
+/** Of a command that does not guess. */
+export function namedConfigOption(description: string): Option {
+  return new Option("-c, --config <file>", description).env(CONFIG_VARIABLE);
 }

@@ -59,6 +59,7 @@ describe("the command line", () => {
       ["bogus"],
       ["check"],
       ["check", "a", "b"],
+      ["check", "a", "-c", "b"],
       ["key", "create"],
       ["key", "create", "--name", ""],
       ["key", "create", "--name", "a", "--expires", "soon"],

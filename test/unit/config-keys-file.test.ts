@@ -128,4 +128,7 @@ test("SLUICE_CONFIG names the file where the command line does not", () => {
   const { path } = configured("keys:\n");
   equal(sluice(["check"], { SLUICE_CONFIG: path }).status, 0);
   equal(sluice(["check"]).status, 2);
+  equal(sluice(["check", "-c", path]).status, 0);
+  equal(sluice(["check", path], { SLUICE_CONFIG: "/nonexistent" }).status, 0);
+  equal(sluice(["check", "-c", path], { SLUICE_CONFIG: "/nonexistent" }).status, 0);
 });
