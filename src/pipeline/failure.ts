@@ -14,7 +14,9 @@ const BY_ERROR = new Map<ErrorRow, number>([
   [ERRORS.upstreamConnectTimeout, failureBit("connect")],
   [ERRORS.upstreamProtocol, failureBit("reset")],
   [ERRORS.upstreamReset, failureBit("reset")],
+  [ERRORS.upstreamCut, failureBit("reset")],
   [ERRORS.upstreamFirstByteTimeout, failureBit("timeout")],
+  [ERRORS.upstreamIdleTimeout, failureBit("timeout")],
 ]);
 
 const UNAUTHORIZED = 401;

@@ -278,6 +278,10 @@ export class Pipeline implements RequestHandler, RelayOwner, WaitOwner, Moment {
     return this.#tries.passesOver(exchange, head);
   }
 
+  answers(exchange: Exchange): void {
+    this.#tries.answers(exchange);
+  }
+
   passesOverText(exchange: Exchange, failure: number): boolean {
     return this.#tries.passesOverText(exchange, failure);
   }
@@ -339,12 +343,12 @@ export class Pipeline implements RequestHandler, RelayOwner, WaitOwner, Moment {
   }
 
   breakOff(exchange: Exchange, error: ErrorRow): void {
-    if (exchange.choice !== null) this.#health.broke(exchange, error, wallMs(nowMs()));
-    // A head goes out with its first bytes: without them there is still an answer to give.
+    // A head goes out with its first bytes: without them there is still another try, or an answer to give.
     if (exchange.responseBytes === 0 && !exchange.settled && exchange.answerLength !== 0) {
-      this.refuse(exchange, error);
+      this.fail(exchange, error);
       return;
     }
+    if (exchange.choice !== null) this.#health.broke(exchange, error, wallMs(nowMs()));
     exchange.error = error;
     this.#troubles.note(exchange, error, this.tickMs);
     const provider = exchange.target === null ? "" : exchange.target.provider.name;

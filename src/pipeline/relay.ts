@@ -47,6 +47,8 @@ export interface RelayOwner {
   replay(exchange: Exchange): void;
   /** An attempt failed before an answer: another one, or the error. */
   fail(exchange: Exchange, error: ErrorRow): void;
+  /** The first bytes of a good answer have come from one of several targets, or its end. */
+  answers(exchange: Exchange): void;
   /** Of an answer that is an error or has a choice of targets or credentials behind it: whether another attempt takes its place. */
   passesOver(exchange: Exchange, head: ResponseHead): boolean;
   /** The same of an error that is whole, by the kind that its text tells; 0: none. */
@@ -87,7 +89,7 @@ export class Relay implements AttemptListener {
     if (isLookedAt && this.#owner.passesOver(exchange, head)) return;
     const failures = status >= 400 ? failuresToRead(exchange, status) : 0;
     // It may have to be sent again.
-    if (failures === 0) this.#owner.releaseBody(exchange);
+    if (failures === 0 && exchange.route?.repeats !== true) this.#owner.releaseBody(exchange);
     if (status === 401 || status === 407) {
       this.#refuseCredential();
       return;
@@ -135,6 +137,12 @@ export class Relay implements AttemptListener {
     const { choice } = exchange;
     exchange.firstChunkMs = exchange.eventStream ? nowMs() : exchange.headMs;
     if (choice !== null) noteAnswer(exchange, choice, exchange.firstChunkMs);
+    this.#noteGood();
+  }
+
+  #noteGood(): void {
+    const exchange = this.#exchange;
+    if (exchange.choice !== null && exchange.upstreamStatus < CLIENT_ERROR) this.#owner.answers(exchange);
   }
 
   #holdError(held: HeldError, chunk: Buffer): void {
@@ -184,6 +192,7 @@ export class Relay implements AttemptListener {
   #deliver(chunk: Uint8Array): void {
     const exchange = this.#exchange;
     if (exchange.down.closed || chunk.length === 0) return;
+    if (exchange.body !== null) this.#owner.releaseBody(exchange);
     exchange.responseBytes += chunk.length;
     // The record is there before the client can have the last byte.
     if (exchange.responseBytes === exchange.answerLength) this.#owner.settle(exchange);
@@ -336,6 +345,7 @@ export class Relay implements AttemptListener {
       this.#owner.breakOff(exchange, ERRORS.upstreamCut);
       return;
     }
+    if (exchange.firstChunkMs === 0) this.#noteGood();
     this.#gathers = exchange.answerLength < 0;
     if (!this.#releaseError()) return;
     this.#releaseHeld();
@@ -355,6 +365,7 @@ export class Relay implements AttemptListener {
   }
 }
 
+const CLIENT_ERROR = 400;
 const NO_BODY_STATUS = new Set([204, 304]);
 
 /** How the body is framed and whether it is looked at. */

@@ -241,6 +241,8 @@ export class ShadowTraffic implements RelayOwner {
     return false;
   }
 
+  answers(): void {}
+
   passesOverText(): boolean {
     return false;
   }

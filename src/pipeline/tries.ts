@@ -15,7 +15,6 @@ import { canaryFailure, notePassedOver } from "./canary.ts";
 import { CREDENTIAL_REFUSED } from "./credential.ts";
 import { type CredentialHealth, waitForCredentialMs } from "./credential-health.ts";
 import { noteTry } from "./decision.ts";
-import { NO_SCAN } from "./entry.ts";
 import { type Exchange, PHASE_OVER, PHASE_PAUSE, PHASE_QUEUED } from "./exchange.ts";
 import { failureOf, failureOfStatus, retryAfterMs } from "./failure.ts";
 import { upstreamRequest, withCredential } from "./forward.ts";
@@ -26,11 +25,12 @@ import { readBody } from "./read-body.ts";
 import { Relay, type RelayOwner } from "./relay.ts";
 import { NO_MORE, Retrier } from "./retries.ts";
 import { enterTarget, leaveTarget } from "./route.ts";
-import type { Books } from "./settle.ts";
+import { type Books, releaseScan } from "./settle.ts";
 import { unsplice } from "./splice.ts";
 import type { TargetHealth } from "./target-health.ts";
 import type { Wheel } from "./wheel.ts";
 
+const CLIENT_ERROR = 400;
 const REFUSED_CREDENTIAL = failureBit("credential");
 
 export interface TriesParts {
@@ -121,10 +121,16 @@ export class Tries {
     }
     const waitMs = waitForCredentialMs(exchange, askedMs, atMs);
     noteHead(exchange, head, waitMs, atMs);
-    this.#health.answer(exchange, failure, waitMs, atMs);
+    // Of a good answer its first bytes tell.
+    if (head.status >= CLIENT_ERROR) this.#health.answer(exchange, failure, waitMs, atMs);
     if (failure !== 0 && exchange.hedge !== null) return this.#hedges.adopt(exchange, failure, null);
     const kind = failure === 0 ? canaryFailure(exchange, head.status) : failure;
     return this.#tryAgain(exchange, kind, waitMs, null) || isTold(exchange, kind, head.lines);
+  }
+
+  /** As in RelayOwner. */
+  answers(exchange: Exchange): void {
+    this.#health.answer(exchange, 0, 0, wallMs(nowMs()));
   }
 
   /** As in RelayOwner. */
@@ -150,6 +156,7 @@ export class Tries {
       noteTry(exchange, target, failure);
       this.#book(exchange, target, error);
     }
+    takeBack(exchange);
     if (exchange.route?.arm?.judged === true) notePassedOver(exchange);
     exchange.attempt?.cancel();
     exchange.attempt = null;
@@ -160,8 +167,8 @@ export class Tries {
 
   /** A try that another one follows: the provider may work on it still, and bill it. */
   #book(exchange: Exchange, target: Target, error: ErrorRow | null): void {
-    const { sent, upstreamStatus, credential } = exchange;
-    book(exchange, KIND_TRY, target, { sent, upstreamStatus, error, scan: NO_SCAN, seen: 0, credential }, this.#books);
+    const { sent, upstreamStatus, scan, seen, credential } = exchange;
+    book(exchange, KIND_TRY, target, { sent, upstreamStatus, error, scan, seen, credential }, this.#books);
   }
 
   /** The same try at once with another credential than the one at place `bad`: its target has not failed. */
@@ -224,6 +231,15 @@ function isTold(exchange: Exchange, failure: number, lines: string): false {
 
 /** Ends of a request, and not of an attempt only. */
 const ENDS = new Set<ErrorRow>([ERRORS.upstreamTotalTimeout, ERRORS.drainDeadline]);
+
+/** Of an answer that had begun, while nothing of it was with the client. */
+function takeBack(exchange: Exchange): void {
+  releaseScan(exchange);
+  exchange.seen = 0;
+  exchange.status = 0;
+  exchange.eventStream = false;
+  exchange.held = null;
+}
 
 /** What the attempt before left. */
 function forget(exchange: Exchange): void {

@@ -23,6 +23,10 @@ type Socket = Parameters<Parameters<typeof ScriptedProvider.start>[0]>[0];
 const OUTAGES: Readonly<Record<string, (socket: Socket) => void>> = {
   "closes connections": (socket) => socket.destroy(),
   "resets in the head": (socket) => socket.write("HTTP/1.1 200 OK\r\ncontent-", () => socket.resetAndDestroy()),
+  "resets behind the head": (socket) =>
+    socket.write("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n", () =>
+      socket.resetAndDestroy(),
+    ),
   "does not answer": () => undefined,
   "answers with 500": (socket) => socket.write(answer("500 No", "application/json", "{}")),
   "answers with 429": (socket) => socket.write(answer("429 Slow", "application/json", "{}")),

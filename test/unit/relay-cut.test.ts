@@ -38,6 +38,8 @@ class Owner implements RelayOwner {
   breakOff(): void {}
   replay(): void {}
   fail(): void {}
+  answers(): void {}
+
   passesOver(): boolean {
     return false;
   }

@@ -35,6 +35,8 @@ class Owner implements RelayOwner {
   breakOff(): void {}
   replay(): void {}
   fail(): void {}
+  answers(): void {}
+
   passesOver(): boolean {
     return false;
   }

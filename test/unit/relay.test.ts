@@ -61,6 +61,8 @@ class SeenOwner implements RelayOwner {
     this.refuse(exchange, error);
   }
 
+  answers(): void {}
+
   passesOver(): boolean {
     return false;
   }

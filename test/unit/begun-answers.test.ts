@@ -1,0 +1,117 @@
+/** Answers that begin and break off before the client has any of them: another try takes their place. */
+import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
+import type { Socket } from "node:net";
+import { after, beforeEach, test } from "node:test";
+import type { ModelConfig } from "../../src/config/model.ts";
+import { scansOpen } from "../../src/providers/response-scan.ts";
+import { BREAKER_AT } from "../../src/shm/breakers.ts";
+import { KIND_REQUEST, KIND_TRY, USAGE_ESTIMATED, USAGE_NONE } from "../../src/telemetry/record.ts";
+import { RawClient } from "../support/raw-client.ts";
+import { requestBytes } from "../support/raw-request.ts";
+import { RequestPath, ScriptedProvider } from "../support/request-path.ts";
+import { until } from "../support/until.ts";
+
+const WHOLE = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}";
+const HEAD = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n";
+const STREAM = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+const HALF = '12\r\ndata: {"choices":[\r\n';
+
+/** How it breaks off. */
+const BREAKS: Readonly<Record<string, (socket: Socket) => void>> = {
+  "a head": (socket) => socket.write(HEAD, () => socket.resetAndDestroy()),
+  "the head of a stream": (socket) => socket.write(STREAM, () => socket.resetAndDestroy()),
+  "half an event": (socket) => socket.write(STREAM + HALF, () => socket.resetAndDestroy()),
+  "a stream without events": (socket) => socket.write(`${STREAM}0\r\n\r\n`),
+  "a head and silence": (socket) => socket.write(HEAD),
+};
+
+/** The body of each request, in order. */
+const seen: string[] = [];
+let breaks = (socket: Socket): void => void socket.write(WHOLE);
+const provider = await ScriptedProvider.start((socket, received) => {
+  const text = received.toString("latin1");
+  const [head = "", body = ""] = text.slice(text.lastIndexOf("POST ")).split("\r\n\r\n");
+  if (body.length < Number(/content-length: (\d+)/.exec(head)?.[1])) return;
+  seen.push(body);
+  if (body.includes('"model":"a"')) breaks(socket);
+  else socket.write(WHOLE);
+});
+
+const to = (...models: string[]) => models.map((model) => ({ provider: "main", model, weight: 1, priority: 0 }));
+const modelWith = (targets: string[], attempts: number): ModelConfig => ({
+  ...{ targets: to(...targets), strategy: "priority", attempts, retries: true },
+});
+const models = { several: modelWith(["a", "b"], 2), again: modelWith(["a"], 2), none: modelWith(["a"], 1) };
+const timeouts = { connectMs: 2_000, firstByteMs: 5_000, idleMs: 300, totalMs: 1e9, queueMs: 2_000 };
+let path: RequestPath;
+let client: RawClient;
+
+async function begin(pauseMs: number): Promise<void> {
+  path?.stop();
+  client?.leave();
+  seen.length = 0;
+  path = await RequestPath.start(provider, {
+    models,
+    timeouts: { ...timeouts, stallMs: 5_000, drainMs: 2_000, upstreamKeepAliveMs: 10_000 },
+    retries: { failures: 0b1111111, pauseMs, pauseMaxMs: 1e9, budgetPercent: 20, budgetMin: 10 },
+  });
+  client = await RawClient.connect(path.port);
+}
+
+beforeEach(() => begin(1));
+after(() => {
+  path.stop();
+  client.leave();
+  provider.stop();
+});
+
+const bodyOf = (model: string) => `{"model":"${model}","messages":[{"role":"user","content":"Say it."}]}`;
+const ask = (model: string) => client.ask(requestBytes({ body: bodyOf(model) }));
+
+for (const [name, how] of Object.entries(BREAKS)) {
+  test(`after ${name} the next target answers, and what the first one may bill is booked`, async () => {
+    breaks = how;
+    const answer = await ask("several");
+    deepStrictEqual([answer.status, answer.body.toString()], [200, "{}"]);
+    deepStrictEqual(seen, [bodyOf("a"), bodyOf("b")]);
+    const [first, second] = path.records();
+    deepStrictEqual([first?.kind, first?.upstreamModel, first?.usageSource], [KIND_TRY, "a", USAGE_ESTIMATED]);
+    deepStrictEqual([second?.kind, second?.upstreamModel, second?.attempts], [KIND_REQUEST, "b", 2]);
+    match(second?.decision ?? "", /tries=main\/a:(reset|timeout)/);
+    const a = path.pipeline.snapshot.routes.get("several")?.choices[0];
+    ok((a?.state.breaker[BREAKER_AT.failures] ?? 0) > 0, "its breaker knows");
+    await until("nothing is held", () => path.pipeline.inFlight === 0 && path.pipeline.bodyBytesInFlight === 0);
+    strictEqual(scansOpen(), 0);
+  });
+}
+
+test("the same of a model with one place, after a pause; where nothing is left the client has an error", async () => {
+  let count = 0;
+  breaks = (socket) => {
+    count += 1;
+    if (count === 1) socket.write(STREAM + HALF, () => socket.resetAndDestroy());
+    else socket.write(WHOLE);
+  };
+  strictEqual((await ask("again")).status, 200);
+  strictEqual(seen.length, 2);
+  count = 0;
+  const { status, body } = await ask("none");
+  deepStrictEqual([status, JSON.parse(body.toString()).error.code], [502, "upstream_cut"]);
+});
+
+test("a client that leaves in the pause before the next try has one record, and nothing is billed twice", async () => {
+  breaks = (socket) => socket.write(STREAM + HALF, () => socket.resetAndDestroy());
+  await begin(1e9);
+  client.send(requestBytes({ body: bodyOf("again") }));
+  await until("the try is booked", () => path.records().length === 1);
+  client.leave();
+  await until("it is over", () => path.pipeline.inFlight === 0 && path.records().length === 2);
+  deepStrictEqual(
+    path.records().map(({ kind, status, usageSource }) => [kind, status, usageSource]),
+    [
+      [KIND_TRY, 0, USAGE_ESTIMATED],
+      [KIND_REQUEST, 499, USAGE_NONE],
+    ],
+  );
+  strictEqual(scansOpen(), 0);
+});
