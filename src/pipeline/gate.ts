@@ -34,15 +34,17 @@ export function enterChoice(
   return true;
 }
 
-/** After how long the first of its breakers lets a try through, milliseconds; 0: it is not known. */
-export function blockedForMs({ choices, fallbacks }: Route, wallMs: number): number {
-  const least = Math.min(leastBlockedMs(choices, wallMs), leastBlockedMs(fallbacks?.extra ?? [], wallMs));
+/** After how long the first breaker of the targets that may take it lets a try through, milliseconds; 0: it is not known. */
+export function blockedForMs({ excluded }: Exchange, { choices, fallbacks }: Route, wallMs: number): number {
+  const own = leastBlockedMs(choices, excluded, wallMs);
+  const least = Math.min(own, leastBlockedMs(fallbacks?.extra ?? [], excluded, wallMs));
   return least === Infinity ? 0 : least;
 }
 
-function leastBlockedMs(choices: readonly Choice[], wallMs: number): number {
+function leastBlockedMs(choices: readonly Choice[], out: number, wallMs: number): number {
   let least = Infinity;
-  for (const { state } of choices) {
+  for (const { place, state } of choices) {
+    if ((out & (1 << place)) !== 0) continue;
     const ms = blockedMs(state.breaker, wallMs);
     // A probe may be back at any time, or never.
     if (ms >= 0 && ms < least) least = ms;

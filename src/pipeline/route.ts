@@ -103,7 +103,7 @@ function enterRoute(exchange: Exchange, route: Route): Verdict {
 
 /** None of its targets takes it; the client is told when the first breaker lets a try through. */
 export function refuseUnavailable(exchange: Exchange, route: Route, atMs: number): ErrorRow {
-  const waitMs = blockedForMs(route, atMs);
+  const waitMs = blockedForMs(exchange, route, atMs);
   if (waitMs > 0) exchange.retryLines = retryLines(waitMs);
   return exchange.fail(ERRORS.noTarget, exchange.model);
 }

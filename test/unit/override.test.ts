@@ -1,6 +1,7 @@
 /** Requests that choose for themselves: what a key permits, what a header can name, and what later tries make of it. */
-import { deepStrictEqual, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, match, strictEqual } from "node:assert/strict";
 import { test } from "node:test";
+import { nowMs, wallMs } from "../../src/base/clock.ts";
 import { ERRORS, type ErrorRow } from "../../src/base/errors.ts";
 import { OVERRIDES, type Override, overrideHeader } from "../../src/base/overrides.ts";
 import type { ArmConfig, ArmsConfig } from "../../src/config/arm.ts";
@@ -10,6 +11,7 @@ import { checkText } from "../../src/config/load.ts";
 import type { ModelConfig } from "../../src/config/model.ts";
 import type { Config } from "../../src/config/schema.ts";
 import type { Snapshot, Strategy } from "../../src/config/snapshot.ts";
+import { fail } from "../../src/pipeline/breaker.ts";
 import type { Exchange } from "../../src/pipeline/exchange.ts";
 import { takeTimeout } from "../../src/pipeline/override.ts";
 import { chooseTarget, route, routeEarly } from "../../src/pipeline/route.ts";
@@ -112,6 +114,18 @@ test("what was chosen holds for later tries", () => {
   const { route: taken } = exchange;
   if (taken === null) throw new Error("it has a route");
   deepStrictEqual([chooseTarget(exchange, taken, 0, 0, () => 0), exchange.target?.upstreamModel], [true, "a"]);
+});
+
+test("who wants one target is told when that one is back, and not when others are", () => {
+  const snapshot = snapshotWith(MODELS, OVERRIDES);
+  const { breaker, choices } = snapshot.routes.get("m") ?? {};
+  const slot = choices?.[1]?.state.breaker;
+  if (slot === undefined || !breaker) throw new Error("it has breakers");
+  strictEqual(fail(slot, wallMs(nowMs()), breaker, false, 60_000, 0), true);
+  const { exchange, refusal } = askedOf(snapshot, { target: "main/b" });
+  strictEqual(refusal, ERRORS.noTarget);
+  match(exchange.retryLines, /\r\nretry-after: (?:60|59)\r\n/);
+  strictEqual(askedOf(snapshot, { target: "main/a" }).refusal, null);
 });
 
 test("a route that was chosen has its arms, and a target is past them", () => {
