@@ -7,15 +7,18 @@ import type { ExplainedCredentials, ExplainedPrice, ExplainedTarget } from "../c
 import type { Choice, Price, Route, Snapshot, Target } from "../config/snapshot.ts";
 import { restMs } from "../shm/breakers.ts";
 import { blockedMs } from "./breaker.ts";
+import { checkCapabilities } from "./capability.ts";
 import { priceAt } from "./cost.ts";
 import { freeCredential } from "./credential.ts";
 import { FAILURE_NAMES } from "./decision.ts";
 import { Exchange } from "./exchange.ts";
+import { asWanted, wantsOne, wantsOther } from "./override.ts";
 import { isUnhealthy } from "./provider-health.ts";
 import { chooseAny, chooseTarget } from "./route.ts";
 import { fallbacksOf } from "./wanted-strategy.ts";
 
 const UNFIT = "it cannot take this request";
+const UNWANTED = "the request asks for another one";
 /** How often each choice is asked for; of these shares is what is said. */
 const DRAWS = 400;
 const PERCENT = 100;
@@ -63,8 +66,9 @@ export function explainTargets(
   if (route.choices.length === 0)
     return [{ ...only(exchange, route.target), credentials: credentialsOf(route.target, wallMs) }];
   const out = [...full.keys()].reduce((bits, place) => bits | (1 << place), 0);
-  const order = likelyOrder(exchange, route, out, wallMs);
-  const shares = sharesOf(exchange, route, out, wallMs);
+  const begun = beginning(exchange, route);
+  const order = likelyOrder(begun, route, out, wallMs);
+  const shares = sharesOf(begun, route, out, wallMs);
   const all = choicesOf(route).map((choice) => ({
     ...costOf(exchange, choice.target),
     priority: choice.priority,
@@ -72,11 +76,20 @@ export function explainTargets(
     share: Math.round(((shares[choice.place] ?? 0) * PERCENT) / DRAWS),
     order: order.indexOf(choice.place) + 1,
     after: failuresBefore(route, choice),
-    obstacle: obstacleTo(exchange, route, choice, wallMs) ?? fullText(full.get(choice.place)),
+    obstacle: obstacleTo(begun, route, choice, wallMs) ?? fullText(full.get(choice.place)),
     inFlight: choice.state.inFlight.count,
     credentials: credentialsOf(choice.target, wallMs),
   }));
   return all.toSorted((a, b) => (a.order || all.length + 1) - (b.order || all.length + 1));
+}
+
+/** As it was before its first target was chosen, at which it may want to stay. */
+function beginning(exchange: Exchange, route: Route): Exchange {
+  if (!wantsOne(exchange)) return exchange;
+  const copy = Object.assign(Object.create(Exchange.prototype) as Exchange, exchange, { excluded: 0 });
+  asWanted(copy, route);
+  if (route.hasCapabilities) checkCapabilities(copy, route);
+  return copy;
 }
 
 /** Those of its fallbacks behind its own, as their places are. */
@@ -120,11 +133,12 @@ function priceIn(price: Price | null): ExplainedPrice | null {
 function likelyOrder(exchange: Exchange, route: Route, out: number, wallMs: number): number[] {
   const order: number[] = [];
   let tried = out;
-  while (order.length < Math.min(route.attempts, choicesOf(route).length)) {
+  const most = wantsOne(exchange) ? 1 : Math.min(route.attempts, choicesOf(route).length);
+  while (order.length < most) {
     const shares = sharesOf(exchange, route, tried, wallMs);
-    const most = Math.max(...shares);
-    if (most === 0) break;
-    const place = shares.indexOf(most);
+    const draws = Math.max(...shares);
+    if (draws === 0) break;
+    const place = shares.indexOf(draws);
     order.push(place);
     tried |= 1 << place;
   }
@@ -170,12 +184,13 @@ function fullText(limit: string | undefined): string | null {
 
 /** Null: nothing is in its way. */
 function obstacleTo(
-  { excluded }: Exchange,
+  exchange: Exchange,
   { breaker }: Route,
   { place, target, state }: Choice,
   wallMs: number,
 ): string | null {
-  if ((excluded & (1 << place)) !== 0) return UNFIT;
+  if (wantsOther(exchange, target)) return UNWANTED;
+  if ((exchange.excluded & (1 << place)) !== 0) return UNFIT;
   const { health } = target.provider;
   if (health !== null && isUnhealthy(health)) return "its provider is unhealthy, as its checks say";
   if (breaker === null) return null;

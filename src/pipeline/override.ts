@@ -112,8 +112,19 @@ export function asWanted(exchange: Exchange, own: Route): Route {
   return attempts === null ? route : { ...route, attempts: Math.min(route.attempts, Number(attempts)) };
 }
 
+/** Whether it wants no other target than its first one. */
+export function wantsOne(exchange: Exchange): boolean {
+  return asked(exchange, "fallback") !== null;
+}
+
+/** Whether it wants another target than this one. */
+export function wantsOther(exchange: Exchange, target: Target): boolean {
+  const name = asked(exchange, "target");
+  return name !== null && nameOf(exchange, target) !== name;
+}
+
 /** After its first target was chosen: it stays there, if it wants to. */
 export function stayAtFirst(exchange: Exchange): void {
   const { choice } = exchange;
-  if (choice !== null && asked(exchange, "fallback") !== null) exchange.excluded |= ~(1 << choice.place);
+  if (choice !== null && wantsOne(exchange)) exchange.excluded |= ~(1 << choice.place);
 }

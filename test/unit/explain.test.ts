@@ -201,6 +201,26 @@ test("what a request may choose for itself is told as it chose it", () => {
   match(asked("x-sluice-strategy", "best").refusal?.message ?? "", /x-sluice-strategy \(priority, weighted, .*hash\)/);
 });
 
+test("who wants one target only is told so, and begins where others do", () => {
+  const overrides = ["target", "fallback"] as const;
+  const key = { name: "wide", hash: "h", enabled: true, expiresAtMs: null, models: null, team: null, overrides };
+  const snapshot = compileSnapshot(configWith({ models: { chat: modelAt("weighted", [3, 1]) }, keys: [key] }), 1);
+  const asked = (...headers: readonly string[]) =>
+    explain(snapshot, null, question({ model: "chat" }, { headers })).targets.map((one) => [
+      ...[one.provider, one.share],
+      ...[one.order, one.obstacle],
+    ]);
+  deepStrictEqual(asked("x-sluice-fallback", "none"), [
+    ["p0", 75, 1, null],
+    ["p1", 25, 0, null],
+  ]);
+  deepStrictEqual(asked("x-sluice-target", "p1/m"), [
+    ["p1", 100, 1, null],
+    ["p0", 0, 0, "the request asks for another one"],
+  ]);
+  deepStrictEqual(asked("x-sluice-target", "p1/m", "x-sluice-fallback", "none"), asked("x-sluice-target", "p1/m"));
+});
+
 test("arms of a route are told with it, and those of its model are not", () => {
   const arms = (names: readonly string[]): ModelConfig => ({
     targets: names.map((model) => ({ provider: "main", model, weight: 1, priority: 0 })),
