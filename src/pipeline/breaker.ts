@@ -62,7 +62,7 @@ export function enterBreaker(slot: Int32Array, wallMs: number, { cooldownMs }: B
 
 /** A try was answered. True: it closed the breaker. */
 export function succeed(slot: Int32Array, wallMs: number, rules: BreakerRules, probe: boolean): boolean {
-  count(slot, wallMs, rules, 0);
+  count(slot, wallMs, rules, 1, 0);
   if (Atomics.load(slot, BREAKER_AT.inARow) !== 0) Atomics.store(slot, BREAKER_AT.inARow, 0);
   if (!probe) return false;
   const gate = Atomics.load(slot, BREAKER_AT.gate);
@@ -81,7 +81,24 @@ export function fail(
   retryAfterMs: number,
   chance: number,
 ): boolean {
-  count(slot, wallMs, rules, 1);
+  count(slot, wallMs, rules, 1, 1);
+  return opens(slot, wallMs, rules, probe, retryAfterMs, chance);
+}
+
+/** The answer of a try that succeed() was told of broke off: it is a failure, and no second try. True: it opened the breaker. */
+export function spoil(slot: Int32Array, wallMs: number, rules: BreakerRules, chance: number): boolean {
+  count(slot, wallMs, rules, 0, 1);
+  return opens(slot, wallMs, rules, false, 0, chance);
+}
+
+function opens(
+  slot: Int32Array,
+  wallMs: number,
+  rules: BreakerRules,
+  probe: boolean,
+  retryAfterMs: number,
+  chance: number,
+): boolean {
   const inARow = Atomics.add(slot, BREAKER_AT.inARow, 1) + 1;
   const gate = Atomics.load(slot, BREAKER_AT.gate);
   const state = gate & STATE_MASK;
@@ -113,7 +130,7 @@ function isPoor(slot: Int32Array, { requests, errorPercent }: BreakerRules): boo
   return tries >= requests && Atomics.load(slot, BREAKER_AT.windowFailures) * PERCENT >= tries * errorPercent;
 }
 
-function count(slot: Int32Array, wallMs: number, { windowMs }: BreakerRules, failures: number): void {
+function count(slot: Int32Array, wallMs: number, { windowMs }: BreakerRules, tries: number, failures: number): void {
   const now = tickOf(wallMs);
   const began = Atomics.load(slot, BREAKER_AT.windowAt);
   const ticks = ticksUntil(now, began);
@@ -123,8 +140,8 @@ function count(slot: Int32Array, wallMs: number, { windowMs }: BreakerRules, fai
   ) {
     begin(slot, now);
   }
-  Atomics.add(slot, BREAKER_AT.windowTries, 1);
-  Atomics.add(slot, BREAKER_AT.tries, 1);
+  Atomics.add(slot, BREAKER_AT.windowTries, tries);
+  Atomics.add(slot, BREAKER_AT.tries, tries);
   if (failures === 0) return;
   Atomics.add(slot, BREAKER_AT.windowFailures, 1);
   Atomics.add(slot, BREAKER_AT.failures, 1);

@@ -247,7 +247,7 @@ export class Hedges implements Race {
   }
 
   breaks(exchange: Exchange, error: ErrorRow | null): void {
-    this.#parts.health.broke(exchange, error ?? ERRORS.upstreamCut, wallMs(nowMs()));
+    this.#parts.health.error(exchange, error ?? ERRORS.upstreamCut, wallMs(nowMs()));
     this.adopt(exchange, failureOf(ERRORS.upstreamReset), error);
   }
 }

@@ -348,7 +348,7 @@ export class Pipeline implements RequestHandler, RelayOwner, WaitOwner, Moment {
       this.fail(exchange, error);
       return;
     }
-    if (exchange.choice !== null) this.#health.broke(exchange, error, wallMs(nowMs()));
+    this.#health.broke(exchange, error, wallMs(nowMs()));
     exchange.error = error;
     this.#troubles.note(exchange, error, this.tickMs);
     const provider = exchange.target === null ? "" : exchange.target.provider.name;

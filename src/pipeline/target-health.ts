@@ -1,6 +1,6 @@
 /** What tries say about targets: their breakers are told, and the operator when one opens or closes. Gateway worker; pure but for the map. */
 import { ERRORS, type ErrorRow } from "../base/errors.ts";
-import { fail, succeed } from "./breaker.ts";
+import { fail, spoil, succeed } from "./breaker.ts";
 import type { Exchange } from "./exchange.ts";
 import { failureOf, isOfTarget } from "./failure.ts";
 import { noteFailure } from "./lessons.ts";
@@ -24,7 +24,6 @@ const BREAKS = new Set<ErrorRow>([
   ERRORS.upstreamProtocol,
   ERRORS.upstreamReset,
 ]);
-const BROKE = 1;
 
 export class TargetHealth {
   readonly #chance: () => number;
@@ -41,9 +40,13 @@ export class TargetHealth {
     if (failure !== 0 && !OURS.has(error)) this.answer(exchange, failure, 0, wallMs);
   }
 
-  /** An answer broke off whose head was taken for a good one. */
+  /** An answer broke off whose first bytes were taken for those of a good one. */
   broke(exchange: Exchange, error: ErrorRow, wallMs: number): void {
-    if (BREAKS.has(error)) this.answer(exchange, BROKE, 0, wallMs);
+    const { choice, route } = exchange;
+    if (choice === null || route === null || !BREAKS.has(error)) return;
+    noteFailure(exchange, choice, wallMs);
+    if (route.breaker === null) return;
+    if (spoil(choice.state.breaker, wallMs, route.breaker, this.#chance())) this.#changed(exchange, true);
   }
 
   /** An answer began; `failure`: the kind of one that is none, or 0. */

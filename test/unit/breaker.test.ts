@@ -3,7 +3,17 @@ import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { test } from "node:test";
 import { BREAKER_WORDS } from "../../src/base/limits.ts";
 import type { BreakerRules } from "../../src/config/snapshot.ts";
-import { BLOCKED, enterBreaker, fail, forgo, isClosed, PASSES, PROBES, succeed } from "../../src/pipeline/breaker.ts";
+import {
+  BLOCKED,
+  enterBreaker,
+  fail,
+  forgo,
+  isClosed,
+  PASSES,
+  PROBES,
+  spoil,
+  succeed,
+} from "../../src/pipeline/breaker.ts";
 import { BREAKER_AT } from "../../src/shm/breakers.ts";
 import { Random } from "../fuzz/random.ts";
 
@@ -36,6 +46,12 @@ class Subject {
 
   succeed(probe = false): boolean {
     return succeed(this.slot, this.atMs, RULES, probe);
+  }
+
+  /** An answer that begins and breaks off. */
+  breakOff(): boolean {
+    this.succeed();
+    return spoil(this.slot, this.atMs, RULES, 0.5);
   }
 
   /** Opens it, and waits until its probe may go. */
@@ -72,6 +88,14 @@ test("a share of failures opens it, once there were enough tries in the window",
     other.succeed();
     other.atMs += 1_300;
   }
+});
+
+test("answers that break off are failures of the window, each of one try", () => {
+  const subject = new Subject();
+  for (let i = 0; i < 4; i += 1) subject.succeed();
+  for (let i = 0; i < 5; i += 1) strictEqual(subject.breakOff(), false, `answer ${i}`);
+  strictEqual(subject.breakOff(), true);
+  deepStrictEqual([subject.slot[BREAKER_AT.tries], subject.slot[BREAKER_AT.failures]], [10, 6]);
 });
 
 test("a provider's Retry-After opens it at once, for that long and no longer than the longest", () => {
