@@ -8,9 +8,10 @@ const VALUE_BYTES_MAX = USER_BYTES_MAX - 2;
 /** Sets `user` where there is one. Only where the configuration names a header. */
 export function takeUser(exchange: Exchange): void {
   const { ownLines, lines, snapshot } = exchange;
-  const value = valueIn(ownLines, snapshot.userHeader) || valueIn(lines, snapshot.userHeader);
-  // Heads are latin1, bodies UTF-8; one name is one user.
-  exchange.user = Buffer.from(value, "latin1").toString("utf8");
+  const own = valueIn(ownLines, snapshot.userHeader);
+  // What goes on is latin1, all else UTF-8, as bodies are; one name is one user.
+  const bytes = own === "" ? Buffer.from(valueIn(lines, snapshot.userHeader), "latin1") : Buffer.from(own);
+  exchange.user = bytes.toString("utf8", 0, VALUE_BYTES_MAX);
 }
 
 /** `begin`: CRLF name: and a space. */

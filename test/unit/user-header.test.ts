@@ -21,6 +21,8 @@ test("a header names the user, wherever it stands, and no other header does", ()
 
 test("a header of the gateway's own names it as well", () => {
   strictEqual(userOf([], "x-sluice-user", "\r\nx-sluice-user: own"), "own");
+  strictEqual(userOf([], "x-sluice-user", "\r\nx-sluice-user: zoë 语"), "zoë 语");
+  strictEqual(userOf([], "x-sluice-user", `\r\nx-sluice-user: ${"ü".repeat(1_000)}`).length, (USER_BYTES_MAX - 2) / 2);
 });
 
 test("bytes are read as in a body, and no more than of a body's field", () => {
