@@ -134,7 +134,8 @@ function exchangeOf(
   exchange.method = METHOD;
   exchange.methodNumber = METHODS.indexOf(METHOD);
   exchange.path = path;
-  exchange.lines = headerLines(headersOf(headers, false));
+  // As the edge reads them: what goes on is a string of bytes.
+  exchange.lines = Buffer.from(headerLines(headersOf(headers, false))).toString("latin1");
   exchange.ownLines = headerLines(headersOf(headers, true));
   exchange.contentType = "application/json";
   // As the edge does with a key that it knows; one that nobody has is one that nobody has.

@@ -221,6 +221,18 @@ test("who wants one target only is told so, and begins where others do", () => {
   deepStrictEqual(asked("x-sluice-target", "p1/m", "x-sluice-fallback", "none"), asked("x-sluice-target", "p1/m"));
 });
 
+test("letters of headers outside of ASCII are the bytes that a client sends", () => {
+  const { form } = checkForm({ header: { "x-place": "Zürich" } }, WHEN);
+  ok(form !== null);
+  const chat = {
+    ...modelAt("priority", [1]),
+    routes: [{ name: "r", when: conditionOf(form), to: modelAt("priority", [1]) }],
+  };
+  const snapshot = compileSnapshot(configWith({ models: { chat } }), 1);
+  const told = explain(snapshot, null, question({ model: "chat" }, { headers: ["x-place", "Zürich"] }));
+  strictEqual(told.route?.name, "chat/r");
+});
+
 test("arms of a route are told with it, and those of its model are not", () => {
   const arms = (names: readonly string[]): ModelConfig => ({
     targets: names.map((model) => ({ provider: "main", model, weight: 1, priority: 0 })),
