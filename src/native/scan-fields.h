@@ -42,7 +42,7 @@ enum Out : int32_t {
   SEEN = 14,          // bit (1 << Field): its key has come
   STREAM_WHOLE = 15,  // 1: the value of stream has come
   OUTPUT_MAX = 16,    // the largest of max_tokens, max_completion_tokens and max_output_tokens
-  CHOICE_COUNT = 17,  // n
+  CHOICE_COUNT = 17,  // the larger of n and best_of
   USER_START = 18,    // of the opening quote of user, if it is a string
   USER_END = 19,
   // Of a scan that looks for more:
@@ -110,6 +110,7 @@ inline Named field_named(const char* key, size_t length, size_t depth) {
     case 4: return is("user", USER);
     case 5: return is("model", MODEL);
     case 6: return is("stream", STREAM);
+    case 7: return is("best_of", CHOICES);
     case 10: return is("max_tokens", OUTPUT_TOKENS);
     case 14: return is("stream_options", STREAM_OPTIONS);
     case 17: return is("max_output_tokens", OUTPUT_TOKENS);

@@ -16,10 +16,11 @@ import {
   SCAN_UTF8,
   SCAN_WRONG_TYPE,
 } from "../providers/request-scan.ts";
-import { ENDPOINT_MODERATIONS, takesModel } from "./endpoint.ts";
+import { ENDPOINT_COMPLETIONS, ENDPOINT_MODERATIONS, takesModel } from "./endpoint.ts";
 import type { Exchange, Verdict } from "./exchange.ts";
 import { ModelNames } from "./model-names.ts";
 import { findMultipartModel, multipartModel } from "./multipart.ts";
+import { promptsIn } from "./prompts.ts";
 import type { Upload } from "./upload.ts";
 
 /** Of the body that was read last; splice.ts works by its offsets in the same turn. */
@@ -46,7 +47,7 @@ function readRequired(exchange: Exchange): Verdict {
   if (exchange.bodyBytes === 0) return ERRORS.bodyEmpty;
   const code = scanBody(exchange);
   if (code !== SCAN_OK) return refusal(exchange, code);
-  if (scan.modelStart >= 0) return takeFields(exchange);
+  if (scan.modelStart >= 0) return takeFields(exchange) ?? takePrompts(exchange);
   // The provider has a default for these (OpenAI API reference, moderations): the passthrough target takes them.
   return exchange.endpoint === ENDPOINT_MODERATIONS ? null : ERRORS.modelMissing;
 }
@@ -87,6 +88,15 @@ function takeFields(exchange: Exchange): Verdict {
   modelRange.end = scan.modelEnd;
   modelRange.json = true;
   return takeModel(exchange, modelText(exchange));
+}
+
+/** Only limits and budgets ask how much all answers together may have. */
+function takePrompts(exchange: Exchange): Verdict {
+  if (exchange.endpoint !== ENDPOINT_COMPLETIONS || exchange.snapshot.limits.length === 0) return null;
+  const prompts = promptsIn(exchange.bodyView());
+  exchange.answers *= prompts;
+  if (exchange.outputTokensMax > 0) exchange.outputTokensMax *= prompts;
+  return null;
 }
 
 /** Two spellings of one name are one user. */

@@ -21,6 +21,7 @@ const KEYS = [
   "unsaid",
   "numbers",
   "none",
+  "prompts",
   "window",
   "large",
   "observed",
@@ -38,6 +39,7 @@ const RULES = [
   { name: "hundred", scope: ["key"], keys: ["tokens", "beyond", "unsaid", "large"], tokens: "100/day" },
   { name: "prompts", scope: ["key"], keys: ["numbers"], input_tokens: "10/day" },
   { name: "answers", scope: ["key"], keys: ["none"], output_tokens: "10/day" },
+  { name: "lists", scope: ["key"], keys: ["prompts"], output_tokens: "100/day" },
   { name: "window", scope: ["key", "model"], keys: ["window"], requests: "3/day", algorithm: "fixed_window" },
   { scope: ["user"], keys: ["users"], requests: "2/day" },
   { scope: ["address", "key"], keys: ["address"], requests: "2/day" },
@@ -212,6 +214,20 @@ test("what nobody can know before, such as a prompt in numbers, is counted as it
 test("a request that allows no answer is counted with the one that it gets", async () => {
   // 9 tokens each.
   deepStrictEqual(await statuses("none", 3, { max_tokens: 0 }), [200, 200, 429]);
+});
+
+test("each prompt of a list, and each answer of which the best is taken, reserves what the request allows", async () => {
+  const { headers } = asked("prompts");
+  const complete = async (fields: object) => {
+    const body = { model: "gpt-4o", max_tokens: 30, ...fields };
+    return (await ask(sluice, "/completions", { body, headers })).status;
+  };
+  strictEqual(await complete({ prompt: ["a", "b", "c", "d"] }), 429);
+  strictEqual(await complete({ prompt: [[1], [2], [3], [4]] }), 429);
+  strictEqual(await complete({ prompt: ["a", "b"], n: 2 }), 429);
+  strictEqual(await complete({ prompt: "a", best_of: 4 }), 429);
+  strictEqual(await complete({ prompt: [1, 2, 3, 4] }), 200);
+  strictEqual(await complete({ prompt: ["a", "b", "c"] }), 200);
 });
 
 test("a window begins anew with its period, and counts pairs of key and model apart", async () => {

@@ -1,5 +1,5 @@
 /** Rates in the map of limits whose numbers change while something is used of them, and what requests that take long give back. */
-import { deepStrictEqual, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { test } from "node:test";
 import { native } from "../../src/native/native.ts";
 import { LIMIT_ADMITTED, type LimitsMap, prepareLimits } from "../../src/shm/limits.ts";
@@ -125,4 +125,34 @@ test("a stream that goes on after its rate was full gives back no more than it t
     [201, 200].map((output) => admit(map, key, { output }) === LIMIT_ADMITTED),
     [false, true],
   );
+});
+
+test("what is used since a rate was full is no more than its burst and what came back, however late the rest is given back", (context) => {
+  // 100 a minute come back as one in 600 ms.
+  const [limit, unitMs] = [100, MINUTE_MS / 100];
+  const { map, key } = stageOf(context, limit, "tokens");
+  const running: { readonly ticket: number; readonly reserved: number }[] = [];
+  let [taken, most, seed] = [0, 0, 7];
+  const random = (bound: number) => {
+    seed = (Math.imul(seed, 1_664_525) + 1_013_904_223) >>> 0;
+    return Math.floor((seed / 2 ** 32) * bound);
+  };
+  for (let step = 1; step <= 2_000; step += 1) {
+    native.limitsHoldTime(START_MS + step * unitMs);
+    const reserved = 1 + random(limit);
+    if (admit(map, key, { output: reserved }) === LIMIT_ADMITTED) {
+      running.push({ ticket: ticketOf(map), reserved });
+      taken += reserved;
+    }
+    const over = random(3) === 0 ? running.splice(random(running.length), 1)[0] : undefined;
+    if (over !== undefined) {
+      const used = random(over.reserved + 1);
+      map.settle(over.ticket, 0, used, 0);
+      taken -= over.reserved - used;
+    }
+    const beyond = taken - step;
+    if (beyond > most) most = beyond;
+    ok(beyond <= limit, `step ${step}: ${taken} tokens`);
+  }
+  ok(most > limit / 2, "it was near its end");
 });

@@ -209,6 +209,7 @@ it("how many output tokens a request allows: the largest number of its three nam
   };
   deepStrictEqual(allowed('{"model":"m"}'), [-1, -1]);
   deepStrictEqual(allowed('{"max_tokens":100,"n":3,"model":"m"}'), [100, 3]);
+  deepStrictEqual(allowed('{"max_tokens":100,"n":3,"best_of":5}'), [100, 5]);
   deepStrictEqual(allowed('{"max_completion_tokens": 7 , "max_tokens":\n12, "max_output_tokens":11}'), [12, -1]);
   deepStrictEqual(allowed('{"max_tokens":1e3,"n":2.0}'), [1_000, 2]);
   deepStrictEqual(allowed('{"max_tokens":99999999999999999999999}'), [2_147_483_647, -1]);
