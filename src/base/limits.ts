@@ -343,6 +343,8 @@ export const ADDRESS_MISSES_MAX = 3;
 export const ADDRESS_PENALTY_MS = 60_000;
 /** After which the next address of a host is tried beside one that has not connected yet (RFC 8305 5). */
 export const ADDRESS_HEAD_START_MS = 250;
+/** After which a request on a used connection that fails without an answer is not taken for one that the provider never had. */
+export const STALE_MS_MAX = 1_000;
 /** How often a worker looks at the deadlines of everything in flight: deadlines are late by at most this. */
 export const SWEEP_INTERVAL_MS = 100;
 /** How often memory that was freed goes back to the system. */

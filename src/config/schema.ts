@@ -458,7 +458,7 @@ export const FORM = mapping({
   ),
   timeouts: section(TIMEOUTS, {}).describe("Times after which a request fails or a connection is closed."),
   replay_stale: boolean(true).describe(
-    "A provider may close an idle connection in the very moment at which a request is sent on it. If nothing of an answer has arrived, the request is sent once more on a fresh connection.",
+    "A provider may close an idle connection in the very moment at which a request is sent on it. One that fails so within a second, without any of an answer, is sent once more on a fresh connection.",
   ),
   histograms: section(HISTOGRAMS, {}).describe("Latency histograms (HdrHistogram) by route and target."),
   providers: z

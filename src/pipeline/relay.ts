@@ -6,7 +6,7 @@
 
 import { nowMs } from "../base/clock.ts";
 import { ERRORS, type ErrorRow } from "../base/errors.ts";
-import { CORK_BYTES_MAX, HELD_EVENT_BYTES_MAX } from "../base/limits.ts";
+import { CORK_BYTES_MAX, HELD_EVENT_BYTES_MAX, STALE_MS_MAX } from "../base/limits.ts";
 import {
   borders,
   CONTENT_MOST,
@@ -360,8 +360,14 @@ export class Relay implements AttemptListener {
     // What comes after the terminal event is nothing to a client.
     if (exchange.settled) exchange.down.end(NO_BYTES);
     else if (exchange.status !== 0) this.#owner.breakOff(exchange, error);
-    else if (replayable && exchange.snapshot.replayStale && !exchange.replayed) this.#owner.replay(exchange);
+    else if (replayable && this.#wasStale()) this.#owner.replay(exchange);
     else this.#owner.fail(exchange, error);
+  }
+
+  /** A connection that its provider had closed fails at once. Later the provider may have had the request, and even have failed by it. */
+  #wasStale(): boolean {
+    const { snapshot, replayed, progressMs } = this.#exchange;
+    return snapshot.replayStale && !replayed && this.#owner.tickMs - progressMs <= STALE_MS_MAX;
   }
 }
 

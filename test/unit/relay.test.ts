@@ -3,7 +3,7 @@ import { deepStrictEqual, match, strictEqual } from "node:assert/strict";
 import { after, describe, test } from "node:test";
 import { gzipSync } from "node:zlib";
 import { ERRORS, type ErrorRow } from "../../src/base/errors.ts";
-import { HELD_EVENT_BYTES_MAX, UPSTREAM_ERROR_BYTES_MAX } from "../../src/base/limits.ts";
+import { HELD_EVENT_BYTES_MAX, STALE_MS_MAX, UPSTREAM_ERROR_BYTES_MAX } from "../../src/base/limits.ts";
 import { ENDPOINT_CHAT } from "../../src/pipeline/endpoint.ts";
 import type { Exchange } from "../../src/pipeline/exchange.ts";
 import { Relay, type RelayOwner } from "../../src/pipeline/relay.ts";
@@ -26,7 +26,7 @@ const DONE = "data: [DONE]";
 
 /** Writes down what the relay asks for. */
 class SeenOwner implements RelayOwner {
-  readonly tickMs = 1;
+  tickMs = 1;
   readonly calls: string[] = [];
   readonly gaps: number[] = [];
 
@@ -238,9 +238,15 @@ const FAILURES: [string, (staged: Staged) => void, boolean, string][] = [
     true,
     "refuse upstream_reset",
   ],
+  ["when the provider may have worked on it", sentLongAgo, true, "refuse upstream_reset"],
   ["after the head", ({ relay }) => relay.onHead(headOf(200, {})), false, "breakOff upstream_reset"],
   ["behind the head of an error", ({ relay, exchange }) => errorHead(relay, exchange), false, "refuse upstream_reset"],
 ];
+
+function sentLongAgo({ relay, owner }: Staged): void {
+  relay.onSent();
+  owner.tickMs += STALE_MS_MAX + 1;
+}
 
 function errorHead(relay: Relay, exchange: Exchange): void {
   exchange.target = exchange.snapshot.passthrough;
