@@ -35,6 +35,8 @@ class Check implements AttemptListener {
   #attempt: Attempt | null = null;
   #told = false;
   #isFresh = false;
+  /** It has a connection, or one is made for it. */
+  #began = false;
 
   constructor({ health, transport, request, deadlineMs }: CheckParts, tell: (good: boolean, cause: string) => void) {
     this.#health = health;
@@ -52,10 +54,10 @@ class Check implements AttemptListener {
     if (!this.over && this.#attempt === null) this.#attempt = attempt;
   }
 
-  /** Its time is over. What of the answer is still coming is not wanted. */
+  /** Its time is over. What of the answer is still coming is not wanted; where requests had all connections, the provider was not asked. */
   expire(cause: string): void {
     this.cancel();
-    this.#verdict(false, cause);
+    if (this.#began) this.#verdict(false, cause);
   }
 
   cancel(): void {
@@ -70,9 +72,13 @@ class Check implements AttemptListener {
     this.#tell(good, cause);
   }
 
-  onConnecting(): void {}
+  onConnecting(): void {
+    this.#began = true;
+  }
 
-  onSent(): void {}
+  onSent(): void {
+    this.#began = true;
+  }
 
   onHead({ status }: ResponseHead): void {
     const { from, to } = this.#health.status;

@@ -161,7 +161,13 @@ test("statuses outside of the range, failures and silence turn a provider unheal
   // Our own bounds are no verdict.
   step((listener) => listener.onFail(ERRORS.upstreamQueueFull, false));
   strictEqual(isUnhealthy(provider.health), false);
-  step(() => checks.sweep(atMs + 2_000, WALL_MS + atMs + 2_000));
+  const silence = () => checks.sweep(atMs + 2_000, WALL_MS + atMs + 2_000);
+  step(silence);
+  strictEqual(isUnhealthy(provider.health), false);
+  step((listener) => {
+    listener.onSent();
+    silence();
+  });
   strictEqual(isUnhealthy(provider.health), true);
   step((listener) => listener.onHead(head(200)));
   // It has been told of already, and its answer never ends.
