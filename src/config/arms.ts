@@ -2,6 +2,7 @@
 import { type ArmConfig, type ArmsConfig, CANARY, STABLE } from "./arm.ts";
 import { rollbackRulesOf } from "./canary.ts";
 import type { ModelForm, TargetForm } from "./model.ts";
+import type { Strategy } from "./snapshot.ts";
 
 const HUNDRED = 100;
 
@@ -10,6 +11,7 @@ export interface Ends {
   readonly provider?: string | undefined;
   readonly model?: string | undefined;
   readonly targets?: readonly TargetForm[] | undefined;
+  readonly strategy?: Strategy | undefined;
   readonly context_window?: TargetForm["context_window"];
   readonly supports?: TargetForm["supports"];
 }

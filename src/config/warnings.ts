@@ -11,10 +11,11 @@ import type { Form } from "./schema.ts";
 import { quoted } from "./secret.ts";
 import { warnOfStrategies } from "./strategy-check.ts";
 import { limitWarnings } from "./user-header.ts";
+import { weightWarnings } from "./weights.ts";
 
 export function warningsOf(form: Form): readonly Finding[] {
   const ofLimits = [...unpricedIn(form), ...limitWarnings(form)];
-  const ofRoutes = [...warnOfStrategies(form), ...routeWarnings(form)];
+  const ofRoutes = [...warnOfStrategies(form), ...weightWarnings(form), ...routeWarnings(form)];
   return [...nobody(form), ...nothing(form), ...prices(form), ...ofLimits, ...ofRoutes];
 }
 

@@ -56,3 +56,30 @@ test("cost without a price of a target is told of, and with all of them it is no
   deepEqual(checked("strategy: cost", both).warnings, []);
   deepEqual(checked("strategy: cost", "prices: { chat: { input: 1, output: 1 } }").warnings, []);
 });
+
+test("weights that a strategy does not go by are told of", () => {
+  const warned = (model: string, key = "") => {
+    const hash = "1".repeat(64);
+    const providers = "providers: { a: { base_url: 'http://127.0.0.1:1/v1' } }";
+    const text = `${providers}\nmodels: { m: ${model} }\nkeys: [{ name: k, hash: "sha256:${hash}"${key} }]\n`;
+    const { problems, warnings } = checkText("/nowhere/f.yaml", text, {});
+    deepEqual(problems, []);
+    return warnings.map(({ message, line, column }) => [line, column, message]);
+  };
+  const two = "targets: [{ provider: a }, { provider: a, weight: 3 }]";
+  const told = (column: number, strategy: string) => [
+    [2, column, `'strategy: ${strategy}' does not go by weights; weighted, least_in_flight, hash do`],
+  ];
+  deepEqual(warned(`{ ${two} }`), told(66, "priority"));
+  deepEqual(warned(`{ ${two} }`, ", overrides: [strategy]"), []);
+  deepEqual(warned(`{ strategy: least_in_flight, ${two} }`), []);
+  const arms = (strategy: string) =>
+    `{ strategy: cost, split: { arms: [{ name: x, share: 1, provider: a }, { name: y, share: 1, ${strategy}${two} }] } }`;
+  deepEqual(
+    [
+      warned(arms("strategy: weighted, ")).length,
+      warned(arms("")).some((one) => String(one[2]).includes("cost' does")),
+    ],
+    [1, true],
+  );
+});
