@@ -88,6 +88,7 @@ int32_t LimitsProgram::subject(Part part, std::string_view name, uint64_t limits
 }
 
 LimitsProgram::Plan& LimitsProgram::plan_for(const Request& request) {
+  any_model_ = request.has_texts && !request.texts[MODEL].empty();
   uint32_t hash = 0;
   for (const int32_t subject : request.subjects) hash = hash * 31 + static_cast<uint32_t>(subject);
   Plan& plan = plans_[request.has_texts ? PLANS : hash % PLANS];
@@ -222,8 +223,12 @@ void LimitsProgram::add_check(Step* step, int64_t amount) {
   check.amount = amount;
 }
 
-// Clients may make up as many users as they like, and have addresses: a quarter of the table is for what the configuration names.
-uint32_t LimitsProgram::spared_by(const Limit& limit) { return (limit.scope & OF_CLIENTS) != 0 ? LimitsMap::WAYS / 4 : 0; }
+// Clients may make up as many users as they like, and models where any is taken, and have addresses: a quarter of the table is for what the
+// configuration names.
+uint32_t LimitsProgram::spared_by(const Limit& limit) const {
+  const uint32_t chosen = OF_CLIENTS | (any_model_ ? 1u << MODEL | 1u << TARGET : 0);
+  return (limit.scope & chosen) != 0 ? LimitsMap::WAYS / 4 : 0;
+}
 
 void LimitsProgram::look(Check* check, int64_t now) {
   const Limit& limit = limits_[check->limit];

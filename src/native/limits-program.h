@@ -285,7 +285,7 @@ class LimitsProgram {
   bool is_of(const Charge& charge, uint32_t parts) const;
   void book_at_target(const Used& used, const Request& request, const Now& now);
   int64_t open_period(const Limit& limit, const Tag& tag, int64_t now);
-  static uint32_t spared_by(const Limit& limit);
+  uint32_t spared_by(const Limit& limit) const;
   void look(Check* check, int64_t now);
   void look_at(const Limit& limit, const Bucket& bucket, Check* check, int64_t now);
   static SignedWide full_again(const Limit& limit, const Bucket& bucket, SignedWide now);
@@ -341,6 +341,8 @@ class LimitsProgram {
   uint64_t edition_ = 1;
   // Of the request that is being decided.
   Tag parts_[PARTS];
+  // Its model is what its client calls it, and not one of the configuration's.
+  bool any_model_ = false;
   Check checks_[LIMITS_MAX];
   uint32_t check_count_ = 0;
   Taken taken_[LIMITS_MAX];

@@ -106,7 +106,8 @@ export class LimitSubjects {
 
   #fillTexts({ model, user, down }: Exchange, target: Target | null): void {
     const map = this.#map;
-    if (this.#byModel && model !== "" && this.#lacks(MODEL)) map.text("model", model);
+    // With targets too: whether a client made up the model tells whether it made up the target.
+    if ((this.#byModel || this.#byTarget) && model !== "" && this.#lacks(MODEL)) map.text("model", model);
     if (this.#byTarget && target !== null && this.#lacks(TARGET)) map.text("target", targetName(target, model));
     if (this.#byProvider && target !== null && this.#lacks(PROVIDER)) map.text("provider", target.provider.name);
     if (this.#byUser && user !== "") map.text("user", user);

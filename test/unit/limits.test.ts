@@ -14,7 +14,17 @@ import {
   type LimitsMap,
   prepareLimits,
 } from "../../src/shm/limits.ts";
-import { type Amounts, admit, directoryOf, MINUTE_MS, ruleOf, SECOND_MS, ticketOf } from "../support/limits.ts";
+import {
+  type Amounts,
+  admit,
+  decide,
+  directoryOf,
+  fill,
+  MINUTE_MS,
+  ruleOf,
+  SECOND_MS,
+  ticketOf,
+} from "../support/limits.ts";
 
 const START_MS = 1_800_000_000_000;
 const LEASE_MS = 10_000;
@@ -243,6 +253,19 @@ test("users that a client makes up leave room for the counts of keys", (context)
     map.tallies().map(({ unplaced }) => unplaced),
     [10_000, 0],
   );
+});
+
+test("models that a client makes up leave room for those of the configuration", (context) => {
+  const map = mapOf(context, ruleOf({ name: "models", scope: ["model"], limit: 1_000, periodMs: MINUTE_MS }));
+  const asks = (named: number, text: string | null) => {
+    fill(map, -1);
+    map.fields[LIMIT_AT.parts.model] = named;
+    if (text !== null) map.text("model", text);
+    return decide(map);
+  };
+  let refused = 0;
+  for (let i = 0; refused < 10_000; i += 1) refused += asks(-1, `model ${i}`) === LIMIT_UNPLACED ? 1 : 0;
+  for (let i = 0; i < 1_000; i += 1) strictEqual(asks(map.subject("model", `own ${i}`), null), LIMIT_ADMITTED);
 });
 
 test("a full table refuses or admits as the rule says, counts it, and takes back what nobody misses", (context) => {
