@@ -53,6 +53,13 @@ function checkOverride(exchange: Exchange, name: Override): Verdict {
   return VALUES[name][0](value) ? null : exchange.fail(ERRORS.overrideInvalid, expectedOf(name));
 }
 
+/** The same of a request that names no model: there is no target and no route of it. */
+export function checkWithoutModel(exchange: Exchange): Verdict {
+  const refusal = checkOverrides(exchange);
+  if (refusal !== null || !choosesRoute(exchange)) return refusal;
+  return exchange.fail(ERRORS.overrideInvalid, expectedOf(choosesTarget(exchange) ? "target" : "route"));
+}
+
 /** "x-sluice-attempts (1 to 999)" */
 function expectedOf(name: Override): string {
   return `${overrideHeader(name)} (${VALUES[name][1]})`;

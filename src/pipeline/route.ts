@@ -17,6 +17,7 @@ import { retryLines } from "./limit-headers.ts";
 import {
   asWanted,
   checkOverrides,
+  checkWithoutModel,
   choosesRoute,
   choosesTarget,
   routeAskedFor,
@@ -178,6 +179,8 @@ export function leaveTarget(exchange: Exchange): void {
 
 function routeWithoutModel(exchange: Exchange): Verdict {
   if (exchange.key !== null && exchange.key.models !== null) return ERRORS.modelRequiredByKey;
+  const refusal = exchange.ownLines === "" ? null : checkWithoutModel(exchange);
+  if (refusal !== null) return refusal;
   exchange.target = exchange.snapshot.passthrough;
   return exchange.target === null ? ERRORS.noPassthrough : null;
 }

@@ -128,6 +128,23 @@ test("who wants one target is told when that one is back, and not when others ar
   strictEqual(askedOf(snapshot, { target: "main/a" }).refusal, null);
 });
 
+test("a request that names no model cannot choose among targets of one", () => {
+  const asking = (headers: Readonly<Record<string, string>>, overrides?: readonly Override[]) => {
+    const { refusal } = asked({ model: "", ...headers }, overrides);
+    return refusal?.code;
+  };
+  deepStrictEqual(
+    [
+      asking({ target: "main/a" }, []),
+      asking({ target: "main/a" }),
+      asking({ route: "long" }),
+      asking({ attempts: "1", explain: "1" }),
+      asking({}),
+    ],
+    [ERRORS.overrideNotAllowed.code, ERRORS.overrideInvalid.code, ERRORS.overrideInvalid.code, undefined, undefined],
+  );
+});
+
 test("a route that was chosen has its arms, and a target is past them", () => {
   const list = ["a", "b"].map((name, first): ArmConfig => {
     return { name, share: first, first, count: 1, strategy: "priority", attempts: 1, retries: true };
