@@ -47,7 +47,7 @@ export interface RelayOwner {
   replay(exchange: Exchange): void;
   /** An attempt failed before an answer: another one, or the error. */
   fail(exchange: Exchange, error: ErrorRow): void;
-  /** The first bytes of a good answer have come from one of several targets, or its end. */
+  /** Of a good answer from one of several targets: its first bytes go to the client, or it ends without any. */
   answers(exchange: Exchange): void;
   /** Of an answer that is an error or has a choice of targets or credentials behind it: whether another attempt takes its place. */
   passesOver(exchange: Exchange, head: ResponseHead): boolean;
@@ -137,12 +137,21 @@ export class Relay implements AttemptListener {
     const { choice } = exchange;
     exchange.firstChunkMs = exchange.eventStream ? nowMs() : exchange.headMs;
     if (choice !== null) noteAnswer(exchange, choice, exchange.firstChunkMs);
-    this.#noteGood();
   }
 
+  /** Before it is settled. What breaks off before the client has anything of it was never a good answer. */
   #noteGood(): void {
     const exchange = this.#exchange;
-    if (exchange.choice !== null && exchange.upstreamStatus < CLIENT_ERROR) this.#owner.answers(exchange);
+    const { choice, responseBytes, settled, upstreamStatus } = exchange;
+    if (choice === null || responseBytes > 0 || settled || upstreamStatus >= CLIENT_ERROR) return;
+    this.#owner.answers(exchange);
+  }
+
+  /** The first bytes go to the client: no other try can follow. */
+  #commit(): void {
+    const exchange = this.#exchange;
+    if (exchange.body !== null) this.#owner.releaseBody(exchange);
+    this.#noteGood();
   }
 
   #holdError(held: HeldError, chunk: Buffer): void {
@@ -192,7 +201,7 @@ export class Relay implements AttemptListener {
   #deliver(chunk: Uint8Array): void {
     const exchange = this.#exchange;
     if (exchange.down.closed || chunk.length === 0) return;
-    if (exchange.body !== null) this.#owner.releaseBody(exchange);
+    if (exchange.responseBytes === 0) this.#commit();
     exchange.responseBytes += chunk.length;
     // The record is there before the client can have the last byte.
     if (exchange.responseBytes === exchange.answerLength) this.#owner.settle(exchange);
@@ -276,6 +285,7 @@ export class Relay implements AttemptListener {
     exchange.attempt?.cancel();
     exchange.attempt = null;
     exchange.error = ERRORS.cutByLimit;
+    this.#noteGood();
     exchange.responseBytes += events.length + ending.length;
     this.#owner.settle(exchange);
     const last = Buffer.concat([this.#gathered, events, ending]);
@@ -292,6 +302,7 @@ export class Relay implements AttemptListener {
     const strips = exchange.usageAdded && stripEnd >= 0 && (stripStart >= 0 || !exchange.heldReleased);
     const stripped = strips ? stripEnd - Math.max(stripStart, 0) + (stripStart < 0 ? held : 0) : 0;
     const outgoing = held + boundary - stripped;
+    this.#noteGood();
     exchange.responseBytes += outgoing;
     this.#owner.settle(exchange);
     exchange.responseBytes -= outgoing;
@@ -345,10 +356,10 @@ export class Relay implements AttemptListener {
       this.#owner.breakOff(exchange, ERRORS.upstreamCut);
       return;
     }
-    if (exchange.firstChunkMs === 0) this.#noteGood();
     this.#gathers = exchange.answerLength < 0;
     if (!this.#releaseError()) return;
     this.#releaseHeld();
+    this.#noteGood();
     this.#owner.settle(exchange);
     exchange.down.end(this.#gathered);
   }

@@ -1,5 +1,5 @@
 /** Answers that begin and break off before the client has any of them: another try takes their place. */
-import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, match, strictEqual } from "node:assert/strict";
 import type { Socket } from "node:net";
 import { after, beforeEach, test } from "node:test";
 import type { ModelConfig } from "../../src/config/model.ts";
@@ -79,7 +79,12 @@ for (const [name, how] of Object.entries(BREAKS)) {
     deepStrictEqual([second?.kind, second?.upstreamModel, second?.attempts], [KIND_REQUEST, "b", 2]);
     match(second?.decision ?? "", /tries=main\/a:(reset|timeout)/);
     const a = path.pipeline.snapshot.routes.get("several")?.choices[0];
-    ok((a?.state.breaker[BREAKER_AT.failures] ?? 0) > 0, "its breaker knows");
+    const { tries, failures, inARow } = BREAKER_AT;
+    deepStrictEqual(
+      [tries, failures, inARow].map((at) => a?.state.breaker[at]),
+      [1, 1, 1],
+      "its breaker knows",
+    );
     await until("nothing is held", () => path.pipeline.inFlight === 0 && path.pipeline.bodyBytesInFlight === 0);
     strictEqual(scansOpen(), 0);
   });
