@@ -2,7 +2,7 @@
 import { ERRORS, type ErrorRow } from "../base/errors.ts";
 import { fail, spoil, succeed } from "./breaker.ts";
 import type { Exchange } from "./exchange.ts";
-import { failureOf, isOfTarget } from "./failure.ts";
+import { failureOf, failureOfStatus, isOfTarget } from "./failure.ts";
 import { noteFailure } from "./lessons.ts";
 
 /** A breaker opened or closed. */
@@ -17,6 +17,7 @@ export interface BreakerChange {
 
 /** Our own bounds: they say nothing about the target. */
 const OURS = new Set<ErrorRow>([ERRORS.upstreamQueueFull, ERRORS.upstreamQueueTimeout]);
+const CLIENT_ERROR = 400;
 /** In the middle of an answer. */
 const BREAKS = new Set<ErrorRow>([
   ERRORS.upstreamCut,
@@ -34,16 +35,19 @@ export class TargetHealth {
     this.#tell = tell;
   }
 
-  /** An attempt ended without an answer. */
+  /** An attempt ended without anything of an answer for the client; the head of an error has been told of. */
   error(exchange: Exchange, error: ErrorRow, wallMs: number): void {
     const failure = failureOf(error);
-    if (failure !== 0 && !OURS.has(error)) this.answer(exchange, failure, 0, wallMs);
+    if (failure === 0 || OURS.has(error)) return;
+    if (exchange.upstreamStatus >= CLIENT_ERROR) this.broke(exchange, error, wallMs);
+    else this.answer(exchange, failure, 0, wallMs);
   }
 
-  /** An answer broke off whose first bytes were taken for those of a good one. */
+  /** An answer broke off that was told of: one that is no failure by its status turns out to be one. */
   broke(exchange: Exchange, error: ErrorRow, wallMs: number): void {
-    const { choice, route } = exchange;
+    const { choice, route, upstreamStatus } = exchange;
     if (choice === null || route === null || !BREAKS.has(error)) return;
+    if (isOfTarget(failureOfStatus(upstreamStatus))) return;
     noteFailure(exchange, choice, wallMs);
     if (route.breaker === null) return;
     if (spoil(choice.state.breaker, wallMs, route.breaker, this.#chance())) this.#changed(exchange, true);

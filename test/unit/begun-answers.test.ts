@@ -34,6 +34,7 @@ const provider = await ScriptedProvider.start((socket, received) => {
   if (body.length < Number(/content-length: (\d+)/.exec(head)?.[1])) return;
   seen.push(body);
   if (body.includes('"model":"a"')) breaks(socket);
+  else if (body.includes('"model":"c"')) socket.resetAndDestroy();
   else socket.write(WHOLE);
 });
 
@@ -41,7 +42,12 @@ const to = (...models: string[]) => models.map((model) => ({ provider: "main", m
 const modelWith = (targets: string[], attempts: number): ModelConfig => ({
   ...{ targets: to(...targets), strategy: "priority", attempts, retries: true },
 });
-const models = { several: modelWith(["a", "b"], 2), again: modelWith(["a"], 2), none: modelWith(["a"], 1) };
+const models = {
+  several: modelWith(["a", "b"], 2),
+  again: modelWith(["a"], 2),
+  none: modelWith(["a"], 1),
+  last: modelWith(["c", "a"], 2),
+};
 const timeouts = { connectMs: 2_000, firstByteMs: 5_000, idleMs: 300, totalMs: 1e9, queueMs: 2_000 };
 let path: RequestPath;
 let client: RawClient;
@@ -66,6 +72,12 @@ after(() => {
 });
 
 const bodyOf = (model: string) => `{"model":"${model}","messages":[{"role":"user","content":"Say it."}]}`;
+/** Tries and failures, of the target at `place`. */
+function countsOf(model: string, place: number): (number | undefined)[] {
+  const slot = path.pipeline.snapshot.routes.get(model)?.choices[place]?.state.breaker;
+  return [slot?.[BREAKER_AT.tries], slot?.[BREAKER_AT.failures]];
+}
+
 const ask = (model: string) => client.ask(requestBytes({ body: bodyOf(model) }));
 
 for (const [name, how] of Object.entries(BREAKS)) {
@@ -78,15 +90,18 @@ for (const [name, how] of Object.entries(BREAKS)) {
     deepStrictEqual([first?.kind, first?.upstreamModel, first?.usageSource], [KIND_TRY, "a", USAGE_ESTIMATED]);
     deepStrictEqual([second?.kind, second?.upstreamModel, second?.attempts], [KIND_REQUEST, "b", 2]);
     match(second?.decision ?? "", /tries=main\/a:(reset|timeout)/);
-    const a = path.pipeline.snapshot.routes.get("several")?.choices[0];
-    const { tries, failures, inARow } = BREAKER_AT;
-    deepStrictEqual(
-      [tries, failures, inARow].map((at) => a?.state.breaker[at]),
-      [1, 1, 1],
-      "its breaker knows",
-    );
+    deepStrictEqual(countsOf("several", 0), [1, 1], "its breaker knows");
     await until("nothing is held", () => path.pipeline.inFlight === 0 && path.pipeline.bodyBytesInFlight === 0);
     strictEqual(scansOpen(), 0);
+  });
+}
+
+for (const status of ["400 Bad", "500 No"]) {
+  test(`an answer with ${status} that breaks off is one try for its breaker, and one failure`, async () => {
+    breaks = (socket) => socket.write(HEAD.replace("200 OK", status), () => socket.resetAndDestroy());
+    await ask("last");
+    deepStrictEqual(seen, [bodyOf("c"), bodyOf("a")]);
+    deepStrictEqual(countsOf("last", 1), [1, 1]);
   });
 }
 
