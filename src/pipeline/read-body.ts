@@ -47,7 +47,7 @@ function readRequired(exchange: Exchange): Verdict {
   if (exchange.bodyBytes === 0) return ERRORS.bodyEmpty;
   const code = scanBody(exchange);
   if (code !== SCAN_OK) return refusal(exchange, code);
-  if (scan.modelStart >= 0) return takeFields(exchange) ?? takePrompts(exchange);
+  if (scan.modelStart >= 0) return takeAll(exchange);
   // The provider has a default for these (OpenAI API reference, moderations): the passthrough target takes them.
   return exchange.endpoint === ENDPOINT_MODERATIONS ? null : ERRORS.modelMissing;
 }
@@ -90,13 +90,14 @@ function takeFields(exchange: Exchange): Verdict {
   return takeModel(exchange, modelText(exchange));
 }
 
-/** Only limits and budgets ask how much all answers together may have. */
-function takePrompts(exchange: Exchange): Verdict {
-  if (exchange.endpoint !== ENDPOINT_COMPLETIONS || exchange.snapshot.limits.length === 0) return null;
+/** Of a whole body. Only limits and budgets ask how much all answers together may have. */
+function takeAll(exchange: Exchange): Verdict {
+  const refused = takeFields(exchange);
+  if (exchange.endpoint !== ENDPOINT_COMPLETIONS || exchange.snapshot.limits.length === 0) return refused;
   const prompts = promptsIn(exchange.bodyView());
   exchange.answers *= prompts;
   if (exchange.outputTokensMax > 0) exchange.outputTokensMax *= prompts;
-  return null;
+  return refused;
 }
 
 /** Two spellings of one name are one user. */
