@@ -38,7 +38,8 @@ void LimitsProgram::move(int32_t ticket, uint32_t changed, const Request& reques
     else if (sides != 0) answer->ticket = open_ticket(OF_TARGET);
     answer->covered = covered(request);
   }
-  count_refusals(now);
+  // It is no request's refusal that it does not go there: its answer is the one before, or another target's.
+  note_refusals(answer->decision == Decision::ADMITTED, now);
   map_.unlock();
 }
 

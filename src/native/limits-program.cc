@@ -177,7 +177,7 @@ void LimitsProgram::admit(const Request& request, Answer* answer) {
     answer->covered = covered(request);
   }
   stand(answer, answer->decision == Decision::ADMITTED);
-  if (!request.quiet || answer->decision != Decision::REFUSED) count_refusals(now);
+  note_refusals(!request.quiet || answer->decision == Decision::ADMITTED, now);
   map_.unlock();
 }
 
@@ -193,16 +193,20 @@ uint32_t LimitsProgram::charge_all() {
   return sides;
 }
 
-void LimitsProgram::count_refusals(int64_t now) {
+void LimitsProgram::note_refusals(bool counted, int64_t now) {
   for (uint32_t i = 0; i < check_count_; i++) {
     const Check& check = checks_[i];
     if (check.admits && !check.over) continue;
-    const Limit& limit = limits_[check.limit];
-    if (check.place == LimitsMap::NONE) count(limit, [](Bucket& bucket) { return ++bucket.tally.unplaced; }, now);
-    else if (limit.observes) count(limit, [](Bucket& bucket) { return ++bucket.tally.observed; }, now);
-    else count(limit, [](Bucket& bucket) { return ++bucket.tally.rejected; }, now);
+    if (counted) count_refusal(check, now);
     if (check.over && !check.never) tell_of_end(check, now);
   }
+}
+
+void LimitsProgram::count_refusal(const Check& check, int64_t now) {
+  const Limit& limit = limits_[check.limit];
+  if (check.place == LimitsMap::NONE) count(limit, [](Bucket& bucket) { return ++bucket.tally.unplaced; }, now);
+  else if (limit.observes) count(limit, [](Bucket& bucket) { return ++bucket.tally.observed; }, now);
+  else count(limit, [](Bucket& bucket) { return ++bucket.tally.rejected; }, now);
 }
 
 // The counts that the request asks. All are sought before the first is read, so that the cache fetches them at once.

@@ -73,7 +73,7 @@ struct Request {
   int64_t assumed_cost;
   // A provider is paid for it, whatever the amounts: budgets count it.
   bool bills;
-  // When it is refused for now, nothing is counted: it will be asked again.
+  // When it is refused, nothing is counted: it will be asked again.
   bool quiet;
 };
 
@@ -279,7 +279,9 @@ class LimitsProgram {
   void gather(const Request& request, Plan& plan);
   void add_check(Step* step, int64_t amount);
   uint32_t charge_all();
-  void count_refusals(int64_t now);
+  // Of the checks that do not admit; not `counted`: only budgets that come to their end are told of.
+  void note_refusals(bool counted, int64_t now);
+  void count_refusal(const Check& check, int64_t now);
   void keep_charges(std::vector<Charge>* charges, uint32_t side);
   void release(Ticket* ticket, uint32_t changed, const Now& now);
   bool is_of(const Charge& charge, uint32_t parts) const;

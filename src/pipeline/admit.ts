@@ -2,29 +2,21 @@
  * Admission at any target of a route: one whose own limits have no room for a request gives way to the next one. Step of the pipeline. Where all
  * of them refuse, the client is told of the refusal that is over first.
  */
-import type { ErrorRow } from "../base/errors.ts";
 import type { Exchange, Verdict } from "./exchange.ts";
 import type { Limiter, Refused } from "./limit.ts";
 import { chooseAnother, leaveTarget } from "./route.ts";
 
-/** Null: it is admitted. */
+/** Null: it is admitted. Where no target takes it, the last word is that of the one that has room first, and counts as one refusal. */
 export function admitSomewhere(exchange: Exchange, limiter: Limiter): Verdict {
-  let verdict = limiter.admit(exchange);
-  if (verdict === null || !limiter.refusedTarget) return verdict;
-  const soonest = new Soonest<ErrorRow>(exchange, limiter, verdict);
-  while (limiter.refusedTarget && chooseAnother(exchange)) {
-    verdict = limiter.admit(exchange);
-    if (verdict === null) return null;
-    soonest.note(exchange, limiter, verdict);
-  }
-  return soonest.standIn(exchange);
+  if (!limiter.ofTargets || exchange.choice === null) return limiter.admit(exchange);
+  return attemptSomewhere(exchange, limiter) === null ? null : limiter.admit(exchange);
 }
 
-/** The same for a request that may wait, whose body is here. */
+/** The same, and a refusal is not counted, because the request is asked again: it may wait. */
 export function attemptSomewhere(exchange: Exchange, limiter: Limiter): Refused | null {
   let refused = limiter.attempt(exchange);
   if (refused === null || !limiter.refusedTarget) return refused;
-  const soonest = new Soonest<Refused>(exchange, limiter, refused);
+  const soonest = new Soonest(exchange, limiter, refused);
   while (limiter.refusedTarget && chooseAnother(exchange)) {
     refused = limiter.attempt(exchange);
     if (refused === null) return null;
@@ -34,18 +26,18 @@ export function attemptSomewhere(exchange: Exchange, limiter: Limiter): Refused 
 }
 
 /** Of refusals at several targets the one that is over first, with all that it left in its exchange. */
-class Soonest<T> {
-  #refused: T;
+class Soonest {
+  #refused: Refused;
   #forMs: number;
   #standing: Standing;
 
-  constructor(exchange: Exchange, { refusedForMs }: Limiter, refused: T) {
+  constructor(exchange: Exchange, { refusedForMs }: Limiter, refused: Refused) {
     this.#refused = refused;
     this.#forMs = refusedForMs;
     this.#standing = standingOf(exchange);
   }
 
-  note(exchange: Exchange, { refusedForMs }: Limiter, refused: T): void {
+  note(exchange: Exchange, { refusedForMs }: Limiter, refused: Refused): void {
     if (refusedForMs >= this.#forMs) return;
     this.#refused = refused;
     this.#forMs = refusedForMs;
@@ -53,7 +45,7 @@ class Soonest<T> {
   }
 
   /** The exchange is as it was then: at that target, and with what it is told. */
-  standIn(exchange: Exchange): T {
+  standIn(exchange: Exchange): Refused {
     leaveTarget(exchange);
     Object.assign(exchange, this.#standing);
     return this.#refused;

@@ -120,6 +120,11 @@ export class Limiter {
     if (tokens > 0) recallAnswers(answers, tokens);
   }
 
+  /** A target may refuse what another one takes. */
+  get ofTargets(): boolean {
+    return this.#ofTargets;
+  }
+
   tick(): void {
     this.#map.tick();
     this.#learn();
@@ -179,7 +184,7 @@ export class Limiter {
     return decision === LIMIT_ADMITTED ? null : this.#refuse(exchange, decision);
   }
 
-  /** The same for a request that may wait: null: it is admitted. A refusal for now is not counted. */
+  /** The same for a request that may wait, or go elsewhere: null: it is admitted. A refusal is not counted, and is no one's answer yet. */
   attempt(exchange: Exchange): Refused | null {
     if (!this.#active) return null;
     this.#fields[LIMIT_AT.quiet] = 1;

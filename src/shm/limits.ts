@@ -77,7 +77,7 @@ export const LIMIT_AT = {
   tokens: TOKENS,
   /** How many thresholds of budgets were reached: alertAt(). */
   alerts: ALERTS,
-  /** 1: a refusal for now is not counted, because the request will be asked again. */
+  /** 1: a refusal is not counted, because the request will be asked again. */
   quiet: QUIET,
   /** Output tokens that what is reserved covers; -1: no limit that refuses counts them. */
   covered: COVERED,

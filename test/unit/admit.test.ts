@@ -18,7 +18,7 @@ import { explain } from "../../src/pipeline/explain.ts";
 import { Limiter } from "../../src/pipeline/limit.ts";
 import { route } from "../../src/pipeline/route.ts";
 import { lineId } from "../../src/pipeline/wait-line-id.ts";
-import { prepareLimits } from "../../src/shm/limits.ts";
+import { type LimitsMap, prepareLimits } from "../../src/shm/limits.ts";
 import { exchangeOf } from "../support/exchange.ts";
 import { DAY_MS, directoryOf, HELD_TIME_MS, MINUTE_MS, ruleOf, SECOND_MS } from "../support/limits.ts";
 import { configOf, providerConfig } from "../support/request-path.ts";
@@ -42,13 +42,16 @@ type Alias = keyof typeof MODELS;
 const EACH = ruleOf({ name: "each", scope: ["target"], limit: 1, periodMs: MINUTE_MS });
 
 class Stage {
+  readonly map: LimitsMap;
   readonly limiter: Limiter;
   readonly snapshot: Snapshot;
+  readonly alerts: string[] = [];
   #nowMs = 0;
 
   constructor(context: TestContext, ...limits: readonly LimitRule[]) {
     this.snapshot = compileSnapshot(configOf({ main: providerConfig(9) }, "/nowhere", { models: MODELS, limits }), 1);
-    this.limiter = new Limiter(prepareLimits(directoryOf(context)), () => {});
+    this.map = prepareLimits(directoryOf(context));
+    this.limiter = new Limiter(this.map, ({ budget, percent }) => this.alerts.push(`${budget} ${percent}`));
     this.pass(0);
     this.limiter.configure(this.snapshot);
   }
@@ -77,6 +80,11 @@ class Stage {
     const { exchange, verdict } = this.ask(alias, changes);
     const at = exchange.target?.upstreamModel;
     return verdict === null ? at : [verdict.code, at, retryMs(exchange) / SECOND_MS];
+  }
+
+  /** What each limit is said to have refused. */
+  rejections(): number[] {
+    return this.map.tallies().map(({ rejected }) => rejected);
   }
 
   explained(alias: Alias): unknown {
@@ -130,6 +138,19 @@ test("fallbacks stand in for targets whose limits have no room, each of them, al
   }
 });
 
+test("what another target takes is no rejection, and what none takes is one, however many refused it", (context) => {
+  const watched = ruleOf({ name: "watched", scope: [], limit: 1, periodMs: DAY_MS, observes: true });
+  const stage = new Stage(context, EACH, watched);
+  deepStrictEqual(
+    ["chat", "chat", "chained"].map((alias) => stage.outcome(alias as Alias)),
+    ["a", "b", "c"],
+  );
+  deepStrictEqual(stage.rejections(), [0, 0]);
+  strictEqual(stage.map.tallies()[1]?.observed, 2);
+  for (const alias of ["chat", "chained", "onlyA"] as const) strictEqual(stage.ask(alias).verdict, ERRORS.limitReached);
+  deepStrictEqual(stage.rejections(), [3, 0]);
+});
+
 test("a budget that is used up at one target is not told where waiting for another one helps", (context) => {
   const spent = ruleOf({
     name: "spent",
@@ -153,6 +174,23 @@ test("a budget that is used up at one target is not told where waiting for anoth
   stage.pass(MINUTE_MS);
   const { verdict } = stage.ask("chat", { outputTokensMax: 1 });
   strictEqual(verdict, ERRORS.budgetUsedUp);
+});
+
+test("a budget of a target that comes to its end is told of, also where another target takes the request", (context) => {
+  const spent = ruleOf({
+    name: "spent",
+    quantity: "tokens",
+    kind: "budget",
+    scope: ["target"],
+    limit: 100,
+    periodMs: 0,
+    calendar: { per: "day", timeZone: "UTC" },
+    alertAt: [100],
+  });
+  const stage = new Stage(context, spent);
+  strictEqual(stage.outcome("onlyA", { outputTokensMax: 60 }), "a");
+  strictEqual(stage.outcome("chat", { outputTokensMax: 60 }), "b");
+  deepStrictEqual([stage.alerts, stage.rejections()], [["spent 100"], [0]]);
 });
 
 test("a limit that is not of targets refuses at the first of them, and sends nobody on", (context) => {

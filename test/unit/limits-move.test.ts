@@ -128,6 +128,7 @@ test("limits of all targets or none: one that has no room leaves the other as it
   const other = stage.ticket("b", 1);
   const ticket = stage.ticket("a", 10);
   strictEqual(stage.move(ticket, "b", 10), LIMIT_REFUSED);
+  strictEqual(stage.map.tallies()[1]?.rejected, 0, "it was admitted where it is");
   strictEqual(stage.admit("a"), LIMIT_REFUSED, "its permit stays there");
   stage.map.settle(other, 0, 0, 0);
   strictEqual(stage.move(ticket, "b", 10), LIMIT_ADMITTED);

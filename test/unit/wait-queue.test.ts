@@ -241,6 +241,7 @@ test("what can never be admitted, and what has no budget, does not wait", (conte
   const tokens = ruleOf({ name: "tokens", scope: [], quantity: "output_tokens", limit: 10 });
   const stage = new Stage(context, [tokens]);
   strictEqual(stage.ask("many", "large", { outputTokensMax: 11 }).outcome, "request_exceeds_limit");
+  strictEqual(stage.rejections(), 1);
   const budget: LimitRule = {
     ...ruleOf({ name: "budget", scope: [], quantity: "output_tokens", kind: "budget", limit: 10, periodMs: 0 }),
     calendar: { per: "total", timeZone: "UTC" },
@@ -248,7 +249,7 @@ test("what can never be admitted, and what has no budget, does not wait", (conte
   const other = new Stage(context, [budget]);
   strictEqual(other.ask("many", "spends", { outputTokensMax: 10 }).outcome, "admitted");
   strictEqual(other.ask("many", "has none", { outputTokensMax: 1 }).outcome, ERRORS.budgetUsedUp.code);
-  strictEqual(other.queue.size, 0);
+  deepStrictEqual([other.queue.size, other.rejections()], [0, 1]);
 });
 
 test("the queue is bounded in requests and in bytes", (context) => {
