@@ -248,7 +248,7 @@ class Walk {
       case OUTPUT_TOKENS:
       case CHOICES: return OK;
       case USER:
-        out_[USER_START] = c == '"' ? at : -1;
+        out_[USER_START] = c == '{' || c == '[' || c == 'n' ? -1 : at;
         return OK;
       case MODEL:
         if (c != '"') return fail(WRONG_TYPE, field);

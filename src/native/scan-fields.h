@@ -43,7 +43,7 @@ enum Out : int32_t {
   STREAM_WHOLE = 15,  // 1: the value of stream has come
   OUTPUT_MAX = 16,    // the largest of max_tokens, max_completion_tokens and max_output_tokens
   CHOICE_COUNT = 17,  // the larger of n and best_of
-  USER_START = 18,    // of the opening quote of user, if it is a string
+  USER_START = 18,    // of user, its opening quote if it is a string; -1: it is null, an object or a list
   USER_END = 19,
   // Of a scan that looks for more:
   FEATURES = 20,      // bits of Feature, and LISTED

@@ -31,6 +31,8 @@ const modelNames = new ModelNames();
 /** Where the model's name stands in the body that was read last, for the splice; -1: nowhere. */
 export const modelRange = { start: -1, end: -1, json: true };
 
+const QUOTE = 0x22;
+
 /** Not application/jsonl and the like. */
 const JSON_TYPE = /^application\/json[ \t]*(?:;|$)/;
 
@@ -100,10 +102,12 @@ function takeAll(exchange: Exchange): Verdict {
   return refused;
 }
 
-/** Two spellings of one name are one user. */
+/** Two spellings of one name are one user. What is no string is read as it is spelled: 7 is the user "7". */
 function userText({ body }: Exchange): string {
   const end = Math.min(scan.userEnd, scan.userStart + USER_BYTES_MAX);
-  const text = body === null ? "" : body.toString("utf8", scan.userStart + 1, end - 1);
+  if (body === null) return "";
+  if (body[scan.userStart] !== QUOTE) return body.toString("utf8", scan.userStart, end);
+  const text = body.toString("utf8", scan.userStart + 1, end - 1);
   return text.includes("\\") && end === scan.userEnd ? String(JSON.parse(`"${text}"`)) : text;
 }
 

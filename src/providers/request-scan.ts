@@ -89,11 +89,11 @@ export class ScanFields {
   get outputMax(): number {
     return this.field(16);
   }
-  /** Offset of the opening quote of `user`; -1: there is none. */
+  /** Offset of `user`, of its opening quote if it is a string; -1: there is none, or it is null, an object or a list. */
   get userStart(): number {
     return this.field(18);
   }
-  /** Offset after its closing quote. */
+  /** Offset after it, or its closing quote. */
   get userEnd(): number {
     return this.field(19);
   }

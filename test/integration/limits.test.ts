@@ -255,8 +255,13 @@ test("users are told apart by the request's own field, however it is spelled", a
   const { headers } = asked("users");
   strictEqual((await ask(sluice, "/chat/completions", { body, headers })).status, 429);
   deepStrictEqual(await statuses("users", 1, { user: "b" }), [200]);
+  // A number is a user as well, by its spelling.
+  deepStrictEqual(await statuses("users", 3, { user: 7 }), [200, 200, 429]);
+  deepStrictEqual(await statuses("users", 1, { user: "7" }), [429]);
+  deepStrictEqual(await statuses("users", 1, { user: 8 }), [200]);
   // Nobody's requests are nobody's.
   deepStrictEqual(await statuses("users", 3), [200, 200, 200]);
+  deepStrictEqual(await statuses("users", 3, { user: null }), [200, 200, 200]);
 });
 
 test("clients are told apart by their addresses, and the keys of a team are not", async () => {
