@@ -19,15 +19,6 @@ const OVER = 2;
 const REFUSED_BY_CANARY = 1 << 30;
 const CLIENT_ERROR = 400;
 
-/** An answer that broke off, or none because all targets are left alone. */
-const FAILED = new Set<ErrorRow>([
-  ERRORS.noTarget,
-  ERRORS.upstreamCut,
-  ERRORS.upstreamIdleTimeout,
-  ERRORS.upstreamProtocol,
-  ERRORS.upstreamReset,
-]);
-
 /** Whether its try is at the canary, and not at the stable side behind it. */
 export function onCanary({ route, choice }: Exchange): boolean {
   return route !== null && choice !== null && (route.once & (1 << choice.place)) !== 0;
@@ -69,8 +60,9 @@ export function noteEnd(exchange: Exchange, arm: Arm): void {
   else if (exchange.sent && upstreamStatus < CLIENT_ERROR) passes(arm, beganMs(exchange) - exchange.forwardedMs);
 }
 
+/** One of a provider's, or that all targets are left alone. */
 function isFailure(error: ErrorRow | null): boolean {
-  return error !== null && (failureOf(error) !== 0 || FAILED.has(error));
+  return error !== null && (failureOf(error) !== 0 || error === ERRORS.noTarget);
 }
 
 /** When its answer began; where its client left before, it took at least that long. */

@@ -20,6 +20,8 @@ test("failures of a connection, an answer and a provider's patience have their k
       ["upstream_protocol_error", "reset"],
       ["upstream_reset", "reset"],
       ["upstream_first_byte_timeout", "timeout"],
+      ["upstream_cut", "reset"],
+      ["upstream_idle_timeout", "timeout"],
     ],
   );
   const statuses = [200, 400, 401, 403, 404, 407, 422, 429, 500, 503, 529];
