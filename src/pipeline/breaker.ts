@@ -72,7 +72,10 @@ export function succeed(slot: Int32Array, wallMs: number, rules: BreakerRules, p
   return Atomics.compareExchange(slot, BREAKER_AT.gate, gate, CLOSED) === gate;
 }
 
-/** A try failed; `retryAfterMs`: for how long the provider wants to be left alone, or 0. True: it opened the breaker. */
+/**
+ * A try failed; `retryAfterMs`: for how long the provider wants to be left alone, or 0; `tries`: 0 where it was counted before. True: it opened
+ * the breaker.
+ */
 export function fail(
   slot: Int32Array,
   wallMs: number,
@@ -80,25 +83,9 @@ export function fail(
   probe: boolean,
   retryAfterMs: number,
   chance: number,
+  tries = 1,
 ): boolean {
-  count(slot, wallMs, rules, 1, 1);
-  return opens(slot, wallMs, rules, probe, retryAfterMs, chance);
-}
-
-/** The answer of a try that succeed() was told of broke off: it is a failure, and no second try. True: it opened the breaker. */
-export function spoil(slot: Int32Array, wallMs: number, rules: BreakerRules, chance: number): boolean {
-  count(slot, wallMs, rules, 0, 1);
-  return opens(slot, wallMs, rules, false, 0, chance);
-}
-
-function opens(
-  slot: Int32Array,
-  wallMs: number,
-  rules: BreakerRules,
-  probe: boolean,
-  retryAfterMs: number,
-  chance: number,
-): boolean {
+  count(slot, wallMs, rules, tries, 1);
   const inARow = Atomics.add(slot, BREAKER_AT.inARow, 1) + 1;
   const gate = Atomics.load(slot, BREAKER_AT.gate);
   const state = gate & STATE_MASK;
@@ -110,6 +97,11 @@ function opens(
   Atomics.add(slot, BREAKER_AT.opensInARow, 1);
   Atomics.add(slot, BREAKER_AT.opens, 1);
   return true;
+}
+
+/** The answer of a try that succeed() was told of broke off: it is a failure, and no second try. True: it opened the breaker. */
+export function spoil(slot: Int32Array, wallMs: number, rules: BreakerRules, chance: number): boolean {
+  return fail(slot, wallMs, rules, false, 0, chance, 0);
 }
 
 /** The probe ended without a verdict, as its client left: the next request is one. */

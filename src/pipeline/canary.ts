@@ -9,7 +9,7 @@ import type { Arm, Route } from "../config/snapshot.ts";
 import { ARM_AT, armLatencyOf } from "../shm/arms.ts";
 import { isFailing } from "./breaker.ts";
 import type { Exchange } from "./exchange.ts";
-import { failureOf, failureOfStatus, isOfTarget } from "./failure.ts";
+import { CLIENT_ERROR, failureOf, failureOfStatus, isOfTarget } from "./failure.ts";
 
 /** Values of exchange.trial, whose first one is 0: it is open. */
 const DOUBTED = 1;
@@ -17,7 +17,6 @@ const OVER = 2;
 
 /** Kind of a failure that only a canary has; no bit of FAILURES. */
 const REFUSED_BY_CANARY = 1 << 30;
-const CLIENT_ERROR = 400;
 
 /** Whether its try is at the canary, and not at the stable side behind it. */
 export function onCanary({ route, choice }: Exchange): boolean {

@@ -19,6 +19,8 @@ const BY_ERROR = new Map<ErrorRow, number>([
   [ERRORS.upstreamIdleTimeout, failureBit("timeout")],
 ]);
 
+/** From here on an answer says that something is wrong. */
+export const CLIENT_ERROR = 400;
 const UNAUTHORIZED = 401;
 const SERVER_ERROR = 500;
 const OF_SERVER = failureBit("server_error");

@@ -2,6 +2,7 @@
  * What tries teach about their targets, for strategies that choose by it: when they began to answer, and what their providers say of
  * their limits. Gateway worker; called for targets that routes choose among, and does nothing for those of other strategies.
  */
+
 import { wallMs } from "../base/clock.ts";
 import type { Choice } from "../config/snapshot.ts";
 import { TARGET_AT } from "../shm/targets.ts";
@@ -9,12 +10,11 @@ import type { ResponseHead } from "../upstream/transport.ts";
 import { tokensOf } from "./choose-headroom.ts";
 import { latencyAt } from "./choose-latency.ts";
 import type { Exchange } from "./exchange.ts";
+import { CLIENT_ERROR } from "./failure.ts";
 import { leaveAlone, report, spend } from "./headroom.ts";
 import { ask, observe, observeFailure } from "./latency.ts";
 import { tickOf } from "./machine-ticks.ts";
 import { readRateHeaders, requestsReport, tokensReport } from "./rate-headers.ts";
-
-const CLIENT_ERROR = 400;
 
 /** A try at `choice`, which is the exchange's, begins. */
 export function noteAsked(exchange: Exchange, choice: Choice, clock: () => number): void {

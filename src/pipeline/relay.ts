@@ -23,6 +23,7 @@ import type { AttemptListener, ResponseHead } from "../upstream/transport.ts";
 import { endingOf } from "./cut.ts";
 import { ENDPOINT_CHAT, ENDPOINT_COMPLETIONS, ENDPOINT_RESPONSES } from "./endpoint.ts";
 import { type Exchange, NO_BYTES, PHASE_CONNECTING, PHASE_SENT, PHASE_STREAMING } from "./exchange.ts";
+import { CLIENT_ERROR } from "./failure.ts";
 import { failureOfText, failuresToRead } from "./failure-text.ts";
 import { HeldError } from "./held-error.ts";
 import { noteAnswer } from "./lessons.ts";
@@ -85,9 +86,9 @@ export class Relay implements AttemptListener {
     const { status } = head;
     exchange.headMs = nowMs();
     exchange.upstreamStatus = status;
-    const isLookedAt = status >= 400 || exchange.choice !== null || exchange.credential >= 0;
+    const isLookedAt = status >= CLIENT_ERROR || exchange.choice !== null || exchange.credential >= 0;
     if (isLookedAt && this.#owner.passesOver(exchange, head)) return;
-    const failures = status >= 400 ? failuresToRead(exchange, status) : 0;
+    const failures = status >= CLIENT_ERROR ? failuresToRead(exchange, status) : 0;
     // It may have to be sent again.
     if (failures === 0 && exchange.route?.repeats !== true) this.#owner.releaseBody(exchange);
     if (status === 401 || status === 407) {
@@ -101,7 +102,7 @@ export class Relay implements AttemptListener {
     this.#keepsOpening = exchange.endpoint === ENDPOINT_RESPONSES && exchange.deltasAllowed < CONTENT_MOST;
     const text = responseHead(exchange, head);
     const secrets = exchange.target === null ? [] : exchange.target.provider.secrets;
-    if (status >= 400 && (secrets.length > 0 || failures !== 0))
+    if (status >= CLIENT_ERROR && (secrets.length > 0 || failures !== 0))
       this.#heldError = new HeldError(text, secrets, failures);
     else this.#begin(text);
   }
@@ -382,7 +383,6 @@ export class Relay implements AttemptListener {
   }
 }
 
-const CLIENT_ERROR = 400;
 const NO_BODY_STATUS = new Set([204, 304]);
 
 /** How the body is framed and whether it is looked at. */

@@ -3,6 +3,7 @@
  * request goes upstream, begins in a turn of its own after that one was sent, and is booked apart; it has no retry, no breaker and no limit. It is left out,
  * and counted by the reason, rather than that it takes anything from requests: memory beyond a bound, or a connection that they may want soon.
  */
+
 import { nowMs } from "../base/clock.ts";
 import { ERRORS, type ErrorRow } from "../base/errors.ts";
 import { SHADOW_ANSWER_BYTES_MAX, SHADOW_BYTES_IN_FLIGHT_MAX, SPLICE_ROOM_BYTES } from "../base/limits.ts";
@@ -14,11 +15,10 @@ import type { Transport } from "../upstream/transport.ts";
 import { book } from "./booking.ts";
 import { overdue } from "./deadlines.ts";
 import { type Downstream, Exchange, PHASE_OVER, PHASE_QUEUED } from "./exchange.ts";
+import { CLIENT_ERROR } from "./failure.ts";
 import { upstreamRequest } from "./forward.ts";
 import { Relay, type RelayOwner } from "./relay.ts";
 import { type Books, releaseScan } from "./settle.ts";
-
-const CLIENT_ERROR = 400;
 
 /** Nobody: what is written is counted, and gone. */
 class Nowhere implements Downstream {

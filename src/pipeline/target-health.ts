@@ -2,7 +2,7 @@
 import { ERRORS, type ErrorRow } from "../base/errors.ts";
 import { fail, spoil, succeed } from "./breaker.ts";
 import type { Exchange } from "./exchange.ts";
-import { failureOf, failureOfStatus, isOfTarget } from "./failure.ts";
+import { CLIENT_ERROR, failureOf, failureOfStatus, isOfTarget } from "./failure.ts";
 import { noteFailure } from "./lessons.ts";
 
 /** A breaker opened or closed. */
@@ -17,7 +17,6 @@ export interface BreakerChange {
 
 /** Our own bounds: they say nothing about the target. */
 const OURS = new Set<ErrorRow>([ERRORS.upstreamQueueFull, ERRORS.upstreamQueueTimeout]);
-const CLIENT_ERROR = 400;
 /** In the middle of an answer. */
 const BREAKS = new Set<ErrorRow>([
   ERRORS.upstreamCut,

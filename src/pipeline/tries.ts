@@ -16,7 +16,7 @@ import { CREDENTIAL_REFUSED } from "./credential.ts";
 import { type CredentialHealth, waitForCredentialMs } from "./credential-health.ts";
 import { noteTry } from "./decision.ts";
 import { type Exchange, PHASE_OVER, PHASE_PAUSE, PHASE_QUEUED } from "./exchange.ts";
-import { failureOf, failureOfStatus, retryAfterMs } from "./failure.ts";
+import { CLIENT_ERROR, failureOf, failureOfStatus, retryAfterMs } from "./failure.ts";
 import { upstreamRequest, withCredential } from "./forward.ts";
 import { Hedges } from "./hedge.ts";
 import { noteHead } from "./lessons.ts";
@@ -30,7 +30,6 @@ import { unsplice } from "./splice.ts";
 import type { TargetHealth } from "./target-health.ts";
 import type { Wheel } from "./wheel.ts";
 
-const CLIENT_ERROR = 400;
 const REFUSED_CREDENTIAL = failureBit("credential");
 
 export interface TriesParts {
