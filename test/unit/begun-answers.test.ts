@@ -96,6 +96,22 @@ for (const [name, how] of Object.entries(BREAKS)) {
   });
 }
 
+const DONE = "e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n";
+const GOOD: Readonly<Record<string, (socket: Socket) => void>> = {
+  "a body": (socket) => socket.write(WHOLE),
+  "no body": (socket) => socket.write("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"),
+  "a stream in one piece": (socket) => socket.write(STREAM + DONE),
+  "a stream in two": (socket) => socket.write(STREAM + DONE.slice(0, 9), () => socket.write(DONE.slice(9))),
+};
+
+for (const [name, how] of Object.entries(GOOD)) {
+  test(`a good answer with ${name} is one try for its breaker`, async () => {
+    breaks = how;
+    strictEqual((await ask("several")).status, 200);
+    deepStrictEqual(countsOf("several", 0), [1, 0]);
+  });
+}
+
 for (const status of ["400 Bad", "500 No"]) {
   test(`an answer with ${status} that breaks off is one try for its breaker, and one failure`, async () => {
     breaks = (socket) => socket.write(HEAD.replace("200 OK", status), () => socket.resetAndDestroy());
