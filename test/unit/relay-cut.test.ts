@@ -8,7 +8,7 @@ import { Relay, type RelayOwner } from "../../src/pipeline/relay.ts";
 import { releaseScan } from "../../src/pipeline/settle.ts";
 import { headOf, type ResponseHeaders } from "../../src/upstream/response-headers.ts";
 import type { Attempt } from "../../src/upstream/transport.ts";
-import { exchangeOf, SeenDown } from "../support/exchange.ts";
+import { exchangeOf, SeenDown, snapshotOf } from "../support/exchange.ts";
 
 const SSE: ResponseHeaders = { "content-type": "text/event-stream", "transfer-encoding": "chunked" };
 const DELTA = 'data: {"id":"a","choices":[{"delta":{"content":"word"}}]}\n\n';
@@ -20,6 +20,7 @@ class Owner implements RelayOwner {
   readonly tickMs = 1;
   settlements = 0;
   asked = 0;
+  answered = 0;
 
   settle(exchange: Exchange): void {
     if (!exchange.settled) this.settlements += 1;
@@ -38,7 +39,10 @@ class Owner implements RelayOwner {
   breakOff(): void {}
   replay(): void {}
   fail(): void {}
-  answers(): void {}
+
+  answers(): void {
+    this.answered += 1;
+  }
 
   passesOver(): boolean {
     return false;
@@ -90,6 +94,17 @@ test("cut in three reads at every byte, the client has whole events and a clean 
     ok(deltasIn(down.text) >= ALLOWED, `cut at ${at}`);
     deepStrictEqual([owner.settlements, owner.asked, cancels, down.ended], [1, 1, 1, true]);
     deepStrictEqual([exchange.error, exchange.responseBytes], [ERRORS.cutByLimit, Buffer.byteLength(down.text)]);
+  }
+});
+
+test("a stream that is cut is one good answer of its target, also where it is cut at once", () => {
+  const targets = [{ provider: "main", model: "a", weight: 1, priority: 0 }];
+  const models = { m: { targets: [...targets, ...targets], strategy: "priority" as const, attempts: 2 } };
+  const choice = snapshotOf({ models }).routes.get("m")?.choices[0];
+  ok(choice !== undefined);
+  for (const at of [1, DELTA.length, WHOLE.length]) {
+    const { owner } = cutStream([WHOLE.subarray(0, at), WHOLE.subarray(at)], { choice });
+    strictEqual(owner.answered, 1, `cut at ${at}`);
   }
 });
 
