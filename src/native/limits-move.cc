@@ -39,7 +39,7 @@ void LimitsProgram::move(int32_t ticket, uint32_t changed, const Request& reques
     answer->covered = covered(request);
   }
   // It is no request's refusal that it does not go there: its answer is the one before, or another target's.
-  note_refusals(answer->decision == Decision::ADMITTED, now);
+  note_refusals(*answer, answer->decision == Decision::ADMITTED, now);
   map_.unlock();
 }
 

@@ -177,7 +177,7 @@ void LimitsProgram::admit(const Request& request, Answer* answer) {
     answer->covered = covered(request);
   }
   stand(answer, answer->decision == Decision::ADMITTED);
-  note_refusals(!request.quiet || answer->decision == Decision::ADMITTED, now);
+  note_refusals(*answer, !request.quiet || answer->decision == Decision::ADMITTED, now);
   map_.unlock();
 }
 
@@ -193,11 +193,14 @@ uint32_t LimitsProgram::charge_all() {
   return sides;
 }
 
-void LimitsProgram::note_refusals(bool counted, int64_t now) {
+void LimitsProgram::note_refusals(const Answer& answer, bool counted, int64_t now) {
+  // What refuses at any target ends it: whether others had room nobody asked, so that this one had none refused nothing.
+  const bool at_target = answer.limit < 0 || (limits_[answer.limit].scope & OF_TARGETS) != 0;
   for (uint32_t i = 0; i < check_count_; i++) {
     const Check& check = checks_[i];
     if (check.admits && !check.over) continue;
-    if (counted) count_refusal(check, now);
+    const bool of_target = (limits_[check.limit].scope & OF_TARGETS) != 0;
+    if (counted && (at_target || !of_target)) count_refusal(check, now);
     if (check.over && !check.never) tell_of_end(check, now);
   }
 }

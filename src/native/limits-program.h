@@ -280,7 +280,7 @@ class LimitsProgram {
   void add_check(Step* step, int64_t amount);
   uint32_t charge_all();
   // Of the checks that do not admit; not `counted`: only budgets that come to their end are told of.
-  void note_refusals(bool counted, int64_t now);
+  void note_refusals(const Answer& answer, bool counted, int64_t now);
   void count_refusal(const Check& check, int64_t now);
   void keep_charges(std::vector<Charge>* charges, uint32_t side);
   void release(Ticket* ticket, uint32_t changed, const Now& now);

@@ -195,9 +195,10 @@ test("a budget of a target that comes to its end is told of, also where another 
 
 test("a limit that is not of targets refuses at the first of them, and sends nobody on", (context) => {
   const stage = new Stage(context, ruleOf({ name: "key", scope: ["key"], limit: 1, periodMs: DAY_MS }), EACH);
-  strictEqual(stage.outcome("onlyC"), "c");
+  strictEqual(stage.outcome("onlyA"), "a");
   const { exchange, verdict } = stage.ask("chat");
   deepStrictEqual([verdict, exchange.refusedBy, exchange.full], [ERRORS.limitReached, "key", 0]);
+  deepStrictEqual(stage.rejections(), [1, 0], "other targets have room");
 });
 
 test("who may wait waits at the target that has room first, and is asked of all again", (context) => {
