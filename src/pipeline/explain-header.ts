@@ -10,6 +10,8 @@ import { passedOverTexts, targetText, tryText, waitedText } from "./decision.ts"
 import type { Exchange } from "./exchange.ts";
 import type { Limiter } from "./limit.ts";
 
+const CLIENT_ERROR = 400;
+
 const ASKS = /\r\nx-sluice-explain: (?:1|true)(?=\r\n|$)/;
 
 /** Whether it is to be told. */
@@ -57,10 +59,17 @@ function timeoutText({ totalMs, snapshot }: Exchange): string {
   return totalMs < snapshot.timeouts.totalMs ? `timeout_ms=${totalMs}` : "";
 }
 
-/** All of them, the last one with the status that it was answered with, or the error that it ended with. */
+/** All that failed, and the last one. */
 function triesText(exchange: Exchange): string {
-  const { attempts, failedTries, target, upstreamStatus, error } = exchange;
+  const { attempts, failedTries, target } = exchange;
   if (attempts === 0 || target === null) return "";
-  const last = `${targetText(exchange, target, exchange.credential)}:${upstreamStatus > 0 ? upstreamStatus : (error?.code ?? "none")}`;
+  const last = `${targetText(exchange, target, exchange.credential)}:${endText(exchange)}`;
   return `tries=${[...(failedTries ?? []).map((failed) => tryText(exchange, failed)), last].join(",")}`;
+}
+
+/** The status that it was answered with, or the error that it ended with, also behind the head of a good answer. */
+function endText({ upstreamStatus, error }: Exchange): string {
+  const isGood = upstreamStatus < CLIENT_ERROR;
+  if (upstreamStatus > 0 && (error === null || !isGood)) return String(upstreamStatus);
+  return error?.code ?? "none";
 }

@@ -1,6 +1,7 @@
 /** What records and the header x-sluice-explain say of a decision: bounded, and never to be mistaken for something else. */
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { test } from "node:test";
+import { ERRORS } from "../../src/base/errors.ts";
 import { FAILURES, type Failure, failureBit } from "../../src/config/snapshot.ts";
 import { decisionText, noteTry, SLOWER } from "../../src/pipeline/decision.ts";
 import type { Exchange } from "../../src/pipeline/exchange.ts";
@@ -96,6 +97,9 @@ test("who asks, and may, is told in one line with a fixed order; nobody else", (
     asked("\r\nx-sluice-explain: 1"),
     "\r\nx-sluice-explain: route=chat; strategy=weighted; waited=key:12ms; target=main/m; tries=p2/m:timeout,main/m:200; limits=key:requests:4/5",
   );
+  exchange.error = ERRORS.upstreamIdleTimeout;
+  match(asked("\r\nx-sluice-explain: 1"), /,main\/m:upstream_idle_timeout;/, "the client has no 200");
+  exchange.error = null;
   strictEqual(
     asked("\r\nx-sluice-other: 2\r\nx-sluice-explain: true\r\nx-sluice-more: 3"),
     asked("\r\nx-sluice-explain: 1"),
