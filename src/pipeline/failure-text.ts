@@ -7,6 +7,7 @@
  */
 import { failureBit } from "../config/snapshot.ts";
 import type { Exchange } from "./exchange.ts";
+import { failureOfStatus } from "./failure.ts";
 
 const CONTEXT_CODES = new Set([
   "context_length_exceeded",
@@ -49,6 +50,13 @@ const NAMES = new Set(["code", "type", "status", "reason"]);
 const WORDS = new Set(["message", "detail", "msg", "error"]);
 const WRAPS = new Set(["error", "errors", "innererror", "inner_error", "detail", "details"]);
 
+const RATE_CODES = ["rate_limit", "ratelimit", "too_many_requests", "insufficient_quota", "resource_exhausted"];
+/** What is the client's, or of its key, and so of any other try. */
+const CLIENT_CODES = ["invalid_", "bad_request", "badrequest", "not_found", "notfound", "permission", "authentication"];
+const STATUS = /^[45]\d\d$/;
+
+const RATE = failureBit("rate_limit");
+const SERVER = failureBit("server_error");
 const CONTEXT = failureBit("context_length");
 const CONTENT = failureBit("content_filter");
 const CREDENTIAL = failureBit("credential");
@@ -68,7 +76,40 @@ export function failureOfText(body: Buffer, among: number): number {
   return (among & CREDENTIAL) !== 0 && says(told, KEY_CODES, KEY_WORDS) ? CREDENTIAL : 0;
 }
 
-function parsed(body: Buffer): unknown {
+/**
+ * The same of events with which a stream begins: OpenAI's `error` beside or in the place of a chunk, also with the status that the answer would have
+ * had as its code (vLLM, OpenRouter), and Anthropic's and Responses' event of the type `error`. Of any kind; 0: none of them is an error, or none that
+ * another try would help.
+ */
+export function failureOfEvents(events: Buffer, among: number): number {
+  for (const line of events.toString().split("\n")) {
+    const value = line.startsWith(DATA) ? parsed(line.slice(DATA.length)) : null;
+    if (isError(value)) return failureOfError(value, among);
+  }
+  return 0;
+}
+
+const DATA = "data:";
+
+function isError(value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  const { error, type } = value as { error?: unknown; type?: unknown };
+  return type === "error" || (error !== undefined && error !== null);
+}
+
+function failureOfError(value: unknown, among: number): number {
+  const told: Told = { codes: [], words: [] };
+  gather(value, told, 0);
+  if (says(told, CONTENT_CODES, CONTENT_WORDS)) return among & CONTENT;
+  if (says(told, CONTEXT_CODES, CONTEXT_WORDS)) return among & CONTEXT;
+  const status = told.codes.find((code) => STATUS.test(code));
+  if (status !== undefined) return failureOfStatus(Number(status));
+  const names = (parts: readonly string[]) => told.codes.some((code) => parts.some((part) => code.includes(part)));
+  if (names(RATE_CODES)) return RATE;
+  return names(CLIENT_CODES) ? 0 : SERVER;
+}
+
+function parsed(body: Buffer | string): unknown {
   try {
     return JSON.parse(body.toString());
   } catch {
@@ -83,7 +124,8 @@ function gather(value: unknown, told: Told, depth: number): void {
     return;
   }
   for (const [name, field] of Object.entries(value)) {
-    if (typeof field === "string" && NAMES.has(name)) told.codes.push(field.toLowerCase());
+    if ((typeof field === "string" || typeof field === "number") && NAMES.has(name))
+      told.codes.push(String(field).toLowerCase());
     if (typeof field === "string" && WORDS.has(name)) told.words.push(field.toLowerCase());
     if (WRAPS.has(name)) gather(field, told, depth + 1);
   }

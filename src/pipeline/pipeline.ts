@@ -342,6 +342,10 @@ export class Pipeline implements RequestHandler, RelayOwner, WaitOwner, Moment {
     else answerError(exchange, error);
   }
 
+  passesOverEvents(exchange: Exchange, events: Buffer): boolean {
+    return this.#tries.passesOverEvents(exchange, events);
+  }
+
   breakOff(exchange: Exchange, error: ErrorRow): void {
     // A head goes out with its first bytes: without them there is still another try, or an answer to give.
     if (exchange.responseBytes === 0 && !exchange.settled && exchange.answerLength !== 0) {

@@ -54,6 +54,8 @@ export interface RelayOwner {
   passesOver(exchange: Exchange, head: ResponseHead): boolean;
   /** The same of an error that is whole, by the kind that its text tells; 0: none. */
   passesOverText(exchange: Exchange, failure: number): boolean;
+  /** The same of events with which a stream begins, and which may be an error. */
+  passesOverEvents(exchange: Exchange, events: Buffer): boolean;
 }
 
 export class Relay implements AttemptListener {
@@ -65,6 +67,8 @@ export class Relay implements AttemptListener {
   #gathers = false;
   #gathered: Uint8Array = NO_BYTES;
   #keepsOpening = false;
+  /** It was told whether its first events are an error. */
+  #isJudged = false;
 
   constructor(exchange: Exchange, owner: RelayOwner) {
     this.#exchange = exchange;
@@ -144,7 +148,7 @@ export class Relay implements AttemptListener {
   #noteGood(): void {
     const exchange = this.#exchange;
     const { choice, responseBytes, settled, upstreamStatus } = exchange;
-    if (choice === null || responseBytes > 0 || settled || upstreamStatus >= CLIENT_ERROR) return;
+    if (choice === null || this.#isJudged || responseBytes > 0 || settled || upstreamStatus >= CLIENT_ERROR) return;
     this.#owner.answers(exchange);
   }
 
@@ -238,6 +242,7 @@ export class Relay implements AttemptListener {
   #deliverEvents(chunk: Buffer): void {
     const exchange = this.#exchange;
     const { boundary, stripStart, stripEnd } = borders;
+    if (exchange.responseBytes === 0 && boundary >= 0 && this.#beginsBadly(chunk, boundary)) return;
     if (this.#keepsOpening && boundary >= 0) this.#keepOpening(chunk.subarray(0, boundary));
     const { deltas, bytes } = written;
     if ((deltas > exchange.deltasAllowed || bytes > exchange.contentAllowed) && this.#cuts(chunk, deltas, bytes))
@@ -258,6 +263,19 @@ export class Relay implements AttemptListener {
     }
     this.#deliver(chunk.subarray(0, boundary));
     this.#hold(chunk.subarray(boundary));
+  }
+
+  /** The first events are whole. True: they are an error, of which the client has nothing yet, and another attempt takes their place. */
+  #beginsBadly(chunk: Buffer, boundary: number): boolean {
+    const exchange = this.#exchange;
+    const isSuspect = (exchange.seen & (SEEN_ERROR | SEEN_TERMINAL)) !== 0 && written.deltas === 0;
+    if (!isSuspect || this.#isJudged || exchange.heldReleased || exchange.settled) return false;
+    this.#isJudged = true;
+    const events = chunk.subarray(0, boundary);
+    return this.#owner.passesOverEvents(
+      exchange,
+      exchange.held === null ? events : Buffer.concat([exchange.held, events]),
+    );
   }
 
   /** A Responses stream that is cut says in the end what its first event did. */

@@ -246,4 +246,8 @@ export class ShadowTraffic implements RelayOwner {
   passesOverText(): boolean {
     return false;
   }
+
+  passesOverEvents(): boolean {
+    return false;
+  }
 }

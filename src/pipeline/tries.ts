@@ -17,6 +17,7 @@ import { type CredentialHealth, waitForCredentialMs } from "./credential-health.
 import { noteTry } from "./decision.ts";
 import { type Exchange, PHASE_OVER, PHASE_PAUSE, PHASE_QUEUED } from "./exchange.ts";
 import { CLIENT_ERROR, failureOf, failureOfStatus, retryAfterMs } from "./failure.ts";
+import { failureOfEvents } from "./failure-text.ts";
 import { upstreamRequest, withCredential } from "./forward.ts";
 import { Hedges } from "./hedge.ts";
 import { noteHead } from "./lessons.ts";
@@ -140,6 +141,14 @@ export class Tries {
     if (credential === null) return this.#tryAgain(exchange, failure, 0, null);
     this.#sendWith(exchange, credential, bad, failure);
     return true;
+  }
+
+  /** As in RelayOwner. */
+  passesOverEvents(exchange: Exchange, events: Buffer): boolean {
+    const failure = failureOfEvents(events, exchange.route?.fallbacks?.read ?? 0);
+    this.#health.answer(exchange, failure, 0, wallMs(nowMs()));
+    if (failure !== 0 && exchange.hedge !== null) return this.#hedges.adopt(exchange, failure, null);
+    return this.#tryAgain(exchange, failure, 0, null);
   }
 
   /** False: what happened is the client's answer. */

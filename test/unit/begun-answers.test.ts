@@ -121,6 +121,67 @@ for (const status of ["400 Bad", "500 No"]) {
   });
 }
 
+const event = (data: object | string) => `data: ${typeof data === "string" ? data : JSON.stringify(data)}\n\n`;
+const chunked = (text: string) => `${Buffer.byteLength(text).toString(16)}\r\n${text}\r\n`;
+/** A stream that consists of these events, in one write or several. */
+const streamOf = (socket: Socket, ...parts: string[]) =>
+  socket.write(`${STREAM}${parts.map(chunked).join("")}0\r\n\r\n`);
+const ROLE = event({ choices: [{ index: 0, delta: { role: "assistant", content: "" } }] });
+const ERROR = { message: "The server is overloaded.", type: "server_error", param: null, code: null };
+
+/** What a stream begins with, and which failure that is. */
+const ERROR_EVENTS: Readonly<Record<string, readonly [failure: string, ...parts: string[]]>> = {
+  "OpenAI's": ["server_error", event({ error: ERROR }), event("[DONE]")],
+  "one in two pieces": ["server_error", 'data: {"error":{"mess', 'age":"x"}}\n\n'],
+  "one with a status": ["rate_limit", event({ error: { ...ERROR, code: 429 } })],
+  "one with a name": ["rate_limit", event({ error: { ...ERROR, type: "tokens", code: "rate_limit_exceeded" } })],
+  "one behind an event without text, with which it came": ["server_error", ROLE + event({ error: ERROR })],
+  "that of Responses": [
+    "server_error",
+    `event: error\n${event({ type: "error", code: "server_error", message: "x" })}`,
+  ],
+};
+
+for (const [name, [failure, ...parts]] of Object.entries(ERROR_EVENTS)) {
+  test(`after a stream that begins with an error, ${name}, the next target answers`, async () => {
+    breaks = (socket) => streamOf(socket, ...parts);
+    const answer = await ask("several");
+    deepStrictEqual([answer.status, answer.body.toString()], [200, "{}"]);
+    deepStrictEqual(seen, [bodyOf("a"), bodyOf("b")]);
+    const [first, second] = path.records();
+    deepStrictEqual([first?.kind, second?.kind, second?.attempts], [KIND_TRY, KIND_REQUEST, 2]);
+    match(second?.decision ?? "", new RegExp(`tries=main/a:${failure}`));
+    deepStrictEqual(countsOf("several", 0), [1, 1]);
+    await until("nothing is held", () => path.pipeline.inFlight === 0 && path.pipeline.bodyBytesInFlight === 0);
+    strictEqual(scansOpen(), 0);
+  });
+}
+
+/** Streams that are the client's, as they are. */
+const CLIENTS: Readonly<Record<string, readonly string[]>> = {
+  "an error behind some text": [ROLE + event({ choices: [{ delta: { content: "x" } }] }) + event({ error: ERROR })],
+  "an error of the request": [event({ error: { ...ERROR, type: "invalid_request_error", code: "invalid_value" } })],
+  "an error with the status 400": [event({ error: { ...ERROR, code: 400 } })],
+  "refused content, of which no list wants to know": [event({ error: { ...ERROR, code: "content_filter" } })],
+  "no text at all": [event("[DONE]")],
+};
+
+for (const [name, parts] of Object.entries(CLIENTS)) {
+  test(`a stream with ${name} is the client's`, async () => {
+    breaks = (socket) => streamOf(socket, ...parts);
+    const answer = await ask("several");
+    deepStrictEqual([answer.status, answer.body.toString(), seen.length], [200, parts.join(""), 1]);
+    await until("nothing is held", () => path.pipeline.inFlight === 0 && path.pipeline.bodyBytesInFlight === 0);
+    strictEqual(scansOpen(), 0);
+  });
+}
+
+test("a stream that begins with an error is the client's where nothing is left to try", async () => {
+  breaks = (socket) => streamOf(socket, event({ error: ERROR }));
+  deepStrictEqual([(await ask("none")).body.toString(), seen.length], [event({ error: ERROR }), 1]);
+  deepStrictEqual([(await ask("again")).body.toString(), seen.length], [event({ error: ERROR }), 3]);
+});
+
 test("the same of a model with one place, after a pause; where nothing is left the client has an error", async () => {
   let count = 0;
   breaks = (socket) => {

@@ -50,6 +50,10 @@ class Owner implements RelayOwner {
   passesOverText(): boolean {
     return false;
   }
+
+  passesOverEvents(): boolean {
+    return false;
+  }
 }
 
 function cutStream(reads: readonly Buffer[], changes: Partial<Exchange> = {}, down = new SeenDown()) {

@@ -44,6 +44,10 @@ class Owner implements RelayOwner {
   passesOverText(): boolean {
     return false;
   }
+
+  passesOverEvents(): boolean {
+    return false;
+  }
 }
 
 /** What each write had, and what came with the end, for an answer that is read in these parts. */

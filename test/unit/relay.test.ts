@@ -71,6 +71,10 @@ class SeenOwner implements RelayOwner {
     return false;
   }
 
+  passesOverEvents(): boolean {
+    return false;
+  }
+
   replay(exchange: Exchange): void {
     exchange.replayed = true;
     this.calls.push("replay");
