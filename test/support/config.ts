@@ -43,6 +43,7 @@ export interface ConfigForm {
   readonly listen?: readonly (string | ListenerForm)[];
   readonly workers: number;
   readonly limits: Readonly<Record<string, number | string>>;
+  readonly load_shedding?: "off" | { readonly delay: string };
   readonly rate_limits?: readonly Readonly<Record<string, unknown>>[];
   readonly rate_limit_queue?: Readonly<Record<string, number | string>>;
   readonly user_header?: string;
@@ -73,6 +74,8 @@ export function standardConfig(upstream: Upstream): ConfigForm {
   return {
     workers: 1,
     limits: {},
+    // Where a machine stands still for half a second, what a test sends then would be shed: that has tests of its own.
+    load_shedding: "off",
     // A test that fails with a stream in flight should not wait for half a minute.
     timeouts: { drain: "5s" },
     providers: { mock: mockProvider(upstream.url) },
