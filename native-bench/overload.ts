@@ -3,7 +3,7 @@
  * answers; then arrivals at a multiple of that rate, whatever the answers do, with load shedding and without. Goodput: right answers a
  * second that were there within a second of the moment at which their request was due. One worker; loopback only; ends what it started.
  *
- *   node native-bench/overload.ts [--seconds 8] [--times 3] [--kinds 4]
+ *   node native-bench/overload.ts [--seconds 8] [--times 3] [--kinds 4] [--work-us 0]
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -55,17 +55,21 @@ type Load = (scenario: Scenario) => Promise<LoadReport>;
 
 interface Settings {
   readonly kinds: number;
+  /** Of the worker at each request, besides what its kind says. */
+  readonly workUs: number;
   readonly seconds: number;
   readonly times: number;
 }
 
 function settings(): Settings {
   const text = { type: "string" } as const;
-  const { values } = parseArgs({ options: { seconds: text, times: text, kinds: text } });
+  const { values } = parseArgs({ options: { seconds: text, times: text, kinds: text, "work-us": text } });
   const [seconds, times] = [Number(values.seconds ?? "8"), Number(values.times ?? "3")];
   const kinds = Number(values.kinds ?? KINDS.length);
-  if (!(seconds >= 1 && times > 0)) throw new Error("--seconds takes at least 1, --times a number above 0");
-  return { seconds, times, kinds };
+  const workUs = Number(values["work-us"] ?? "0");
+  if (!(seconds >= 1 && times > 0 && workUs >= 0))
+    throw new Error("--seconds takes at least 1, --times a number above 0, --work-us one from 0 on");
+  return { seconds, times, kinds, workUs };
 }
 
 /** Per second. */
@@ -102,7 +106,8 @@ class Overload {
     }
   }
 
-  async #compare({ title, form, burdenUs }: Kind): Promise<string[][]> {
+  async #compare({ title, form, burdenUs: ownUs }: Kind): Promise<string[][]> {
+    const burdenUs = ownUs + this.#settings.workUs;
     const scenario = (mode: object) => parseScenario("overload", JSON.stringify({ title, ...form, mode }));
     const open = (ratePerSecond: number) => scenario({ kind: "open", ratePerSecond, connectionsMax: CONNECTIONS_MAX });
     await this.#mock.restart(open(1));
