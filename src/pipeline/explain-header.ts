@@ -8,9 +8,8 @@ import { named } from "../base/named.ts";
 import type { PeekedLimit } from "../shm/limits.ts";
 import { passedOverTexts, targetText, tryText, waitedText } from "./decision.ts";
 import type { Exchange } from "./exchange.ts";
+import { CLIENT_ERROR } from "./failure.ts";
 import type { Limiter } from "./limit.ts";
-
-const CLIENT_ERROR = 400;
 
 const ASKS = /\r\nx-sluice-explain: (?:1|true)(?=\r\n|$)/;
 

@@ -286,6 +286,10 @@ export class Pipeline implements RequestHandler, RelayOwner, WaitOwner, Moment {
     return this.#tries.passesOverText(exchange, failure);
   }
 
+  passesOverEvents(exchange: Exchange, events: Buffer): boolean {
+    return this.#tries.passesOverEvents(exchange, events);
+  }
+
   releaseBody(exchange: Exchange): void {
     closeUpload(exchange);
     this.#bodyBytesInFlight -= exchange.bodyReserved;
@@ -340,10 +344,6 @@ export class Pipeline implements RequestHandler, RelayOwner, WaitOwner, Moment {
     this.settle(exchange);
     if (error.status === 0) this.#cut(exchange);
     else answerError(exchange, error);
-  }
-
-  passesOverEvents(exchange: Exchange, events: Buffer): boolean {
-    return this.#tries.passesOverEvents(exchange, events);
   }
 
   breakOff(exchange: Exchange, error: ErrorRow): void {

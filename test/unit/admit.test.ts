@@ -151,17 +151,19 @@ test("what another target takes is no rejection, and what none takes is one, how
   deepStrictEqual(stage.rejections(), [3, 0]);
 });
 
+/** 100 tokens a day at each target. */
+const SPENT = ruleOf({
+  name: "spent",
+  quantity: "tokens",
+  kind: "budget",
+  scope: ["target"],
+  limit: 100,
+  periodMs: 0,
+  calendar: { per: "day", timeZone: "UTC" },
+});
+
 test("a budget that is used up at one target is not told where waiting for another one helps", (context) => {
-  const spent = ruleOf({
-    name: "spent",
-    quantity: "tokens",
-    kind: "budget",
-    scope: ["target"],
-    limit: 100,
-    periodMs: 0,
-    calendar: { per: "day", timeZone: "UTC" },
-  });
-  const stage = new Stage(context, spent, EACH);
+  const stage = new Stage(context, SPENT, EACH);
   const usesAll = { outputTokensMax: 100 };
   strictEqual(stage.outcome("onlyA", usesAll), "a");
   strictEqual(stage.outcome("onlyC", usesAll), "c");
@@ -177,17 +179,7 @@ test("a budget that is used up at one target is not told where waiting for anoth
 });
 
 test("a budget of a target that comes to its end is told of, also where another target takes the request", (context) => {
-  const spent = ruleOf({
-    name: "spent",
-    quantity: "tokens",
-    kind: "budget",
-    scope: ["target"],
-    limit: 100,
-    periodMs: 0,
-    calendar: { per: "day", timeZone: "UTC" },
-    alertAt: [100],
-  });
-  const stage = new Stage(context, spent);
+  const stage = new Stage(context, { ...SPENT, alertAt: [100] });
   strictEqual(stage.outcome("onlyA", { outputTokensMax: 60 }), "a");
   strictEqual(stage.outcome("chat", { outputTokensMax: 60 }), "b");
   deepStrictEqual([stage.alerts, stage.rejections()], [["spent 100"], [0]]);

@@ -1,7 +1,8 @@
 /** Native connections to providers while more of an answer may wait. */
 import { ok, strictEqual } from "node:assert/strict";
+import type { Socket } from "node:net";
 import { constants } from "node:os";
-import { test } from "node:test";
+import { type TestContext, test } from "node:test";
 import { native } from "../../src/native/native.ts";
 import { Link } from "../support/native-upstream.ts";
 import { RawServer } from "../support/raw-server.ts";
@@ -19,20 +20,25 @@ async function turns(port: number): Promise<void> {
   }
 }
 
-test("with patience, more of an answer waits, but not the first of the next one, and nothing is lost", async (t) => {
+/** A connection with a request on it, and the server's end of it. */
+async function asked(t: TestContext): Promise<{ port: number; link: Link; socket: Socket }> {
   const server = await RawServer.open(t);
   t.after(() => native.upstreamPatience(0));
   const link = new Link({ port: server.port });
   link.get();
-  const socket = await server.socket();
+  return { port: server.port, link, socket: await server.socket() };
+}
+
+test("with patience, more of an answer waits, but not the first of the next one, and nothing is lost", async (t) => {
+  const { port, link, socket } = await asked(t);
   const text = () => link.told.map((one) => (one.kind === "body" ? one.bytes.toString() : one.kind)).join(" ");
   native.upstreamPatience(60_000);
   socket.write("HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nab");
   await until("the first of it is told", () => text().endsWith("head ab"));
   socket.write("cd");
-  await turns(server.port);
+  await turns(port);
   socket.write("ef");
-  await turns(server.port);
+  await turns(port);
   ok(text().endsWith("head ab"), text());
   native.upstreamPatience(0);
   await until("the rest is told in one piece", () => text().endsWith("head ab cdef end"));
@@ -49,11 +55,7 @@ test("with patience, more of an answer waits, but not the first of the next one,
 });
 
 test("with patience, an end and a reset are told when it is over", async (t) => {
-  const server = await RawServer.open(t);
-  t.after(() => native.upstreamPatience(0));
-  const link = new Link({ port: server.port });
-  link.get();
-  const socket = await server.socket();
+  const { link, socket } = await asked(t);
   socket.write("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf");
   native.upstreamPatience(20);
   await link.next("body");
